@@ -1,0 +1,20 @@
+# Finds libuv in two halves, because the linker is the project's only test seam:
+#   uv::headers  the genuine <uv.h>, for everything that compiles against libuv but must not link it;
+#   uv::real     headers and library, for what runs on the real thing.
+# ECHOPROOF_UV_INCLUDE_DIR puts another version's headers in place of the system's.
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(libuv REQUIRED IMPORTED_TARGET libuv>=1.44)
+
+set(ECHOPROOF_UV_INCLUDE_DIR "" CACHE PATH "Directory of another <uv.h> to compile against")
+
+add_library(uv_headers INTERFACE)
+add_library(uv::headers ALIAS uv_headers)
+if(ECHOPROOF_UV_INCLUDE_DIR)
+  target_include_directories(uv_headers SYSTEM INTERFACE ${ECHOPROOF_UV_INCLUDE_DIR})
+else()
+  target_include_directories(uv_headers SYSTEM INTERFACE ${libuv_INCLUDE_DIRS})
+endif()
+
+add_library(uv_real INTERFACE)
+add_library(uv::real ALIAS uv_real)
+target_link_libraries(uv_real INTERFACE uv::headers PkgConfig::libuv)
