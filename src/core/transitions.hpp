@@ -2,7 +2,7 @@
 //
 // Rules of this file: no code but the look-up; a pair that is not listed cannot happen, and it is a
 // programmer error if it does. What is derived from the table: the Connection (connection.hpp), the
-// proof at compile time (transitions_proof.cpp), the diagram in README, the tests.
+// proof at compile time (props/transitions_proof.cpp), the diagram in README, the tests.
 //
 // Theory. One operation is in flight at a time: bytes are read into a block, the block is written,
 // and nothing is read meanwhile. So memory per connection is constant, a client that does not read
