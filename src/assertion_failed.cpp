@@ -6,7 +6,7 @@
 #include "core/assert.hpp"
 
 void echoproof::assertion_failed(const char* condition, const char* file, int line) noexcept {
-  static_cast<void>(std::fprintf(stderr, "echoproof: assertion failed: %s (%s:%d)\n", condition,
-                                 file, line));
+  static_cast<void>(
+      std::fprintf(stderr, "echoproof: assertion failed: %s (%s:%d)\n", condition, file, line));
   std::abort();
 }

@@ -1,5 +1,5 @@
-// echo-server: options, signals, log, exit status. What serves is the Server; here is what a process
-// owes to its operator.
+// echo-server: options, signals, log, exit status. What serves is the Server; here is what a
+// process owes to its operator.
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <spdlog/sinks/stdout_sinks.h>
@@ -43,19 +43,26 @@ void log(Severity severity, const char* what, int status) {
   }
 }
 
-// One line, whole, on the way before we go on. That nobody reads it must not end the server.
-void print(std::FILE* stream, const std::string& line) {
-  const bool written =
-      std::fputs(line.c_str(), stream) >= 0 && std::fputc('\n', stream) != EOF;
-  if (std::fflush(stream) != 0 || !written) std::clearerr(stream);
+// One whole line. It allocates nothing as long as it is short, and that nobody reads it is no
+// error.
+template <class... Values>
+void print(std::FILE* stream, fmt::format_string<const Values&...> form, const Values&... values) {
+  fmt::memory_buffer line;
+  fmt::format_to(std::back_inserter(line), form, values...);
+  line.push_back('\n');
+  if (std::fwrite(line.data(), 1, line.size(), stream) != line.size() || std::fflush(stream) != 0) {
+    std::clearerr(stream);
+  }
 }
 
-int fail(ExitCode code, const std::string& what) {
-  print(stderr, "echo-server: " + what);
+template <class... Values>
+int fail(ExitCode code, fmt::format_string<const Values&...> form, const Values&... values) {
+  print(stderr, "echo-server: {}", fmt::format(form, values...));
   return code;
 }
 
-// A descriptor 0, 1 or 2 that is not open would be given to a socket, and a client would read our log.
+// A descriptor 0, 1 or 2 that is not open would be given to a socket, and a client would read our
+// log.
 bool open_standard_streams() {
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
     if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", O_RDWR) != fd) return false;
@@ -75,8 +82,7 @@ std::size_t connections_possible() {
 
 class Program {
  public:
-  Program(const Options& options, const Limits& limits)
-      : options_(options), server_(limits, log) {}
+  Program(const Options& options, const Limits& limits) : options_(options), server_(limits, log) {}
 
   // 0, or the libuv error code for which the program cannot start.
   int start(const sockaddr_storage& address);
@@ -120,7 +126,7 @@ int Program::run() {
   const std::string host = host_of(server_.address());
   const unsigned port = port_of(server_.address());
   spdlog::info("listening on {} port {}", host, port);
-  print(stdout, fmt::format(R"({{"event":"listening","address":"{}","port":{}}})", host, port));
+  print(stdout, R"({{"event":"listening","address":"{}","port":{}}})", host, port);
   uv_run(&loop_, UV_RUN_DEFAULT);
   const bool clean = finish();
   if (!clean) spdlog::error("libuv still has handles or requests");
@@ -155,29 +161,30 @@ void Program::on_signal(uv_signal_t* handle, int number) noexcept {
 void Program::print_statistics() const {
   const Statistics s = server_.statistics();
   print(stdout,
-        fmt::format(R"({{"event":"statistics","connections":{},"waiting":{},"blocks_lent":{},)"
-                    R"("blocks":{},"accepted":{},"turned_away":{},"listener_failures":{},)"
-                    R"("bytes_echoed":{}}})",
-                    s.connections, s.waiting, s.blocks_lent, s.blocks, s.connections_accepted,
-                    s.connections_turned_away, s.listener_failures, s.bytes_echoed));
+        R"({{"event":"statistics","connections":{},"waiting":{},"blocks_lent":{},"blocks":{},)"
+        R"("accepted":{},"turned_away":{},"listener_failures":{},"bytes_echoed":{}}})",
+        s.connections, s.waiting, s.blocks_lent, s.blocks, s.connections_accepted,
+        s.connections_turned_away, s.listener_failures, s.bytes_echoed);
 }
 
 void Program::print_ledger() const {
   const Ledger ledger = server_.ledger();
-  print(stderr, fmt::format(R"({{"event":"ledger","sessions":{{"acquired":{},"released":{}}},)"
-                            R"("blocks":{{"acquired":{},"released":{}}},"outstanding":{}}})",
-                            ledger.sessions_acquired, ledger.sessions_released,
-                            ledger.blocks_acquired, ledger.blocks_released, ledger.outstanding()));
+  print(stderr,
+        R"({{"event":"ledger","sessions":{{"acquired":{},"released":{}}},)"
+        R"("blocks":{{"acquired":{},"released":{}}},"outstanding":{}}})",
+        ledger.sessions_acquired, ledger.sessions_released, ledger.blocks_acquired,
+        ledger.blocks_released, ledger.outstanding());
 }
 
 int serve(const Options& options) {
   sockaddr_storage address{};
   if (!parse_address(options.host, options.port, address)) {
-    return fail(exit_usage, "--host: '" + options.host + "' is not a numeric address");
+    return fail(exit_usage, "--host: '{}' is not a numeric address", options.host);
   }
   const std::size_t possible = connections_possible();
   if (possible == 0) {
-    return fail(exit_runtime, "no descriptor is left for a connection; raise the limit (ulimit -n)");
+    return fail(exit_runtime,
+                "no descriptor is left for a connection; raise the limit (ulimit -n)");
   }
   const std::size_t connections = std::min(options.max_connections.value_or(possible), possible);
   const Limits limits{.connections = connections,
@@ -190,18 +197,17 @@ int serve(const Options& options) {
   try {
     program = std::make_unique<Program>(options, limits);
   } catch (const std::bad_alloc&) {
-    return fail(exit_runtime,
-                fmt::format("--buffer-memory: {} bytes are not to be had", options.buffer_memory));
+    return fail(exit_runtime, "--buffer-memory: {} bytes are not to be had", options.buffer_memory);
   }
   if (const int status = program->start(address); status != 0) {
     program->finish();
-    return fail(exit_runtime, fmt::format("cannot listen on --host {} --port {}: {} ({})",
-                                          options.host, options.port, uv_strerror(status),
-                                          uv_err_name(status)));
+    return fail(exit_runtime, "cannot listen on --host {} --port {}: {} ({})", options.host,
+                options.port, uv_strerror(status), uv_err_name(status));
   }
   if (connections < options.max_connections.value_or(0)) {
-    spdlog::warn("--max-connections {} lowered to {}: the descriptor limit (ulimit -n) allows no more",
-                 *options.max_connections, connections);
+    spdlog::warn(
+        "--max-connections {} lowered to {}: the descriptor limit (ulimit -n) allows no more",
+        *options.max_connections, connections);
   }
   return program->run();
 }
@@ -210,8 +216,8 @@ int main(int argc, char** argv) {
   if (!open_standard_streams()) return exit_runtime;
   const auto parsed = parse_options(argc, argv);
   if (const auto* const exit = std::get_if<Exit>(&parsed)) {
-    if (exit->code != exit_ok) return fail(exit->code, exit->text);
-    print(stdout, exit->text);
+    if (exit->code != exit_ok) return fail(exit->code, "{}", exit->text);
+    print(stdout, "{}", exit->text);
     return exit_ok;
   }
   const Options& options = std::get<Options>(parsed);
@@ -229,6 +235,6 @@ int main(int argc, char** argv) {
   try {
     return echoproof::main(argc, argv);
   } catch (const std::exception& error) {
-    return echoproof::fail(echoproof::exit_runtime, error.what());
+    return echoproof::fail(echoproof::exit_runtime, "{}", error.what());
   }
 }

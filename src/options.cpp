@@ -16,8 +16,10 @@ constexpr const char* description =
     "SIGTERM or SIGINT drains, a second one ends at once, SIGUSR1 prints statistics on stdout.";
 
 constexpr const char* exit_codes =
-    "Sizes take K, M, G or KiB, MiB, GiB (1024). Times take ms, s, m or h; without a unit, seconds.\n"
-    "Exit status: 0 ended as asked; 1 could not listen or start; 2 wrong usage; 3 memory or handles\n"
+    "Sizes take K, M, G or KiB, MiB, GiB (1024). Times take ms, s, m or h; without a unit, "
+    "seconds.\n"
+    "Exit status: 0 ended as asked; 1 could not listen or start; 2 wrong usage; 3 memory or "
+    "handles\n"
     "were not given back, which is a bug.";
 
 // Seconds, as "10", "0.5", "500ms" or "2m".

@@ -17,7 +17,7 @@ struct Options {
   std::string host = "127.0.0.1";
   std::uint16_t port = 7000;
   int backlog = 4096;
-  std::optional<std::size_t> max_connections;  // not given: as many as descriptors allow
+  std::optional<std::size_t> max_connections;         // not given: as many as descriptors allow
   std::size_t buffer_memory = std::size_t{64} << 20;  // bytes
   std::size_t block_size = std::size_t{64} << 10;     // bytes
   Time idle_timeout{300'000};                         // Time::max() for ever
@@ -26,7 +26,8 @@ struct Options {
   std::string log_level = "info";
 };
 
-// The program is not to run: say `text` (on stdout if the code is exit_ok, else on stderr) and exit.
+// The program is not to run: say `text` (on stdout if the code is exit_ok, else on stderr) and
+// exit.
 struct Exit {
   ExitCode code;
   std::string text;

@@ -2,10 +2,11 @@
 // limits they run against. Every decision of the server is made here.
 //
 // An open connection stands in exactly one line. `idle` holds those that read; when its time limit
-// passes, the client has said nothing for too long. `writing` holds those whose echo is queued; when
-// its limit passes, the client has not read for too long and its block is taken back by closing it.
-// `waiting` holds those that were refused a block; they are served in the order in which they came.
-// So a client that never reads holds at most one block, and at most until its time is up.
+// passes, the client has said nothing for too long. `writing` holds those whose echo is queued;
+// when its limit passes, the client has not read for too long and its block is taken back by
+// closing it. `waiting` holds those that were refused a block; they are served in the order in
+// which they came. So a client that never reads holds at most one block, and at most until its time
+// is up.
 #pragma once
 
 #include <cstddef>
@@ -54,8 +55,8 @@ class Service {
   // Every connection is to be closed at `when`; the earliest wish counts.
   void stop_at(Time when);
 
-  // What is due without an event: a block for the first in the waiting line, a time limit, the stop.
-  // To be asked after every event and at wake_at(), until the answer is that nothing is due.
+  // What is due without an event: a block for the first in the waiting line, a time limit, the
+  // stop. To be asked after every event and at wake_at(), until the answer is that nothing is due.
   struct Due {
     Connection* connection = nullptr;  // null: nothing
     Action action = Action::none;

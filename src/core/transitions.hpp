@@ -6,8 +6,8 @@
 //
 // Theory. One operation is in flight at a time: bytes are read into a block, the block is written,
 // and nothing is read meanwhile. So memory per connection is constant, a client that does not read
-// is not read from, and EOF can only arrive when everything before it has been handed to the kernel:
-// closing at EOF loses nothing, and a half-closing client gets its whole echo.
+// is not read from, and EOF can only arrive when everything before it has been handed to the
+// kernel: closing at EOF loses nothing, and a half-closing client gets its whole echo.
 #pragma once
 
 #include <array>

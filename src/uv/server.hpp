@@ -7,10 +7,10 @@
 //
 // The happy path: on_connection accepts; on_alloc and on_read bring data, which is written at once;
 // what the kernel does not take is queued, and on_write brings the connection back to reading; at
-// EOF it is closed, and on_close frees it. What may fail: every call that can is handled where it is
-// made, in one of three ways. A connection is closed (perform). The listener is closed and opened
-// again after a pause (reopen_listener). A client for whom there is no memory is turned away by the
-// spare handle (turn_away).
+// EOF it is closed, and on_close frees it. What may fail: every call that can is handled where it
+// is made, in one of three ways. A connection is closed (perform). The listener is closed and
+// opened again after a pause (reopen_listener). A client for whom there is no memory is turned away
+// by the spare handle (turn_away).
 //
 // Ownership. Server owns the handles listener_, spare_ and timer_, and the write requests, one for
 // each block. A Session is one allocation: made in accept(), the loop's from uv_tcp_init on (R29),
