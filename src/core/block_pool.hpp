@@ -27,7 +27,9 @@ class BlockPool {
   // REQUIRES: capacity and block_size (bytes) at least 1. All memory is obtained here and given
   // back by the destructor; throws std::bad_alloc when it is not to be had.
   BlockPool(std::size_t capacity, std::size_t block_size)
-      : block_size_(block_size), stride_((block_size + 2 * alignment - 1) / alignment * alignment) {
+      : capacity_(capacity),
+        block_size_(block_size),
+        stride_((block_size + 2 * alignment - 1) / alignment * alignment) {
     ECHOPROOF_ASSERT(capacity >= 1);
     ECHOPROOF_ASSERT(block_size >= 1);
     if (capacity > std::numeric_limits<std::uint32_t>::max()) throw std::bad_alloc();
@@ -53,7 +55,7 @@ class BlockPool {
   // An empty Block when all are lent: that is the hard limit, not an error.
   Block acquire() noexcept;
 
-  std::size_t capacity() const { return lent_.size(); }
+  std::size_t capacity() const { return capacity_; }
   std::size_t available() const { return free_.size(); }
 
   // The ledger: loans begun and ended since construction.
@@ -84,6 +86,7 @@ class BlockPool {
     ECHOPROOF_ASSERT(acquired_ - released_ == capacity() - available());
   }
 
+  std::size_t capacity_;
   std::size_t block_size_;
   std::size_t stride_;  // from one block to the next: the block and the gap
   std::unique_ptr<std::byte[]> memory_;
@@ -99,10 +102,9 @@ class Block {
   Block() = default;
   Block(Block&& other) noexcept
       : pool_(std::exchange(other.pool_, nullptr)), index_(other.index_) {}
-  Block& operator=(Block&& other) noexcept {
-    const Block old(std::move(*this));  // given back when this function ends
-    pool_ = std::exchange(other.pool_, nullptr);
-    index_ = other.index_;
+  Block& operator=(Block other) noexcept {  // which gives back what was held before
+    std::swap(pool_, other.pool_);
+    std::swap(index_, other.index_);
     return *this;
   }
   ~Block() {

@@ -86,20 +86,6 @@ Action Service::settle(Connection& connection, State before, Action action, Time
   return action;
 }
 
-DeadlineList* Service::line_of(State state) {
-  switch (state) {
-    case State::reading:
-    case State::filling:
-    case State::writing: return &idle_;
-    case State::flushing: return &writing_;
-    case State::waiting: return &waiting_;
-    case State::cancelling:
-    case State::closing:
-    case State::closed: return nullptr;
-  }
-  return nullptr;
-}
-
 void Service::stop_at(Time when) {
   stop_at_ = std::min(stop_at_, when);
   schedule();

@@ -9,6 +9,7 @@
 // is up.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -35,6 +36,8 @@ class Service {
  public:
   // Throws std::bad_alloc when the memory for blocks is not to be had.
   explicit Service(const Limits& limits);
+  Service(const Service&) = delete;
+  Service& operator=(const Service&) = delete;
 
   // REQUIRES: every connection was closed. (Connections are the caller's; they must outlive their
   // close_done event and may go any time after it.)
@@ -72,7 +75,7 @@ class Service {
   std::uint64_t bytes_echoed() const { return bytes_echoed_; }
 
  private:
-  DeadlineList* line_of(State state);
+  DeadlineList* line_of(State state) const { return lines_[static_cast<std::size_t>(state)]; }
   Action settle(Connection& connection, State before, Action action, Time now);
   Connection* first_overdue(Time now) const;
   void schedule();
@@ -86,6 +89,9 @@ class Service {
   DeadlineList idle_;
   DeadlineList writing_;
   DeadlineList waiting_;
+  // The line of each state, in the order of State.
+  const std::array<DeadlineList*, state_count> lines_{&idle_,    &idle_,  &idle_,  &writing_,
+                                                      &waiting_, nullptr, nullptr, nullptr};
   std::size_t open_ = 0;
   std::size_t cancelling_ = 0;  // blocks on their way back: closed, write callback still to come
   Time stop_at_ = Time::max();
