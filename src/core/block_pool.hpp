@@ -1,0 +1,148 @@
+// The buffers: a fixed number of blocks of one size, in memory obtained once.
+//
+// A block is lent as a move-only Block whose destructor gives it back, so a loan ends exactly once
+// by construction. A block that is not lent is poisoned for AddressSanitizer, and so is the gap
+// behind each block: pooling hides no use-after-free and no overflow from it.
+#pragma once
+
+#include <sanitizer/asan_interface.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <new>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "core/assert.hpp"
+
+namespace echoproof {
+
+class Block;
+
+class BlockPool {
+ public:
+  // REQUIRES: capacity and block_size (bytes) at least 1. All memory is obtained here and given
+  // back by the destructor; throws std::bad_alloc when it is not to be had.
+  BlockPool(std::size_t capacity, std::size_t block_size)
+      : capacity_(capacity),
+        block_size_(block_size),
+        stride_((block_size + 2 * alignment - 1) / alignment * alignment) {
+    ECHOPROOF_ASSERT(capacity >= 1);
+    ECHOPROOF_ASSERT(block_size >= 1);
+    if (capacity > std::numeric_limits<std::uint32_t>::max()) throw std::bad_alloc();
+    // Not value-initialised: a page that no client needs is never touched.
+    memory_ = std::make_unique_for_overwrite<std::byte[]>(capacity * stride_);
+    lent_.resize(capacity);
+    free_.reserve(capacity);
+    while (free_.size() < capacity) {
+      free_.push_back(static_cast<std::uint32_t>(capacity - free_.size() - 1));
+    }
+    ASAN_POISON_MEMORY_REGION(memory_.get(), capacity * stride_);
+  }
+
+  // REQUIRES: no block is lent.
+  ~BlockPool() {
+    ECHOPROOF_ASSERT(available() == capacity());
+    ASAN_UNPOISON_MEMORY_REGION(memory_.get(), capacity() * stride_);
+  }
+
+  BlockPool(const BlockPool&) = delete;
+  BlockPool& operator=(const BlockPool&) = delete;
+
+  // An empty Block when all are lent: that is the hard limit, not an error.
+  Block acquire() noexcept;
+
+  std::size_t capacity() const { return capacity_; }
+  std::size_t available() const { return free_.size(); }
+
+  // The ledger: loans begun and ended since construction.
+  std::uint64_t acquired() const { return acquired_; }
+  std::uint64_t released() const { return released_; }
+
+ private:
+  friend class Block;
+
+  // Of a block's address, for ASan's shadow; the gap is at least as long.
+  static constexpr std::size_t alignment = 64;
+
+  std::span<std::byte> bytes_of(std::uint32_t index) const {
+    return {memory_.get() + index * stride_, block_size_};
+  }
+
+  void release(std::uint32_t index) noexcept {
+    ECHOPROOF_ASSERT(lent_[index]);  // else given back twice
+    ASAN_POISON_MEMORY_REGION(bytes_of(index).data(), block_size_);
+    lent_[index] = false;
+    free_.push_back(index);  // within the reserved capacity: cannot throw
+    ++released_;
+    invariants();
+  }
+
+  void invariants() const {
+    ECHOPROOF_ASSERT(available() <= capacity());
+    ECHOPROOF_ASSERT(acquired_ - released_ == capacity() - available());
+  }
+
+  std::size_t capacity_;
+  std::size_t block_size_;
+  std::size_t stride_;  // from one block to the next: the block and the gap
+  std::unique_ptr<std::byte[]> memory_;
+  std::vector<std::uint32_t> free_;  // a stack: the block used last is the warmest
+  std::vector<bool> lent_;
+  std::uint64_t acquired_ = 0;
+  std::uint64_t released_ = 0;
+};
+
+// A block on loan, or nothing. The pool must outlive it.
+class Block {
+ public:
+  Block() = default;
+  Block(Block&& other) noexcept
+      : pool_(std::exchange(other.pool_, nullptr)), index_(other.index_) {}
+  Block& operator=(Block other) noexcept {  // which gives back what was held before
+    std::swap(pool_, other.pool_);
+    std::swap(index_, other.index_);
+    return *this;
+  }
+  ~Block() {
+    if (pool_ != nullptr) pool_->release(index_);
+  }
+
+  explicit operator bool() const { return pool_ != nullptr; }
+
+  // REQUIRES: not empty. Its bytes; those that were not read into since are some other client's.
+  std::span<std::byte> bytes() const {
+    ECHOPROOF_ASSERT(pool_ != nullptr);
+    return pool_->bytes_of(index_);
+  }
+
+  // REQUIRES: not empty. Less than the pool's capacity; no two live loans share it.
+  std::uint32_t index() const {
+    ECHOPROOF_ASSERT(pool_ != nullptr);
+    return index_;
+  }
+
+ private:
+  friend class BlockPool;
+  Block(BlockPool* pool, std::uint32_t index) : pool_(pool), index_(index) {}
+
+  BlockPool* pool_ = nullptr;
+  std::uint32_t index_ = 0;
+};
+
+inline Block BlockPool::acquire() noexcept {
+  if (free_.empty()) return {};
+  const std::uint32_t index = free_.back();
+  ECHOPROOF_ASSERT(!lent_[index]);
+  free_.pop_back();
+  lent_[index] = true;
+  ASAN_UNPOISON_MEMORY_REGION(bytes_of(index).data(), block_size_);
+  ++acquired_;
+  invariants();
+  return {this, index};
+}
+
+}  // namespace echoproof

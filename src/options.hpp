@@ -1,0 +1,38 @@
+// The command line of echo-server. Knows nothing of libuv, opens nothing, prints nothing.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "core/service.hpp"
+
+namespace echoproof {
+
+enum ExitCode : int { exit_ok = 0, exit_runtime = 1, exit_usage = 2, exit_ledger = 3 };
+
+struct Options {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 7000;
+  int backlog = 4096;
+  std::optional<std::size_t> max_connections;         // not given: as many as descriptors allow
+  std::size_t buffer_memory = std::size_t{64} << 20;  // bytes
+  std::size_t block_size = std::size_t{64} << 10;     // bytes
+  Time idle_timeout{300'000};                         // Time::max() for ever
+  Time write_timeout{30'000};
+  Time drain_timeout{10'000};
+  std::string log_level = "info";
+};
+
+// The program is not to run: say `text` (on stdout if the code is exit_ok, else on stderr) and
+// exit.
+struct Exit {
+  ExitCode code;
+  std::string text;
+};
+
+std::variant<Options, Exit> parse_options(int argc, const char* const* argv);
+
+}  // namespace echoproof
