@@ -112,6 +112,7 @@ class Client {
     const char* address = "127.0.0.1";
     int receive_buffer = 0;  // 0: what the kernel gives
     int send_buffer = 0;
+    int segment = 0;  // TCP_MAXSEG: a small one keeps the server's kernel buffers small, too
   };
 
   explicit Client(std::uint16_t port) : Client(port, Shape()) {}
@@ -122,6 +123,7 @@ class Client {
     // Buffers are set before connecting: the window that the peer sees is agreed on then.
     if (shape.receive_buffer > 0) set_option(SOL_SOCKET, SO_RCVBUF, shape.receive_buffer);
     if (shape.send_buffer > 0) set_option(SOL_SOCKET, SO_SNDBUF, shape.send_buffer);
+    if (shape.segment > 0) set_option(IPPROTO_TCP, TCP_MAXSEG, shape.segment);
     set_option(IPPROTO_TCP, TCP_NODELAY, 1);
     connect_to(ipv6, shape.address, port);
     if (::fcntl(socket_.get(), F_SETFL, O_NONBLOCK) != 0) fail_system("fcntl");

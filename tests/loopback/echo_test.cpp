@@ -10,9 +10,7 @@ namespace {
 constexpr std::size_t kibi = 1024;
 constexpr std::size_t mebi = kibi * kibi;
 
-Conversation::Plan half_closing() {
-  return {};
-}
+Conversation::Plan half_closing() { return {}; }
 
 void expect_whole_echo(const Conversation& conversation) {
   EXPECT_EQ(conversation.ending(), Ending::fin);

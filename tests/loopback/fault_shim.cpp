@@ -178,9 +178,7 @@ int accept4(int fd, sockaddr* address, socklen_t* size, int flags) {
   return real<Function>("accept4")(fd, address, size, flags);
 }
 
-int accept(int fd, sockaddr* address, socklen_t* size) {
-  return accept4(fd, address, size, 0);
-}
+int accept(int fd, sockaddr* address, socklen_t* size) { return accept4(fd, address, size, 0); }
 
 ssize_t read(int fd, void* place, size_t size) {
   if (shows_error(call_read, fd, size)) return -1;
@@ -205,13 +203,9 @@ ssize_t writev(int fd, const iovec* pieces, int count) {
 
 }  // extern "C"
 
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  return allocate(size, 0);
-}
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return allocate(size, 0); }
 
-void* operator new[](std::size_t size, const std::nothrow_t&) noexcept {
-  return allocate(size, 0);
-}
+void* operator new[](std::size_t size, const std::nothrow_t&) noexcept { return allocate(size, 0); }
 
 void* operator new(std::size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
   return allocate(size, static_cast<std::size_t>(alignment));

@@ -47,9 +47,7 @@ struct BadInput {
   int exit_code = exit_usage;
 };
 
-void PrintTo(const BadInput& input, std::ostream* out) {
-  *out << input.name;
-}
+void PrintTo(const BadInput& input, std::ostream* out) { *out << input.name; }
 
 class Refusal : public testing::TestWithParam<BadInput> {};
 
@@ -110,7 +108,6 @@ INSTANTIATE_TEST_SUITE_P(
         BadInput{"OptionUnknown", {"--colour", "blue"}, {"--colour"}},
         BadInput{"OptionShortUnknown", {"-z"}, {"-z"}},
         BadInput{"WordWithoutOption", {"7000"}, {"7000"}},
-        BadInput{"OptionTwice", {"--port", "1", "--port", "2"}, {"--port"}},
         BadInput{"LineBreakInValue", {"--host", "a\nb"}, {"--host"}},
         BadInput{"ValueVeryLong", {"--host", std::string(100'000, '1')}, {"--host"}}),
     [](const testing::TestParamInfo<BadInput>& tested) { return std::string(tested.param.name); });
@@ -191,7 +188,7 @@ TEST(Statistics, AreOneLinePerSignal) {
     EXPECT_EQ(statistics.connections, 1);
     EXPECT_EQ(statistics.waiting, 0);
     EXPECT_GE(statistics.blocks, 0);
-    EXPECT_GE(statistics.sessions, 1);
+    EXPECT_EQ(statistics.accepted, 1);
   }
   client.close();
   server.signal(SIGTERM);

@@ -36,10 +36,11 @@ struct Setting {
   std::vector<int> closed = {};               // standard streams that are closed
   std::vector<int> inherited = {};            // descriptors that stay open
   std::string directory = {};                 // working directory, when not ours
+  std::string program = {};                   // when it is not the program under test
 };
 
 struct Statistics {
-  long connections = -1, waiting = -1, blocks_lent = -1, blocks = -1, sessions = -1;
+  long connections = -1, waiting = -1, blocks_lent = -1, blocks = -1, accepted = -1;
 };
 
 struct Pair {
@@ -173,7 +174,7 @@ class ServerProcess {
       throw std::runtime_error("no statistics but: " + line);
     }
     return {number_in(line, "connections"), number_in(line, "waiting"),
-            number_in(line, "blocks_lent"), number_in(line, "blocks"), number_in(line, "sessions")};
+            number_in(line, "blocks_lent"), number_in(line, "blocks"), number_in(line, "accepted")};
   }
 
   bool running() const { return !wait_exit_event(Clock::duration::zero()); }
@@ -249,7 +250,7 @@ class ServerProcess {
   }
 
  private:
-  static const char* program() {
+  static std::string program() {
     const char* const other = std::getenv("ECHO_SERVER");
     return other != nullptr && *other != '\0' ? other : ECHO_SERVER_PROGRAM;
   }
@@ -268,7 +269,7 @@ class ServerProcess {
 
   void launch(const Arguments& arguments, const Setting& setting, int child_output) {
     // Everything is made ready before fork: the child only makes system calls.
-    std::vector<std::string> words{program()};
+    std::vector<std::string> words{setting.program.empty() ? program() : setting.program};
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
@@ -355,6 +356,19 @@ inline Ledger expect_clean_exit(ServerProcess& server) {
 inline Ledger stop_cleanly(ServerProcess& server) {
   server.signal(SIGTERM);
   return expect_clean_exit(server);
+}
+
+// Whether a new client is served now. While the server cannot accept it may wait, be closed, or be
+// refused.
+inline bool serves(const ServerProcess& server) {
+  try {
+    Client client(server.port());
+    client.send_some("hello");
+    return client.wait(POLLIN, milliseconds(200)) && client.receive(5) == "hello";
+  } catch (const std::system_error& error) {
+    if (error.code().value() != ECONNREFUSED && error.code().value() != ECONNRESET) throw;
+    return false;
+  }
 }
 
 struct Outcome {
