@@ -87,6 +87,7 @@ TEST(Echo, AnswersPipelinedMessagesInOrder) {
   Conversation conversation(Client(server.port()), all, {.piece_max = 29, .half_close = false});
   run({&conversation, 1});
   EXPECT_TRUE(conversation.echoed_exactly());
+  conversation.client().close();
   stop_cleanly(server);
 }
 

@@ -111,12 +111,12 @@ double cpu_while_nothing_can_be_done(const ServerProcess& server, const Client& 
 constexpr double far_from_spinning = 0.3;
 
 TEST(Descriptors, FewFromTheStartMakeFurtherClientsWait) {
-  ServerProcess server = ServerProcess::start({}, {.descriptors = 40});
+  ServerProcess server = ServerProcess::start({}, {.descriptors = 100});
   std::vector<Client> crowd;
-  for (int number = 0; number < 80; ++number) crowd.emplace_back(server.port()).send_all("hello");
+  for (int number = 0; number < 160; ++number) crowd.emplace_back(server.port()).send_all("hello");
   ASSERT_TRUE(eventually([&] { return server.statistics().connections >= 8; }));
   EXPECT_LT(cpu_while_nothing_can_be_done(server, crowd.back()), far_from_spinning);
-  EXPECT_LT(server.statistics().connections, 40);
+  EXPECT_LT(server.statistics().connections, 100);
   // Nobody is turned away: each client that leaves makes room for one that waits.
   for (Client& client : crowd) {
     ASSERT_EQ(client.receive(5), "hello");
@@ -127,7 +127,8 @@ TEST(Descriptors, FewFromTheStartMakeFurtherClientsWait) {
 }
 
 TEST(Descriptors, MaxConnectionsBeyondTheirLimitIsLoweredWithAWarning) {
-  ServerProcess server = ServerProcess::start({"--max-connections", "100000"}, {.descriptors = 40});
+  ServerProcess server =
+      ServerProcess::start({"--max-connections", "100000"}, {.descriptors = 100});
   EXPECT_NE(server.errors().find("--max-connections"), std::string::npos) << server.errors();
   EXPECT_NE(server.errors().find("100000"), std::string::npos) << server.errors();
   Client client(server.port());
