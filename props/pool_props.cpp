@@ -200,7 +200,6 @@ struct HandOver : Command {
     sut->holding.leave(giver);
     const std::uint32_t index = giver.block.index();
     Block on_its_way(std::move(giver.block));
-    RC_ASSERT(!giver.block);
     taker.block = std::move(on_its_way);
     RC_ASSERT(taker.block.index() == index);
     RC_ASSERT(taker.block.bytes().back() == sut->mark_of(giver));
