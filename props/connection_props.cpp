@@ -276,24 +276,14 @@ struct ClientCommand : Command {
   std::size_t who;
 };
 
-bool absent(const Client& c) {
-  return c.life == Life::absent;
-}
+bool absent(const Client& c) { return c.life == Life::absent; }
 bool reads(const Client& c) {
   return (c.life == Life::idle || c.life == Life::holding) && !c.refused;
 }
-bool was_refused(const Client& c) {
-  return c.refused;
-}
-bool holds(const Client& c) {
-  return c.life == Life::holding;
-}
-bool has_write(const Client& c) {
-  return c.life == Life::queued || c.life == Life::cancelling;
-}
-bool is_closing(const Client& c) {
-  return c.life == Life::closing;
-}
+bool was_refused(const Client& c) { return c.refused; }
+bool holds(const Client& c) { return c.life == Life::holding; }
+bool has_write(const Client& c) { return c.life == Life::queued || c.life == Life::cancelling; }
+bool is_closing(const Client& c) { return c.life == Life::closing; }
 
 struct OnConnection : ClientCommand<absent> {
   using ClientCommand::ClientCommand;
