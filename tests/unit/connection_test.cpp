@@ -62,8 +62,8 @@ class ConnectionTest : public testing::Test {
     std::memcpy(connection.buffer().data(), text.data(), text.size());
   }
   std::string unsent() const {
-    std::string text(connection.unsent().size(), '\0');
-    std::memcpy(text.data(), connection.unsent().data(), text.size());
+    std::string text;
+    for (const std::byte byte : connection.unsent()) text += std::to_integer<char>(byte);
     return text;
   }
 
@@ -123,9 +123,9 @@ TEST_P(EveryIllegalPairDeathTest, IsAProgrammerErrorAndChangesNothing) {
   go_to(state);
   const std::size_t available = pool.available();
   const std::string owed = unsent();
-  before_abort = [&, state = state] {
+  before_abort = [&, before = state] {
     const bool same =
-        connection.state() == state && pool.available() == available && unsent() == owed;
+        connection.state() == before && pool.available() == available && unsent() == owed;
     static_cast<void>(std::fputs(same ? "nothing changed" : "something changed", stderr));
   };
   EXPECT_DEATH(connection.on(event), "assertion failed: cell.legal.*nothing changed");
