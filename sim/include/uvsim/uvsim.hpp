@@ -7,7 +7,7 @@
 //
 //   UVSIM_VERSION=1.44|1.52   UVSIM_SEED=n (random choices)   UVSIM_CHOICES=hexbytes
 //   UVSIM_TRACE=text|json (to stderr at exit)   UVSIM_CHECKS=0   UVSIM_MAX_TURNS=n
-//   UVSIM_MAX_SECONDS=n (virtual)
+//   UVSIM_MAX_SECONDS=n (virtual)   UVSIM_WATCHDOG=n (real seconds)   UVSIM_LEDGER=0
 //
 // A driver (a test, a fuzz target) uses Simulation: many runs in one process, each from a clean
 // start. What may live here: what a driver or a World needs to know. How it works is in sim/src.
@@ -235,6 +235,9 @@ struct Options {
   uint64_t max_turns = 10'000'000;           // loop turns
   uint64_t max_seconds = 30ull * 24 * 3600;  // of virtual time
   uint64_t max_calls_in_callback = 20'000'000;
+  // Real seconds until a callback that makes no uv_* call at all is given up; 0: no watchdog. Uses
+  // SIGALRM, and ends the process.
+  uint32_t watchdog_seconds = 0;
   uint64_t max_idle_hooks = 1'000'000;  // hook calls in a row that say "made progress" for nothing
 
   // The machine.
