@@ -42,9 +42,8 @@ int uv_async_init(uv_loop_t* loop, uv_async_t* handle, uv_async_cb async_cb) {
 
 int uv_async_send(uv_async_t* handle) {
   Call call(What::uv_async_send);
-  const HandleRecord& record = call.handle(handle, UV_ASYNC);
-  if (record.life == Life::closed)
-    violate(call.context, "R36", record.subject(), "uv_async_send after the close callback");
+  const HandleRecord& record = call.live(handle, UV_ASYNC);
+  if (record.life == Life::closed) return call.result(0);
   if (handle->pending != 0) return call.result(0);
   handle->pending = 1;
   record.loop->async_written = true;

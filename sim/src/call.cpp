@@ -50,12 +50,18 @@ HandleRecord& Call::handle(const void* handle, uv_handle_type type) {
 
 HandleRecord& Call::live(const void* handle, uv_handle_type type) {
   HandleRecord& record = this->handle(handle, type);
-  if (record.life == Life::closed)
-    violate(context, "R28", record.subject(), "%s was called after the close callback",
-            name_of(what_));
-  if (record.life == Life::closing && context.options.strict)
-    violate(context, "R15", record.subject(), "%s was called on a closing handle", name_of(what_));
+  if (record.life == Life::open) return record;
+  check_memory(context, record, name_of(what_));
+  if (context.options.strict)
+    violate(context, "R15", record.subject(), "%s was called on a %s handle", name_of(what_),
+            record.life == Life::closing ? "closing" : "closed");
   return record;
+}
+
+void Call::must_be_open(const HandleRecord& record) {
+  if (record.life == Life::open) return;
+  violate(context, "R15", record.subject(),
+          "%s was called on a closing handle: libuv would not survive it", name_of(what_));
 }
 
 LoopState& Call::loop(const uv_loop_t* loop) {
@@ -65,6 +71,14 @@ LoopState& Call::loop(const uv_loop_t* loop) {
     if (state->loop == loop && state->open) return *state;
   violate(context, "R34", Subject{},
           "%s was called with a loop that was never initialised, or is closed", name_of(what_));
+}
+
+void check_memory(Context& context, const HandleRecord& record, const char* what) {
+  if (record.life != Life::closed || !context.ledger_running) return;
+  const ledger::Allocation* const freed = ledger::find_freed(record.handle);
+  if (freed == nullptr) return;
+  violate(context, "R30", record.subject(), "%s was called on memory that was freed in step %llu",
+          what, static_cast<unsigned long long>(freed->freed_step));
 }
 
 LoopState& loop_state(Context& context, const uv_loop_t* loop) {

@@ -162,7 +162,14 @@ void unsimulated(const char* function) noexcept {
 
 void touch(Context& context, const char* rule, Subject subject, const void* memory, size_t size,
            const char* what) {
-  if (__asan_region_is_poisoned == nullptr || size == 0) return;
+  if (size == 0) return;
+  const ledger::Allocation* const freed =
+      context.ledger_running ? ledger::find_freed(memory) : nullptr;
+  if (freed != nullptr) {
+    violate(context, rule, subject, "%s of %zu bytes was freed in step %llu", what, size,
+            static_cast<unsigned long long>(freed->freed_step));
+  }
+  if (__asan_region_is_poisoned == nullptr) return;
   if (__asan_region_is_poisoned(const_cast<void*>(memory), size) == nullptr) return;
   violate(context, rule, subject,
           "%s of %zu bytes is not all the program's: freed, or larger than what was allocated",

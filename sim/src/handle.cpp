@@ -241,16 +241,29 @@ void uv_close(uv_handle_t* handle, uv_close_cb close_cb) {
             static_cast<unsigned long long>(record.close_step));
   if (record.in_alloc)
     violate(call.context, "R6", record.subject(), "uv_close was called from its alloc_cb");
+  if (!record.bind_error_told)
+    warn(call.context, "R40", record.subject(),
+         "closed, and nobody has asked whether its bind had worked");
   begin_close(call.context, record, close_cb);
 }
 
+namespace {
+
+void look_at(const uv_handle_t* handle, const char* what) {
+  Context& context = look();
+  const HandleRecord* const record = context.handles.find(handle);
+  if (record != nullptr) check_memory(context, *record, what);
+}
+
+}  // namespace
+
 int uv_is_active(const uv_handle_t* handle) {
-  look();
+  look_at(handle, "uv_is_active");
   return is_active(handle) ? 1 : 0;
 }
 
 int uv_is_closing(const uv_handle_t* handle) {
-  look();
+  look_at(handle, "uv_is_closing");
   return is_closing(handle) ? 1 : 0;
 }
 
@@ -265,7 +278,7 @@ void uv_unref(uv_handle_t* handle) {
 }
 
 int uv_has_ref(const uv_handle_t* handle) {
-  look();
+  look_at(handle, "uv_has_ref");
   return (handle->flags & flag_ref) != 0 ? 1 : 0;
 }
 

@@ -538,6 +538,7 @@ struct LoopState {
   Watch async_watch;
   Watch signal_watch;
   bool async_written = false;
+  bool registered = false;  // its own watchers are with epoll: there was a poll since they came
   int emfile_fd = -1;
   int machinery[4] = {-1, -1, -1, -1};
   std::vector<uv_timer_t*> timers;  // a heap, by timeout and start_id
@@ -650,8 +651,10 @@ class Call {
   // The record of a handle of the expected type that is open, closing, or closed but not
   // forgotten; anything else is a violation. UV_HANDLE: any; UV_STREAM: tcp or pipe.
   HandleRecord& handle(const void* handle, uv_handle_type type);
-  // As handle(), but not after the close callback.
+  // As handle(); where it is closed its memory must still be there.
   HandleRecord& live(const void* handle, uv_handle_type type);
+  // For calls that libuv does not check and that leave it broken on a closing handle.
+  void must_be_open(const HandleRecord& record);
   LoopState& loop(const uv_loop_t* loop);
   void subject(Subject subject);
 
@@ -664,6 +667,8 @@ class Call {
   What what_ = What::note;
   uint64_t event_ = 0;
 };
+
+void check_memory(Context& context, const HandleRecord& record, const char* what);
 
 // Opens a getter: counted, so that a program cannot spin on it for ever, but not traced.
 inline Context& look() {

@@ -158,7 +158,7 @@ Socket* Kernel::new_socket(Family family) {
   } else {
     socket.send_shown = options.send_buffer;
     socket.receive_shown = options.receive_buffer;
-    socket.send_room = options.send_buffer;
+    socket.send_room = options.send_window;
     socket.receive_room = options.receive_window;
   }
   return &socket;
@@ -170,7 +170,7 @@ void Kernel::set_send_buffer(Socket& socket, int value) {
   constexpr unsigned least = 4'608;
   const unsigned wanted = static_cast<unsigned>(value) < most ? static_cast<unsigned>(value) : most;
   socket.send_shown = wanted * 2 > least ? wanted * 2 : least;
-  socket.send_room = socket.send_shown;
+  socket.send_room = socket.send_shown / 2;
 }
 
 void Kernel::set_receive_buffer(Socket& socket, int value) {
@@ -637,9 +637,12 @@ int Kernel::connect(Socket& socket, const Address& address) {
     return socket.family == Family::ipv4 ? -EAFNOSUPPORT : -EINVAL;
   if (socket.state == SocketState::dead) {
     if (socket.was_connected) return -EISCONN;
-    // A failed attempt leaves a socket that may try again.
+    // A failed attempt has to be heard of once more, and then the socket may try again.
+    const int error = socket.error != 0 ? socket.error : ECONNABORTED;
     socket.read_shut = socket.write_shut = socket.refused = false;
     socket.error = 0;
+    socket.state = SocketState::fresh;
+    return -error;
   }
   socket.remote = loopback(address);
   if (!socket.bound) {

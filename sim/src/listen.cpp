@@ -112,7 +112,7 @@ int uv_listen(uv_stream_t* stream, int backlog, uv_connection_cb cb) {
 int uv_accept(uv_stream_t* server, uv_stream_t* client) {
   Call call(What::uv_accept);
   Context& context = call.context;
-  HandleRecord& client_record = call.live(client, UV_STREAM);
+  call.must_be_open(call.live(client, UV_STREAM));
   HandleRecord& record = call.live(server, UV_STREAM);
   if (server->loop != client->loop)
     violate(context, "R37", record.subject(), "uv_accept between two loops: libuv asserts");
@@ -125,7 +125,6 @@ int uv_accept(uv_stream_t* server, uv_stream_t* client) {
     context.kernel.close_descriptor(server->accepted_fd);
   else
     client->flags |= flag_bound;
-  static_cast<void>(client_record);
   server->accepted_fd = -1;
   if (error == 0) {
     io_start(server, POLLIN);

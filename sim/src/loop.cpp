@@ -138,6 +138,7 @@ void reset_state(Context& context, LoopState& state, uv_loop_t* loop) {
   state.loop = loop;
   state.id = ++context.next_loop_id;
   state.open = true;
+  state.registered = false;
   state.running = state.measures_idle = state.wants_sqpoll = state.async_written = false;
   state.idle_ns = state.poll_count = state.events_seen = 0;
   state.loan = ledger::no_loan;
@@ -195,7 +196,7 @@ int uv_loop_init(uv_loop_t* loop) {
   reset_state(context, state, loop);
   context.loops.push_back(&state);
   if (context.ledger_running && loop != &context.default_loop)
-    state.loan = ledger::lend(loop, sizeof *loop, ledger::LoanKind::handle, loop, 34);
+    state.loan = ledger::lend(loop, sizeof *loop, ledger::LoanKind::loop, loop, 34);
 
   void* const data = loop->data;
   std::memset(static_cast<void*>(loop), 0, sizeof *loop);
@@ -367,8 +368,9 @@ int uv_backend_fd(const uv_loop_t* loop) {
 int uv_backend_timeout(const uv_loop_t* loop) {
   Context& context = look();
   auto* const mutable_loop = const_cast<uv_loop_t*>(loop);
-  if (!empty(link_of(mutable_loop->watcher_queue))) return 0;
-  return backend_timeout(loop, loop_state(context, loop));
+  const LoopState& state = loop_state(context, loop);
+  if (!empty(link_of(mutable_loop->watcher_queue)) || !state.registered) return 0;
+  return backend_timeout(loop, state);
 }
 
 uint64_t uv_metrics_idle_time(uv_loop_t* loop) {

@@ -51,9 +51,7 @@ int phase_start(What what, typename Phase::Handle* handle, Callback callback) {
   HandleRecord& record = call.live(handle, Phase::type);
   if (is_active(record.handle)) return call.result(0);
   if (callback == nullptr) return call.result(UV_EINVAL);
-  if (is_closing(record.handle))
-    violate(call.context, "R15", record.subject(),
-            "%s was called on a closing handle: the loop would go on calling it", name_of(what));
+  call.must_be_open(record);
   push_front(Phase::list(handle->loop), Phase::link(handle));
   Phase::callback(handle) = callback;
   handle_start(record.handle);

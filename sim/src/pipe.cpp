@@ -81,6 +81,7 @@ int connect_pipe(Call& call, HandleRecord& record, uv_connect_t* req, uv_pipe_t*
     if ((flags & no_truncate) != 0) return UV_ENAMETOOLONG;
     size = name_max;
   }
+  call.must_be_open(record);
   request_begin(context, pipe->loop, req, UV_CONNECT, record, "R13");
   const int error = context.pick(2, ChoicePoint::call_connect) == 1
                         ? UV_EADDRNOTAVAIL
@@ -130,7 +131,7 @@ int uv_pipe_init(uv_loop_t* loop, uv_pipe_t* handle, int ipc) {
 
 int uv_pipe_open(uv_pipe_t* handle, uv_file file) {
   Call call(What::uv_pipe_open);
-  call.live(handle, UV_NAMED_PIPE);
+  call.must_be_open(call.live(handle, UV_NAMED_PIPE));
   Socket* const socket = call.context.kernel.socket_at(file);
   if (socket == nullptr) return call.result(UV_EBADF);
   if (socket->stream != nullptr) return call.result(UV_EEXIST);

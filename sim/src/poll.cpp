@@ -197,6 +197,7 @@ bool anything_ready(LoopState& state) {
 
 void poll(Context& context, LoopState& state, int timeout) {
   ++state.poll_count;
+  state.registered = true;
   register_watchers(context, state);
   if (has_work(state)) make_ready(state.async_watch);
   const uint64_t deadline =

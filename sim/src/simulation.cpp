@@ -11,9 +11,6 @@
 #include "internal.hpp"
 #include "periphery.hpp"
 
-// Present only where a leak checker is linked in.
-extern "C" void __lsan_ignore_object(const void* object) __attribute__((weak));
-
 namespace uvsim {
 namespace {
 
@@ -111,11 +108,20 @@ void start_watchdog(const Context& context) {
   alarm(context.options.watchdog_seconds);
 }
 
-void describe_first_leak(void* opaque, const ledger::Allocation& allocation) {
-  std::string& message = *static_cast<std::string*>(opaque);
-  if (!message.empty()) return;
+struct Leaks {
+  uint64_t count = 0;
+  std::string first;
+};
+
+void note_leak(void* opaque, const ledger::Allocation& allocation) {
+  Leaks& leaks = *static_cast<Leaks*>(opaque);
+  if (++leaks.count > 1) return;
   char text[300];
-  message = ledger::describe(allocation, text, sizeof text);
+  leaks.first = ledger::describe(allocation, text, sizeof text);
+}
+
+bool allocation_fails(void* opaque, size_t /*size*/) {
+  return static_cast<Context*>(opaque)->pick(2, ChoicePoint::allocation) == 1;
 }
 
 void close_ledger(Context& context) {
@@ -128,28 +134,17 @@ void close_ledger(Context& context) {
   summary.live = totals.live;
   summary.live_bytes = totals.live_bytes;
   summary.peak_bytes = totals.peak_bytes;
-  std::vector<const void*> abandoned;
-  if (context.report.finished && totals.live > 0) {
+  Leaks leaks;
+  if (context.report.finished) ledger::for_each_live(note_leak, &leaks);
+  if (leaks.count > 0) {
     summary.ok = false;
-    ledger::for_each_live(describe_first_leak, &summary.message);
     summary.message =
-        std::to_string(totals.live) + " allocation(s) leaked; the first: " + summary.message;
-  } else if (!context.report.finished) {
-    // The frames that owned these are gone, by no fault of the program.
-    ledger::for_each_live(
-        [](void* list, const ledger::Allocation& allocation) {
-          static_cast<std::vector<const void*>*>(list)->push_back(allocation.address);
-        },
-        &abandoned);
+        std::to_string(leaks.count) + " allocation(s) leaked; the first: " + leaks.first;
   }
+  // The frames that owned what is left are gone, by no fault of the program.
+  if (!context.report.finished) ledger::release_live();
   ledger::end();
   context.ledger_running = false;
-  for (const void* const memory : abandoned) {
-    if (ledger::backend() == ledger::Backend::interposed)
-      std::free(const_cast<void*>(memory));
-    else if (__lsan_ignore_object != nullptr)
-      __lsan_ignore_object(memory);
-  }
 }
 
 }  // namespace
@@ -267,10 +262,14 @@ void Simulation::begin(Choices& choices) {
     wishes.owner = &context.owner;
     wishes.on_incident = ledger_incident;
     wishes.incident_context = context_;
+    if (context.options.fail_allocations && context.asks) {
+      wishes.fails = allocation_fails;
+      wishes.failure_context = context_;
+    }
     context.ledger_running = ledger::begin(wishes);
-    if (!context.ledger_running && !context.plain) {
-      std::fprintf(stderr, "uvsim: the ledger cannot run: %s\n", ledger::silence());
-      std::abort();
+    if (!context.ledger_running) {
+      std::fprintf(stderr, "uvsim: the ledger is silent: %s\n", ledger::silence());
+      if (!context.plain) std::abort();
     }
   }
   start_watchdog(context);

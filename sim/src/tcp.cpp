@@ -100,6 +100,7 @@ int bind_tcp(Call& call, HandleRecord& record, uv_tcp_t* tcp, const sockaddr* ad
   int error = tcp_new_socket(context, tcp, address.family, 0);
   if (error != 0) return error;
   Socket& socket = *socket_of(context, stream_of(tcp));
+  if (address.family == Family::ipv6 && socket.family == Family::ipv4) return -ENOPROTOOPT;
   socket.only_v6 = only_v6;
   constexpr int faults[] = {0, -EADDRINUSE, -EACCES, -EADDRNOTAVAIL};
   error = faults[context.pick(4, ChoicePoint::call_bind)];
@@ -119,6 +120,7 @@ int connect_tcp(Call& call, HandleRecord& record, uv_connect_t* req, uv_tcp_t* t
   Context& context = call.context;
   Address address;
   if (address_from(addr, &address) != 0) return UV_EINVAL;
+  if (context.v1_44()) call.must_be_open(record);
   if (is_closing(record.handle)) return UV_EINVAL;
   if (tcp->connect_req != nullptr) return UV_EALREADY;
   if (context.pick(2, ChoicePoint::call_connect) == 1) return UV_EADDRNOTAVAIL;
@@ -146,7 +148,7 @@ int get_name(What what, const uv_tcp_t* tcp, sockaddr* name, int* namelen, bool 
   record.bind_error_told = true;
   if (tcp->delayed_error != 0) return call.result(tcp->delayed_error);
   const Socket* const socket = socket_of(context, reinterpret_cast<const uv_stream_t*>(tcp));
-  if (socket == nullptr) return call.result(UV_EINVAL);
+  if (socket == nullptr) return call.result(UV_EBADF);
   if (context.pick(2, ChoicePoint::call_address) == 1) return call.result(UV_ENOBUFS);
   const bool connected =
       socket->was_connected && socket->state != SocketState::dead && socket->peer != nullptr;
@@ -209,11 +211,10 @@ int uv_tcp_init(uv_loop_t* loop, uv_tcp_t* tcp) {
 
 int uv_tcp_open(uv_tcp_t* handle, uv_os_sock_t sock) {
   Call call(What::uv_tcp_open);
-  HandleRecord& record = call.live(handle, UV_TCP);
+  call.must_be_open(call.live(handle, UV_TCP));
   Socket* const socket = call.context.kernel.socket_at(sock);
   if (socket == nullptr) return call.result(UV_EBADF);
   if (socket->stream != nullptr) return call.result(UV_EEXIST);
-  static_cast<void>(record);
   return call.result(
       stream_open(call.context, stream_of(handle), sock, flag_readable | flag_writable));
 }
@@ -266,7 +267,7 @@ int uv_tcp_keepalive(uv_tcp_t* handle, int enable, unsigned int delay) {
   return keepalive(handle, enable, delay, 1, 10);
 }
 
-#if UV_VERSION_HEX >= 0x013300
+#if UV_VERSION_HEX >= 0x013400
 int uv_tcp_keepalive_ex(uv_tcp_t* handle, int on, unsigned int idle, unsigned int intvl,
                         unsigned int cnt) {
   return keepalive(handle, on, idle, intvl, cnt);

@@ -34,37 +34,38 @@ enum class Version : uint8_t { v1_44, v1_52 };
 // answer is 0..n-1 and 0 is always the kindest. Nothing is asked when n would be 1.
 
 // X(name, what is asked; answers in order, kindest first)
-#define UVSIM_CHOICE_POINTS(X)                                                               \
-  X(ready_order, "which of n ready handles goes first: the order of readiness, or another")  \
-  X(ready_count, "how many of n ready handles this poll reports: all, all but 1, ... one")   \
-  X(turn_time, "how long a turn takes: as usual, 1 ms, 50 ms")                               \
-  X(read_size, "how much a read returns: all there is, 1 byte, half, all but one byte")      \
-  X(read_again, "does a read find nothing after all: no, EAGAIN")                            \
-  X(read_error, "does a read fail: no, ECONNRESET, ETIMEDOUT, ENOMEM")                       \
-  X(write_size, "how much a write accepts: all that fits, 1 byte, half, all but one byte")   \
-  X(write_again, "does a write find no room: no, EAGAIN")                                    \
-  X(write_error, "does a write fail: no, ECONNRESET, EPIPE, ENOBUFS")                        \
-  X(shutdown_error, "does shutdown(2) fail: no, ENOTCONN")                                   \
-  X(connect_result, "a connect's end: as the network says, refused, timed out, unreachable") \
-  X(accept_error, "does accept(2) fail: no, EMFILE, ECONNABORTED")                           \
-  X(socket_error, "does socket(2) fail: no, EMFILE, ENOBUFS")                                \
-  X(call_loop_init, "does uv_loop_init fail: no, EMFILE")                                    \
-  X(call_tcp_init, "does uv_tcp_init fail: no, ENOMEM")                                      \
-  X(call_pipe_init, "does uv_pipe_init fail: no, ENOMEM")                                    \
-  X(call_timer_init, "does uv_timer_init fail: no, ENOMEM")                                  \
-  X(call_timer_start, "does uv_timer_start fail: no, EINVAL")                                \
-  X(call_async_init, "does uv_async_init fail: no, EMFILE")                                  \
-  X(call_signal_init, "does uv_signal_init fail: no, EMFILE")                                \
-  X(call_signal_start, "does uv_signal_start fail: no, EINVAL")                              \
-  X(call_bind, "does a bind fail: no, EADDRINUSE (reported later), EACCES, EADDRNOTAVAIL")   \
-  X(call_listen, "does uv_listen fail: no, EADDRINUSE, EMFILE")                              \
-  X(call_accept, "does uv_accept fail: no, EBUSY")                                           \
-  X(call_read_start, "does uv_read_start fail: no, ENOMEM")                                  \
-  X(call_write, "does uv_write refuse: no, EBADF, ENOMEM")                                   \
-  X(call_try_write, "does uv_try_write refuse: no, EBADF")                                   \
-  X(call_shutdown, "does uv_shutdown refuse: no, ENOTCONN")                                  \
-  X(call_connect, "does a connect call refuse: no, EADDRNOTAVAIL")                           \
-  X(call_socket_option, "does a nodelay, keepalive or buffer size call fail: no, EINVAL")    \
+#define UVSIM_CHOICE_POINTS(X)                                                                 \
+  X(ready_order, "which of n ready handles goes first: the order of readiness, or another")    \
+  X(ready_count, "how many of n ready handles this poll reports: all, all but 1, ... one")     \
+  X(turn_time, "how long a turn takes: as usual, 1 ms, 50 ms")                                 \
+  X(read_size, "how much a read returns: all there is, 1 byte, half, all but one byte")        \
+  X(read_again, "does a read find nothing after all: no, EAGAIN")                              \
+  X(read_error, "does a read fail: no, ECONNRESET, ETIMEDOUT, ENOMEM")                         \
+  X(write_size, "how much a write accepts: all that fits, 1 byte, half, all but one byte")     \
+  X(write_again, "does a write find no room: no, EAGAIN")                                      \
+  X(write_error, "does a write fail: no, ECONNRESET, EPIPE, ENOBUFS")                          \
+  X(shutdown_error, "does shutdown(2) fail: no, ENOTCONN")                                     \
+  X(connect_result, "a connect's end: as the network says, refused, timed out, unreachable")   \
+  X(accept_error, "does accept(2) fail: no, EMFILE, ECONNABORTED")                             \
+  X(socket_error, "does socket(2) fail: no, EMFILE, ENOBUFS")                                  \
+  X(call_loop_init, "does uv_loop_init fail: no, EMFILE")                                      \
+  X(call_tcp_init, "does uv_tcp_init fail: no, ENOMEM")                                        \
+  X(call_pipe_init, "does uv_pipe_init fail: no, ENOMEM")                                      \
+  X(call_timer_init, "does uv_timer_init fail: no, ENOMEM")                                    \
+  X(call_timer_start, "does uv_timer_start fail: no, EINVAL")                                  \
+  X(call_async_init, "does uv_async_init fail: no, EMFILE")                                    \
+  X(call_signal_init, "does uv_signal_init fail: no, EMFILE")                                  \
+  X(call_signal_start, "does uv_signal_start fail: no, EINVAL")                                \
+  X(call_bind, "does a bind fail: no, EADDRINUSE (reported later), EACCES, EADDRNOTAVAIL")     \
+  X(call_listen, "does uv_listen fail: no, EADDRINUSE, EMFILE")                                \
+  X(call_accept, "does uv_accept fail: no, EBUSY")                                             \
+  X(call_read_start, "does uv_read_start fail: no, ENOMEM")                                    \
+  X(call_write, "does uv_write refuse: no, EBADF, ENOMEM")                                     \
+  X(call_try_write, "does uv_try_write refuse: no, EBADF")                                     \
+  X(call_shutdown, "does uv_shutdown refuse: no, ENOTCONN")                                    \
+  X(call_connect, "does a connect call refuse: no, EADDRNOTAVAIL")                             \
+  X(call_socket_option, "does a nodelay, keepalive or buffer size call fail: no, EINVAL")      \
+  X(allocation, "does an allocation of the program fail: no, yes (Options::fail_allocations)") \
   X(call_address, "does getsockname or getpeername fail: no, ENOBUFS")
 
 enum class ChoicePoint : uint8_t {
@@ -225,6 +226,7 @@ struct Options {
   bool warnings_fatal = false;  // findings that libuv survives count as violations
   bool check_sigpipe = true;    // R21
   bool ledger = true;
+  bool fail_allocations = false;     // malloc and new of the program fail where choices say so
   bool trace = true;                 // keep events; the hash is computed either way
   bool real_signals = false;         // uv_signal_start also catches the process's real signals
   uint32_t trace_events = 1u << 14;  // the last so many are kept
@@ -244,9 +246,10 @@ struct Options {
   uint32_t descriptors = 0;          // how many may be open; 0: no limit
   uint32_t send_buffer = 2'626'560;  // what uv_send_buffer_size shows; a loopback's default
   uint32_t receive_buffer = 131'072;
-  uint32_t receive_window = 2'000'000;  // what an unread connection really takes, after autotuning
-  uint64_t turn_ns = 10'000;            // each turn of a loop takes this long
-  uint64_t clock_ns = 1'000;            // and each look at the clock this
+  uint32_t send_window = 3'854'336;  // what the two really hold of a connection nobody reads
+  uint32_t receive_window = 65'536;
+  uint64_t turn_ns = 10'000;  // each turn of a loop takes this long
+  uint64_t clock_ns = 1'000;  // and each look at the clock this
 };
 
 // ---------------------------------------------------------------------------------------------
