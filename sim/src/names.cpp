@@ -321,9 +321,14 @@ int uv_ip6_addr(const char* ip, int port, struct sockaddr_in6* addr) {
   addr->sin6_family = AF_INET6;
   addr->sin6_port = htons(static_cast<uint16_t>(port));
   const char* zone = std::strchr(ip, '%');
-  // A zone that does not exist is no error.
-  if (zone != nullptr) addr->sin6_scope_id = interface_index_of(zone + 1);
-  return uv_inet_pton(AF_INET6, ip, &addr->sin6_addr);
+  if (zone == nullptr) return uv_inet_pton(AF_INET6, ip, &addr->sin6_addr);
+  // A zone that does not exist is no error. Before one, no more is read than an address without an
+  // IPv4 tail can have.
+  addr->sin6_scope_id = interface_index_of(zone + 1);
+  char address[40];
+  const size_t length = std::min(static_cast<size_t>(zone - ip), sizeof address - 1);
+  *std::copy_n(ip, length, address) = '\0';
+  return uv_inet_pton(AF_INET6, address, &addr->sin6_addr);
 }
 
 int uv_ip4_name(const struct sockaddr_in* src, char* dst, size_t size) {
