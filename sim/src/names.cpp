@@ -126,11 +126,9 @@ int text_of_ipv6(const unsigned char* bytes, char* to, size_t size) {
   std::array<unsigned, 8> words{};
   for (size_t i = 0; i < words.size(); ++i) words[i] = bytes[2 * i] * 256u + bytes[2 * i + 1];
   const Run zeros = longest_zeros(words);
-  // What ends in an IPv4 address is shown so; unlike elsewhere, ::2 counts as that, and ::1 does
-  // not.
+  // What ends in an IPv4 address is shown so.
   const bool ends_in_ipv4 =
-      zeros.first == 0 && (zeros.length == 6 || (zeros.length == 7 && words[7] != 1) ||
-                           (zeros.length == 5 && words[5] == 0xffff));
+      zeros.first == 0 && (zeros.length == 6 || (zeros.length == 5 && words[5] == 0xffff));
   char text[INET6_ADDRSTRLEN];
   size_t used = 0;
   for (int i = 0; i < 8; ++i) {

@@ -63,6 +63,10 @@ void set_title(const char* text) {
 
 }  // namespace
 
+void reset_title() noexcept {
+  has_title = false;
+}
+
 }  // namespace uvsim
 
 using namespace uvsim;  // NOLINT(google-build-using-namespace): the C functions of libuv follow.

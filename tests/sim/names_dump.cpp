@@ -21,7 +21,7 @@ unsigned random_below(unsigned limit) {
 void errors() {
   for (int code = -5000; code <= 200; ++code) {
     std::printf("%d %s | %s |", code, uv_err_name(code), uv_strerror(code));
-    for (const size_t size : {1, 5, 80}) {
+    for (const size_t size : {size_t{1}, size_t{5}, size_t{80}}) {
       char text[80];
       uv_err_name_r(code, text, size);
       std::printf(" %s |", text);

@@ -1,4 +1,4 @@
-// R28: a handle is used after its close callback, although its memory is still there.
+// R15: a handle is used after its close callback, although its memory is still there.
 #include "negative.h"
 
 static void on_timer(uv_timer_t* timer) {

@@ -1,4 +1,4 @@
-// R36: uv_async_send is called after the close callback of the handle.
+// R15: uv_async_send is called after the close callback of the handle.
 #include "negative.h"
 
 static void on_async(uv_async_t* async) {
