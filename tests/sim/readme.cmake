@@ -1,0 +1,13 @@
+# Fails unless README has a row for every choice point of HEADER, in its order, and none besides.
+file(READ ${HEADER} header)
+string(REGEX MATCHALL "\n *X\\([a-z_]+, \"[^\"]*\"\\)" points "${header}")
+list(TRANSFORM points REPLACE "^.*X\\(([a-z_]+), \"([^\"]*)\"\\)$" "| `\\1` | \\2 |")
+file(STRINGS ${README} rows REGEX "^\\| `[a-z_]+` \\| ")
+if(NOT points STREQUAL rows)
+  list(JOIN points "\n" points)
+  message(FATAL_ERROR "The table of choice points in ${README} should read:\n${points}")
+endif()
+list(LENGTH points count)
+if(count EQUAL 0)
+  message(FATAL_ERROR "No choice point was found in ${HEADER}.")
+endif()
