@@ -183,14 +183,21 @@ static void on_connection(uv_stream_t* server, int status) {
   react(ON_CONNECTION, S);
 }
 
+/* Without Nagle's algorithm, which holds back a small write until the one before it is
+   acknowledged, and so makes the kernel's acknowledgement timers decide what is read together. */
+static void open_tcp(struct member* self) {
+  if (uv_tcp_init(&loop, &self->uv.tcp) != 0) abort();
+  if (uv_tcp_nodelay(&self->uv.tcp, 1) != 0) abort();
+  self->life = OPEN;
+}
+
 /* ---- verbs --------------------------------------------------------------------------------- */
 
 static void do_accept(void) {
   for (enum actor peer = P0; peer <= P2; peer++) {
     struct member* self = &cast[peer];
     if (self->life != ABSENT) continue;
-    if (uv_tcp_init(&loop, &self->uv.tcp) != 0) abort();
-    self->life = OPEN;
+    open_tcp(self);
     int status = uv_accept(&cast[S].uv.stream, &self->uv.stream);
     trace("s.accept(%s) = %s", actor_names[peer], result_text(status));
     if (status == 0 && accepts_by_itself) {
@@ -204,10 +211,7 @@ static void do_connect(enum actor client, int to_port) {
   struct member* self = &cast[client];
   struct sockaddr_in address;
   uv_ip4_addr("127.0.0.1", to_port, &address);
-  if (self->life == ABSENT) {
-    if (uv_tcp_init(&loop, &self->uv.tcp) != 0) abort();
-    self->life = OPEN;
-  }
+  if (self->life == ABSENT) open_tcp(self);
   uv_connect_t* request = malloc(sizeof *request);
   int status = uv_tcp_connect(request, &self->uv.tcp, (const struct sockaddr*)&address, on_connect);
   if (status != 0) free(request);
