@@ -380,7 +380,9 @@ void player_do(enum verb verb, enum actor actor, unsigned a, unsigned b) {
   if (verb == V_STOP_LOOP) uv_stop(&loop);
   if (verb == V_MANUAL) accepts_by_itself = 0;
   if (verb == V_ACCEPT && cast[S].life == OPEN) do_accept();
-  if (verb == V_LISTEN && (cast[S].life == OPEN || cast[S].life == CLOSING)) {
+  /* To listen again with a connection waiting to be accepted makes libuv 1.44 fail an assertion. */
+  if (verb == V_LISTEN && (cast[S].life == OPEN || cast[S].life == CLOSING) &&
+      cast[S].uv.stream.accepted_fd == -1) {
     result(S, "listen", uv_listen(&cast[S].uv.stream, 16, on_connection));
   }
   if (verb == V_CONNECT && is_client && self->life <= OPEN) do_connect(actor, port);

@@ -154,7 +154,9 @@ std::string normalised(const std::string& trace, bool is_large) {
       continue;
     }
     channel.end_reads(totals_count);
-    channel.text += line + '\n';
+    const bool is_end =
+        contains(line, "read EOF without a buffer") || contains(line, "read ECONNRESET");
+    channel.text += (is_end && !totals_count ? "read the reset" : line) + '\n';
   }
   std::string result;
   for (auto& [name, channel] : channels) {

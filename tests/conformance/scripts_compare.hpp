@@ -42,7 +42,9 @@ class Arm {
 ///   how callbacks of different handles interleave, and those of one handle's reads with those of
 ///     its writes, since that depends on who fills or drains a buffer first;
 ///   how many bytes were read in all, once a write failed or was cancelled: what had already left
-///     is what a buffer happened to hold.
+///     is what a buffer happened to hold. Then also whether a reset shows as ECONNRESET or,
+///     in 1.44, as the end of input: that depends on whether the last of these reads was a short
+///     one.
 std::string normalised(const std::string& trace, bool is_large);
 
 struct Divergence {
