@@ -1,0 +1,449 @@
+// uvsim: a simulated libuv. Link a libuv program with it in place of libuv and the program runs in
+// one thread, with no kernel, in virtual time, deterministically, with faults on demand and every
+// rule of libuv's stream contract checked.
+//
+// A plain program needs nothing of this header: its main() runs as it stands, the environment
+// variables below set the options, and a broken rule ends it with a message and the trace.
+//
+//   UVSIM_VERSION=1.44|1.52   UVSIM_SEED=n (random choices)   UVSIM_CHOICES=hexbytes
+//   UVSIM_TRACE=text|json (to stderr at exit)   UVSIM_CHECKS=0   UVSIM_MAX_TURNS=n
+//   UVSIM_MAX_SECONDS=n (virtual)   UVSIM_WATCHDOG=n (real seconds)   UVSIM_LEDGER=0
+//
+// A driver (a test, a fuzz target) uses Simulation: many runs in one process, each from a clean
+// start. What may live here: what a driver or a World needs to know. How it works is in sim/src.
+#ifndef UVSIM_UVSIM_HPP
+#define UVSIM_UVSIM_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+struct sockaddr;
+
+namespace uvsim {
+
+// Which libuv to be, where they differ.
+enum class Version : uint8_t { v1_44, v1_52 };
+
+// ---------------------------------------------------------------------------------------------
+// Choices
+//
+// Every question that the real world answers is asked of a Choices source as pick(n, point); the
+// answer is 0..n-1 and 0 is always the kindest. Nothing is asked when n would be 1.
+
+// X(name, what is asked; answers in order, kindest first)
+#define UVSIM_CHOICE_POINTS(X)                                                                 \
+  X(ready_order, "which of n ready handles goes first: the order of readiness, or another")    \
+  X(ready_count, "how many of n ready handles this poll reports: all, all but 1, ... one")     \
+  X(turn_time, "how long a turn takes: as usual, 1 ms, 50 ms")                                 \
+  X(read_size, "how much a read returns: all there is, 1 byte, half, all but one byte")        \
+  X(read_again, "does a read find nothing after all: no, EAGAIN")                              \
+  X(read_error, "does a read fail: no, ECONNRESET, ETIMEDOUT, ENOMEM")                         \
+  X(write_size, "how much a write accepts: all that fits, 1 byte, half, all but one byte")     \
+  X(write_again, "does a write find no room: no, EAGAIN")                                      \
+  X(write_error, "does a write fail: no, ECONNRESET, EPIPE, ENOBUFS")                          \
+  X(shutdown_error, "does shutdown(2) fail: no, ENOTCONN")                                     \
+  X(connect_result, "a connect's end: as the network says, refused, timed out, unreachable")   \
+  X(accept_error, "does accept(2) fail: no, EMFILE, ECONNABORTED")                             \
+  X(socket_error, "does socket(2) fail: no, EMFILE, ENOBUFS")                                  \
+  X(call_loop_init, "does uv_loop_init fail: no, EMFILE")                                      \
+  X(call_tcp_init, "does uv_tcp_init fail: no, ENOMEM")                                        \
+  X(call_pipe_init, "does uv_pipe_init fail: no, ENOMEM")                                      \
+  X(call_timer_init, "does uv_timer_init fail: no, ENOMEM")                                    \
+  X(call_timer_start, "does uv_timer_start fail: no, EINVAL")                                  \
+  X(call_async_init, "does uv_async_init fail: no, EMFILE")                                    \
+  X(call_signal_init, "does uv_signal_init fail: no, EMFILE")                                  \
+  X(call_signal_start, "does uv_signal_start fail: no, EINVAL")                                \
+  X(call_bind, "does a bind fail: no, EADDRINUSE (reported later), EACCES, EADDRNOTAVAIL")     \
+  X(call_listen, "does uv_listen fail: no, EADDRINUSE, EMFILE")                                \
+  X(call_accept, "does uv_accept fail: no, EBUSY")                                             \
+  X(call_read_start, "does uv_read_start fail: no, ENOMEM")                                    \
+  X(call_write, "does uv_write refuse: no, EBADF, ENOMEM")                                     \
+  X(call_try_write, "does uv_try_write refuse: no, EBADF")                                     \
+  X(call_shutdown, "does uv_shutdown refuse: no, ENOTCONN")                                    \
+  X(call_connect, "does a connect call refuse: no, EADDRNOTAVAIL")                             \
+  X(call_socket_option, "does a nodelay, keepalive or buffer size call fail: no, EINVAL")      \
+  X(allocation, "does an allocation of the program fail: no, yes (Options::fail_allocations)") \
+  X(call_address, "does getsockname or getpeername fail: no, ENOBUFS")
+
+enum class ChoicePoint : uint8_t {
+#define UVSIM_CHOICE_ENUMERATOR(name, meaning) name,
+  UVSIM_CHOICE_POINTS(UVSIM_CHOICE_ENUMERATOR)
+#undef UVSIM_CHOICE_ENUMERATOR
+  // Free for a World's own questions; uvsim never asks it.
+  world,
+};
+constexpr uint32_t choice_point_count = static_cast<uint32_t>(ChoicePoint::world) + 1;
+const char* name_of(ChoicePoint point) noexcept;
+const char* meaning_of(ChoicePoint point) noexcept;
+
+// A set of choice points; a point outside Options::asked is answered 0 without being asked.
+class ChoiceSet {
+ public:
+  static constexpr ChoiceSet none() { return ChoiceSet(0); }
+  static constexpr ChoiceSet all() { return ChoiceSet(~uint64_t{0}); }
+  constexpr ChoiceSet with(ChoicePoint p) const { return ChoiceSet(bits_ | bit(p)); }
+  constexpr ChoiceSet without(ChoicePoint p) const { return ChoiceSet(bits_ & ~bit(p)); }
+  constexpr bool has(ChoicePoint p) const { return (bits_ & bit(p)) != 0; }
+
+ private:
+  constexpr explicit ChoiceSet(uint64_t bits) : bits_(bits) {}
+  static constexpr uint64_t bit(ChoicePoint p) { return uint64_t{1} << static_cast<unsigned>(p); }
+  uint64_t bits_;
+};
+
+class Choices {
+ public:
+  virtual ~Choices() = default;
+  // REQUIRES n >= 2. Returns 0..n-1; a larger answer is taken modulo n.
+  virtual uint32_t pick(uint32_t n, ChoicePoint point) = 0;
+};
+
+// Always 0: a healthy loopback. Whole messages, no faults.
+class Kindest final : public Choices {
+ public:
+  uint32_t pick(uint32_t n, ChoicePoint point) override;
+};
+
+// One byte of fuzz input per pick (two where n > 256); 0 for ever once they are used up.
+class Bytes final : public Choices {
+ public:
+  Bytes(const uint8_t* data, size_t size) : data_(data), size_(size) {}
+  uint32_t pick(uint32_t n, ChoicePoint point) override;
+  bool exhausted() const { return used_ >= size_; }
+  size_t used() const { return used_; }
+
+ private:
+  const uint8_t* data_;  // not owned; must outlive the run
+  size_t size_;
+  size_t used_ = 0;
+};
+
+// A given list of answers, 0 when it ends.
+class Replay final : public Choices {
+ public:
+  explicit Replay(std::vector<uint32_t> answers) : answers_(std::move(answers)) {}
+  uint32_t pick(uint32_t n, ChoicePoint point) override;
+  void rewind() { used_ = 0; }
+
+ private:
+  std::vector<uint32_t> answers_;
+  size_t used_ = 0;
+};
+
+// Passes every question on and keeps the answers, to be given to Replay.
+class Recorder final : public Choices {
+ public:
+  explicit Recorder(Choices& source) : source_(source) {}
+  uint32_t pick(uint32_t n, ChoicePoint point) override;
+  const std::vector<uint32_t>& answers() const { return answers_; }
+  void clear() { answers_.clear(); }
+
+ private:
+  Choices& source_;
+  std::vector<uint32_t> answers_;
+};
+
+// Seeded random answers; `kindness` in 256 of them are 0.
+class Random final : public Choices {
+ public:
+  explicit Random(uint64_t seed, uint32_t kindness = 160) : state_(seed), kindness_(kindness) {}
+  uint32_t pick(uint32_t n, ChoicePoint point) override;
+
+ private:
+  uint64_t state_;
+  uint32_t kindness_;
+};
+
+// Asks one point kindly except for its `nth` question, which gets `answer`: torture, one fallible
+// call failing in turn. seen() says how many questions there were.
+class OneFault final : public Choices {
+ public:
+  OneFault(uint64_t nth, uint32_t answer) : nth_(nth), answer_(answer) {}
+  uint32_t pick(uint32_t n, ChoicePoint point) override;
+  uint64_t seen() const { return seen_; }
+
+ private:
+  uint64_t nth_;
+  uint32_t answer_;
+  uint64_t seen_ = 0;
+};
+
+// Every combination of answers, depth first:
+//   for (Exhaustive all; all.next();) simulation.run(all, program);
+// Past max_depth questions the answer is 0 and truncated() is true.
+class Exhaustive final : public Choices {
+ public:
+  explicit Exhaustive(size_t max_depth = 64) : max_depth_(max_depth) {}
+  bool next();
+  uint32_t pick(uint32_t n, ChoicePoint point) override;
+  uint64_t runs() const { return runs_; }
+  bool truncated() const { return truncated_; }
+
+ private:
+  struct Branch {
+    uint32_t taken;
+    uint32_t width;
+  };
+  std::vector<Branch> path_;
+  size_t depth_ = 0;
+  size_t max_depth_;
+  uint64_t runs_ = 0;
+  bool truncated_ = false;
+};
+
+// ---------------------------------------------------------------------------------------------
+// Options
+
+// What happens to the program when it breaks a rule or reaches a limit.
+enum class OnViolation : uint8_t {
+  // Print the message and the trace to stderr, then abort(). For plain programs and fuzz targets.
+  abort,
+  // Note it in the report and leave the program by a long jump to Simulation::run. No destructor
+  // of the abandoned frames runs; what they owned is freed by the ledger.
+  leave,
+};
+
+// What happens when nothing can happen any more: no event, no timer, nothing from the hook.
+enum class OnQuiescence : uint8_t {
+  // A driver's program is left by a long jump, with Report::quiescent set; a plain program is told
+  // what keeps its loop alive, and exits.
+  leave,
+  // uv_run returns as if uv_stop had been called (non-zero).
+  unblock,
+};
+
+struct Options {
+  Version version = Version::v1_52;
+  OnViolation on_violation = OnViolation::leave;
+  OnQuiescence on_quiescence = OnQuiescence::leave;
+  ChoiceSet asked = ChoiceSet::all();
+
+  bool checks = true;           // contract checks
+  bool strict = false;          // R15: also calls on closing handles that libuv refuses harmlessly
+  bool warnings_fatal = false;  // findings that libuv survives count as violations
+  bool check_sigpipe = true;    // R21
+  bool ledger = true;
+  bool fail_allocations = false;     // malloc and new of the program fail where choices say so
+  bool trace = true;                 // keep events; the hash is computed either way
+  bool real_signals = false;         // uv_signal_start also catches the process's real signals
+  uint32_t trace_events = 1u << 14;  // the last so many are kept
+
+  // Limits: reaching one ends the run with Report::limit saying which.
+  uint64_t max_steps = 50'000'000;  // calls and callbacks together
+  uint64_t max_callbacks = 20'000'000;
+  uint64_t max_turns = 10'000'000;           // loop turns
+  uint64_t max_seconds = 30ull * 24 * 3600;  // of virtual time
+  uint64_t max_calls_in_callback = 20'000'000;
+  // Real seconds until a callback that makes no uv_* call at all is given up; 0: no watchdog. Uses
+  // SIGALRM, and ends the process.
+  uint32_t watchdog_seconds = 0;
+  uint64_t max_idle_hooks = 1'000'000;  // hook calls in a row that say "made progress" for nothing
+
+  // The machine.
+  uint32_t descriptors = 0;          // how many may be open; 0: no limit
+  uint32_t send_buffer = 2'626'560;  // what uv_send_buffer_size shows; a loopback's default
+  uint32_t receive_buffer = 131'072;
+  uint32_t send_window = 3'854'336;  // what the two really hold of a connection nobody reads
+  uint32_t receive_window = 65'536;
+  uint64_t turn_ns = 10'000;  // each turn of a loop takes this long
+  uint64_t clock_ns = 1'000;  // and each look at the clock this
+};
+
+// ---------------------------------------------------------------------------------------------
+// The report
+
+enum class Limit : uint8_t { none, steps, callbacks, turns, time, calls_in_callback, hooks };
+const char* name_of(Limit limit) noexcept;
+
+struct Finding {
+  // "R27", or "" for what is no rule of the contract (a limit, a bad argument, the ledger).
+  std::string rule;
+  std::string handle;   // "tcp#3"
+  std::string message;  // one sentence
+  uint64_t step = 0;
+};
+
+struct LedgerSummary {
+  bool active = false;  // false: switched off, or no hooks in this build
+  bool ok = true;
+  uint64_t allocations = 0;
+  uint64_t releases = 0;
+  uint64_t live = 0;  // allocated in the run, and not freed at its end
+  uint64_t live_bytes = 0;
+  uint64_t peak_bytes = 0;
+  std::string message;  // what was leaked, freed twice or freed while lent, with the steps
+};
+
+struct Report {
+  std::vector<Finding> violations;
+  std::vector<Finding> warnings;  // what libuv survives and a program should not do
+  LedgerSummary ledger;
+  Limit limit = Limit::none;
+  bool quiescent = false;  // the program was left, or unblocked, because nothing could happen
+  bool finished = false;   // the program returned by itself
+  int result = 0;          // what it returned
+  uint64_t steps = 0;
+  uint64_t callbacks = 0;
+  uint64_t turns = 0;
+  uint64_t choices = 0;
+  uint64_t virtual_ns = 0;
+  uint64_t trace_hash = 0;
+  uint32_t open_handles = 0;  // initialised and not closed, at the end
+  uint32_t open_descriptors = 0;
+
+  bool ok() const {
+    return violations.empty() && limit == Limit::none && (!ledger.active || ledger.ok);
+  }
+  // Violations, limit, ledger: a few lines; empty when ok().
+  std::string summary() const;
+};
+
+// ---------------------------------------------------------------------------------------------
+// The network, seen from outside the program
+
+// One end of a connection that the World plays. A number; stays valid for the whole run.
+struct Peer {
+  uint32_t id = 0;
+  explicit operator bool() const { return id != 0; }
+};
+
+enum class Family : uint8_t { ipv4, ipv6, pipe };
+
+struct Listener {
+  Family family = Family::ipv4;
+  uint16_t port = 0;
+  std::string name;  // the address in text, or the pipe's name
+  int descriptor = -1;
+  uint32_t queued = 0;  // connections waiting to be accepted
+  uint32_t backlog = 0;
+};
+
+enum class PeerState : uint8_t {
+  connecting,  // queue full, or nobody answers
+  established,
+  refused,
+  closed,  // by this peer
+};
+
+struct PeerView {
+  PeerState state = PeerState::closed;
+  bool accepted = false;        // the program has taken the connection off the queue
+  size_t readable = 0;          // bytes that read() would return now
+  size_t writable = 0;          // bytes that send() would take now
+  bool fin = false;             // the program's end of output has arrived; bytes may still wait
+  bool reset = false;           // the connection was reset by the program
+  bool program_closed = false;  // the program closed its end
+  uint64_t sent = 0;            // in all
+  uint64_t received = 0;
+  uint16_t port = 0;  // this end's, as uv_tcp_getpeername shows it
+};
+
+// What a hook is told: how long libuv would sleep.
+struct Wait {
+  static constexpr uint64_t forever = ~uint64_t{0};
+  uint64_t ns = 0;     // until the next timer; 0: it would not sleep; forever: no timer
+  bool ready = false;  // something is ready: libuv would return at once
+};
+
+enum class Progress : uint8_t { nothing, made };
+
+class Network {
+ public:
+  // Listeners of the program, oldest first.
+  size_t listeners() const;
+  Listener listener(size_t index) const;
+
+  // A peer connects to a listener, or to a port or pipe name. refused at once when nobody listens.
+  Peer connect(size_t listener_index);
+  Peer connect(Family family, uint16_t port);
+  Peer connect(const char* pipe_name);
+
+  // A peer listens, so that the program can connect to it; port 0 takes a free one. 0: in use.
+  uint16_t listen(uint16_t port, uint32_t backlog = 128);
+  // The next connection that the program made to it; an empty Peer when there is none.
+  Peer accept(uint16_t port);
+  void stop_listening(uint16_t port);
+
+  // Number of bytes taken; 0 when the buffers are full or the connection is over.
+  size_t send(Peer peer, const void* bytes, size_t size);
+  size_t read(Peer peer, void* bytes, size_t size);
+  void half_close(Peer peer);  // FIN after what was sent
+  void close(Peer peer);       // as close(2): RST when bytes are unread
+  void reset(Peer peer);       // RST
+  // What this end's buffers hold, in bytes. Smaller ones make back-pressure come sooner.
+  void set_buffers(Peer peer, size_t send, size_t receive);
+  PeerView view(Peer peer) const;
+  size_t peers() const;  // how many there were in this run; ids are 1..peers()
+
+  // The process gets a signal. False when no uv_signal_t waits for it.
+  bool signal(int signum);
+  // Virtual time moves.
+  void advance(uint64_t ns);
+  uint64_t now_ns() const;
+
+  // Connections with one end in the program.
+  size_t open_connections() const;
+  bool loop_has_work() const;  // something is ready or due now in some loop of the program
+};
+
+// Called where libuv would wait in poll (also when it would not sleep, with ns == 0 or ready). May
+// use the Network, must not call uv_* functions. Return made after doing something: uvsim looks
+// again, and calls again if there is still nothing to do; nothing: time may jump to the next
+// timer, and with no timer the run is quiescent.
+using PollHook = std::function<Progress(Network&, Wait)>;
+
+// ---------------------------------------------------------------------------------------------
+// A simulation
+
+class Simulation {
+ public:
+  explicit Simulation(const Options& options = Options{});
+  ~Simulation();
+  Simulation(const Simulation&) = delete;
+  Simulation& operator=(const Simulation&) = delete;
+
+  // Applies from the next run on.
+  Options& options();
+  void on_poll(PollHook hook);
+
+  // One run from a clean start: uv_* functions called by `program` on this thread work on this
+  // simulation. The report stays valid until the next run.
+  const Report& run(Choices& choices, const std::function<int()>& program);
+  const Report& run(const std::function<int()>& program);  // with Kindest
+
+  // The same in two halves, for a driver that wants to look inside. Between them the calling
+  // thread's uv_* calls work on this simulation; a violation aborts.
+  void begin(Choices& choices);
+  const Report& end(int result = 0);
+
+  Network& network();
+  const Report& report() const;
+  // Of the last run; text has one line per event.
+  std::string trace_text() const;
+  std::string trace_json() const;
+
+  // Marks this moment as the ledger's baseline: what lives now is no leak.
+  void ledger_baseline();
+  // Program's allocations alive now, since the baseline.
+  uint64_t ledger_live() const;
+  uint64_t ledger_live_bytes() const;
+
+  // A World's note in the trace; `text` must be a literal.
+  void note(const char* text, int64_t value = 0);
+
+  // Null when this thread runs no simulation.
+  static Simulation* current() noexcept;
+
+  struct Context;
+  Context& context() { return *context_; }
+
+ private:
+  Context* context_;
+};
+
+}  // namespace uvsim
+
+#endif  // UVSIM_UVSIM_HPP

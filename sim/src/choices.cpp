@@ -1,0 +1,89 @@
+// The sources of choices that come with uvsim. Each is a few lines; what a point means is in the
+// table of uvsim.hpp, not here.
+#include <cstring>
+
+#include "uvsim/uvsim.hpp"
+
+namespace uvsim {
+
+const char* name_of(ChoicePoint point) noexcept {
+  switch (point) {
+#define UVSIM_CHOICE_NAME(name, meaning) \
+  case ChoicePoint::name:                \
+    return #name;
+    UVSIM_CHOICE_POINTS(UVSIM_CHOICE_NAME)
+#undef UVSIM_CHOICE_NAME
+    case ChoicePoint::world:
+      break;
+  }
+  return "world";
+}
+
+const char* meaning_of(ChoicePoint point) noexcept {
+  switch (point) {
+#define UVSIM_CHOICE_MEANING(name, meaning) \
+  case ChoicePoint::name:                   \
+    return meaning;
+    UVSIM_CHOICE_POINTS(UVSIM_CHOICE_MEANING)
+#undef UVSIM_CHOICE_MEANING
+    case ChoicePoint::world:
+      break;
+  }
+  return "a World's own question";
+}
+
+uint32_t Kindest::pick(uint32_t /*n*/, ChoicePoint /*point*/) {
+  return 0;
+}
+
+uint32_t Bytes::pick(uint32_t n, ChoicePoint /*point*/) {
+  uint32_t value = 0;
+  // High byte first, so that a truncated input ends in kind answers.
+  for (uint32_t width = n > 256 ? 2 : 1; width > 0 && used_ < size_; --width)
+    value = value << 8 | data_[used_++];
+  return value % n;
+}
+
+uint32_t Replay::pick(uint32_t n, ChoicePoint /*point*/) {
+  return used_ < answers_.size() ? answers_[used_++] % n : 0;
+}
+
+uint32_t Recorder::pick(uint32_t n, ChoicePoint point) {
+  answers_.push_back(source_.pick(n, point) % n);
+  return answers_.back();
+}
+
+uint32_t Random::pick(uint32_t n, ChoicePoint /*point*/) {
+  // SplitMix64: public domain arithmetic, good enough to choose faults with.
+  state_ += 0x9e3779b97f4a7c15u;
+  uint64_t word = state_;
+  word = (word ^ word >> 30) * 0xbf58476d1ce4e5b9u;
+  word = (word ^ word >> 27) * 0x94d049bb133111ebu;
+  word ^= word >> 31;
+  if ((word & 0xff) < kindness_) return 0;
+  return static_cast<uint32_t>((word >> 32) % n);
+}
+
+uint32_t OneFault::pick(uint32_t n, ChoicePoint /*point*/) {
+  return seen_++ == nth_ ? answer_ % n : 0;
+}
+
+bool Exhaustive::next() {
+  depth_ = 0;
+  if (runs_++ == 0) return true;
+  while (!path_.empty() && path_.back().taken + 1 == path_.back().width) path_.pop_back();
+  if (path_.empty()) return false;
+  ++path_.back().taken;
+  return true;
+}
+
+uint32_t Exhaustive::pick(uint32_t n, ChoicePoint /*point*/) {
+  if (depth_ == max_depth_) {
+    truncated_ = true;
+    return 0;
+  }
+  if (depth_ == path_.size()) path_.push_back({0, n});
+  return path_[depth_++].taken;
+}
+
+}  // namespace uvsim

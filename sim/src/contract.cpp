@@ -1,0 +1,187 @@
+// What happens when the program breaks a rule, reaches a limit or can go no further: the message,
+// the report, and the way out of the program. The checks themselves stand where the rule can be
+// broken; the helpers that several of them share are here.
+//
+// Two ways out: a driver's program is left by a long jump, because it may be C, may be deep in a
+// callback, and may never return; a plain program is told and ends. Nothing here is hot.
+#include <cinttypes>
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include "internal.hpp"
+
+// Present only where the program is built with AddressSanitizer.
+extern "C" void* __asan_region_is_poisoned(void* begin, size_t size) __attribute__((weak));
+
+namespace uvsim {
+namespace {
+
+constexpr uint64_t trace_lines = 40;
+
+std::string format_message(const char* format, va_list arguments) {
+  char text[512];
+  std::vsnprintf(text, sizeof text, format, arguments);
+  return text;
+}
+
+[[noreturn]] void leave(Context& context) {
+  if (context.can_leave) {
+    context.can_leave = false;
+    std::longjmp(context.leave, 1);
+  }
+  std::abort();
+}
+
+void print(Context& context, const std::string& headline) {
+  std::fflush(stdout);
+  std::fprintf(stderr, "uvsim: %s\n", headline.c_str());
+  const std::string trace = context.trace.text(trace_lines);
+  if (!trace.empty())
+    std::fprintf(stderr, "uvsim: the way there (step, time, event):\n%s", trace.c_str());
+}
+
+std::string headline(const Finding& finding) {
+  std::string line = finding.rule.empty() ? std::string() : finding.rule + ": ";
+  if (!finding.handle.empty()) line += finding.handle + ": ";
+  return line + finding.message + " (step " + std::to_string(finding.step) + ")";
+}
+
+[[noreturn]] void end_with(Context& context, Finding finding) {
+  context.report.violations.push_back(finding);
+  if (context.options.on_violation == OnViolation::abort || !context.can_leave) {
+    print(context, headline(finding));
+    std::abort();
+  }
+  leave(context);
+}
+
+}  // namespace
+
+const char* name_of(Limit limit) noexcept {
+  switch (limit) {
+    case Limit::none:
+      break;
+    case Limit::steps:
+      return "too many steps: the program never goes quiet";
+    case Limit::callbacks:
+      return "too many callbacks: the program never goes quiet";
+    case Limit::turns:
+      return "too many loop turns: the loop never goes quiet";
+    case Limit::time:
+      return "too much virtual time has passed: the loop never goes quiet";
+    case Limit::calls_in_callback:
+      return "too many calls without a callback between them: the program does not return";
+    case Limit::hooks:
+      return "the poll hook says that it makes progress, and nothing comes of it";
+  }
+  return "none";
+}
+
+void violate(Context& context, const char* rule, Subject subject, const char* format, ...) {
+  const ledger::Outside outside;
+  va_list arguments;
+  va_start(arguments, format);
+  Finding finding{rule, text_of(subject), format_message(format, arguments), context.step};
+  va_end(arguments);
+  context.event(What::finding, subject, 0);
+  end_with(context, std::move(finding));
+}
+
+void warn(Context& context, const char* rule, Subject subject, const char* format, ...) {
+  if (!context.options.checks) return;
+  const ledger::Outside outside;
+  va_list arguments;
+  va_start(arguments, format);
+  Finding finding{rule, text_of(subject), format_message(format, arguments), context.step};
+  va_end(arguments);
+  context.event(What::finding, subject, 0);
+  if (context.options.warnings_fatal) end_with(context, std::move(finding));
+  context.report.warnings.push_back(std::move(finding));
+}
+
+void limit_reached(Context& context, Limit limit) {
+  const ledger::Outside outside;
+  context.report.limit = limit;
+  if (context.options.on_violation == OnViolation::abort || !context.can_leave) {
+    print(context, name_of(limit));
+    std::abort();
+  }
+  leave(context);
+}
+
+std::string describe_pending(Context& context, LoopState& loop) {
+  std::string out;
+  const Link* const list = link_of(loop.loop->handle_queue);
+  for (Link* link = list->next; link != list; link = link->next) {
+    const uv_handle_t* const handle = UVSIM_OWNER(link, uv_handle_t, handle_queue);
+    if (!is_active(handle) || (handle->flags & flag_ref) == 0) continue;
+    out += (out.empty() ? "" : ", ") + text_of(record_of(context, handle).subject());
+  }
+  const unsigned requests = loop.loop->active_reqs.count;
+  if (requests > 0)
+    out += (out.empty() ? "" : ", ") + std::to_string(requests) + " pending request(s)";
+  return out.empty() ? "nothing it knows of" : out;
+}
+
+void quiescent(Context& context, LoopState& loop) {
+  const ledger::Outside outside;
+  context.report.quiescent = true;
+  if (context.options.on_quiescence == OnQuiescence::unblock) {
+    loop.loop->stop_flag = 1;
+    return;
+  }
+  if (context.can_leave) leave(context);
+  print(context, "nothing can happen any more, and the loop waits for ever for " +
+                     describe_pending(context, loop));
+  std::exit(EXIT_FAILURE);
+}
+
+void ledger_incident(void* opaque, const ledger::Incident& incident) {
+  Context& context = *static_cast<Context*>(opaque);
+  char text[400];
+  ledger::describe(incident, text, sizeof text);
+  char rule[8] = "";
+  Subject subject;
+  if (incident.loan != nullptr) {
+    std::snprintf(rule, sizeof rule, "R%d", incident.loan->rule);
+    if (const HandleRecord* record = context.handles.find(incident.loan->owner))
+      subject = record->subject();
+  }
+  context.report.ledger.ok = false;
+  context.report.ledger.message = text;
+  violate(context, rule, subject, "%s", text);
+}
+
+void unsimulated(const char* function) noexcept {
+  Context& context = current();
+  violate(context, "", Subject{}, "%s is not simulated by uvsim", function);
+}
+
+void touch(Context& context, const char* rule, Subject subject, const void* memory, size_t size,
+           const char* what) {
+  if (size == 0) return;
+  const ledger::Allocation* const freed =
+      context.ledger_running ? ledger::find_freed(memory) : nullptr;
+  if (freed != nullptr) {
+    violate(context, rule, subject, "%s of %zu bytes was freed in step %llu", what, size,
+            static_cast<unsigned long long>(freed->freed_step));
+  }
+  if (__asan_region_is_poisoned == nullptr) return;
+  if (__asan_region_is_poisoned(const_cast<void*>(memory), size) == nullptr) return;
+  violate(context, rule, subject,
+          "%s of %zu bytes is not all the program's: freed, or larger than what was allocated",
+          what, size);
+}
+
+std::string Report::summary() const {
+  std::string out;
+  for (const Finding& finding : violations) out += headline(finding) + "\n";
+  if (limit != Limit::none) out += std::string(name_of(limit)) + "\n";
+  if (ledger.active && !ledger.ok && violations.empty()) out += "ledger: " + ledger.message + "\n";
+  return out;
+}
+
+}  // namespace uvsim

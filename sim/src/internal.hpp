@@ -1,0 +1,809 @@
+// What the sources of uvsim share: the context of a run, the records it keeps of handles, requests
+// and loops, the simulated kernel's sockets, and the few helpers that every uv_* function uses.
+//
+// Theory. The state that libuv keeps in its own structs is kept there here too (flags, queues,
+// counters that programs read); what libuv leaves to the kernel lives in Socket and Kernel. Every
+// public function opens with a Call, which steps out of the program under test, counts, and writes
+// the trace; every callback goes through call_back(), which steps into it again.
+#ifndef UVSIM_INTERNAL_HPP
+#define UVSIM_INTERNAL_HPP
+
+#include <uv.h>
+
+#include <csetjmp>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "uvsim/ledger.hpp"
+#include "uvsim/uvsim.hpp"
+
+namespace uvsim {
+
+using Context = Simulation::Context;
+
+// ---------------------------------------------------------------------------------------------
+// Links: the two words that libuv's queues consist of, whatever the version calls their type.
+
+struct __attribute__((may_alias)) Link {
+  Link* next;
+  Link* prev;
+};
+
+template <class Field>
+Link* link_of(Field& field) {
+  static_assert(sizeof(Field) == sizeof(Link), "libuv's queue is two words");
+  return reinterpret_cast<Link*>(&field);
+}
+
+inline void init(Link* link) {
+  link->next = link;
+  link->prev = link;
+}
+inline bool empty(const Link* link) {
+  return link->next == link;
+}
+inline void remove(Link* link) {
+  link->prev->next = link->next;
+  link->next->prev = link->prev;
+  init(link);
+}
+inline void push_back(Link* list, Link* link) {
+  link->next = list;
+  link->prev = list->prev;
+  list->prev->next = link;
+  list->prev = link;
+}
+inline void push_front(Link* list, Link* link) {
+  push_back(list->next, link);
+}
+// `to` becomes the list and `from` empty. REQUIRES: `to` is in no list.
+inline void move_all(Link* from, Link* to) {
+  init(to);
+  if (empty(from)) return;
+  *to = *from;
+  to->next->prev = to;
+  to->prev->next = to;
+  init(from);
+}
+
+template <class Owner>
+Owner* owner_at(Link* link, size_t offset) {
+  return reinterpret_cast<Owner*>(reinterpret_cast<char*>(link) - offset);
+}
+#define UVSIM_OWNER(link, type, field) ::uvsim::owner_at<type>(link, offsetof(type, field))
+
+// ---------------------------------------------------------------------------------------------
+// Flags of uv_handle_t::flags. The numbers are ours; libuv's are private too.
+
+enum Flag : unsigned {
+  flag_closing = 1u << 0,
+  flag_closed = 1u << 1,
+  flag_active = 1u << 2,
+  flag_ref = 1u << 3,
+  flag_reading = 1u << 4,
+  flag_readable = 1u << 5,
+  flag_writable = 1u << 6,
+  flag_bound = 1u << 7,
+  flag_shutting = 1u << 8,
+  flag_shut = 1u << 9,
+  flag_read_partial = 1u << 10,
+  flag_read_eof = 1u << 11,
+  flag_listening = 1u << 12,
+  flag_nodelay = 1u << 13,
+  flag_keepalive = 1u << 14,
+  flag_ipv6 = 1u << 15,
+  flag_one_shot = 1u << 16,
+  flag_pipe = 1u << 17,
+};
+
+// ---------------------------------------------------------------------------------------------
+// The trace
+
+// clang-format off
+#define UVSIM_CALLS(X)                                                                            \
+  X(uv_loop_init) X(uv_loop_close) X(uv_loop_configure) X(uv_run) X(uv_stop) X(uv_update_time)    \
+  X(uv_sleep) X(uv_walk) X(uv_close) X(uv_ref) X(uv_unref) X(uv_fileno) X(uv_send_buffer_size)    \
+  X(uv_recv_buffer_size) X(uv_socketpair) X(uv_pipe) X(uv_listen) X(uv_accept) X(uv_read_start)   \
+  X(uv_read_stop) X(uv_write) X(uv_try_write) X(uv_shutdown) X(uv_stream_set_blocking)            \
+  X(uv_tcp_init) X(uv_tcp_open) X(uv_tcp_nodelay) X(uv_tcp_keepalive)                             \
+  X(uv_tcp_simultaneous_accepts) X(uv_tcp_bind) X(uv_tcp_getsockname) X(uv_tcp_getpeername)       \
+  X(uv_tcp_close_reset) X(uv_tcp_connect) X(uv_pipe_init) X(uv_pipe_open) X(uv_pipe_bind)         \
+  X(uv_pipe_connect) X(uv_pipe_getsockname) X(uv_pipe_getpeername) X(uv_pipe_chmod)               \
+  X(uv_pipe_pending) X(uv_prepare_init) X(uv_prepare_start) X(uv_prepare_stop) X(uv_check_init)   \
+  X(uv_check_start) X(uv_check_stop) X(uv_idle_init) X(uv_idle_start) X(uv_idle_stop)             \
+  X(uv_async_init) X(uv_async_send) X(uv_timer_init) X(uv_timer_start) X(uv_timer_stop)           \
+  X(uv_timer_again) X(uv_timer_set_repeat) X(uv_signal_init) X(uv_signal_start)                   \
+  X(uv_signal_stop) X(uv_kill) X(uv_cancel) X(uv_library_shutdown) X(uv_queue_work)               \
+  X(uv_getaddrinfo) X(uv_getnameinfo) X(uv_random)
+
+#define UVSIM_CALLBACKS(X)                                                                        \
+  X(alloc_cb) X(read_cb) X(write_cb) X(shutdown_cb) X(connect_cb) X(connection_cb) X(close_cb)    \
+  X(timer_cb) X(idle_cb) X(prepare_cb) X(check_cb) X(async_cb) X(signal_cb) X(walk_cb)            \
+  X(work_cb) X(after_work_cb) X(getaddrinfo_cb) X(getnameinfo_cb) X(random_cb)
+
+#define UVSIM_HAPPENINGS(X)                                                                       \
+  X(turn) X(time_jump) X(peer_connect) X(peer_send) X(peer_read) X(peer_fin) X(peer_close)        \
+  X(peer_reset) X(peer_listen) X(peer_accept) X(signal) X(advance) X(note) X(finding)
+// clang-format on
+
+enum class What : uint8_t {
+#define UVSIM_ENUMERATOR(name) name,
+  UVSIM_CALLS(UVSIM_ENUMERATOR) first_callback,
+  UVSIM_CALLBACKS(UVSIM_ENUMERATOR) first_happening,
+  UVSIM_HAPPENINGS(UVSIM_ENUMERATOR)
+#undef UVSIM_ENUMERATOR
+};
+const char* name_of(What what) noexcept;
+
+// Who an event is about, in the trace: a kind and a number that do not depend on addresses.
+struct Subject {
+  uint32_t id = 0;
+  uint8_t kind = 0;  // uv_handle_type, or subject_loop, subject_peer
+};
+constexpr uint8_t subject_loop = 200;
+constexpr uint8_t subject_peer = 201;
+
+struct Event {
+  uint64_t step;
+  uint64_t time_ns;
+  int64_t value;
+  int64_t result;
+  const char* text;
+  Subject subject;
+  What what;
+  uint8_t depth;  // of callbacks around it
+  bool has_result;
+};
+
+class Trace {
+ public:
+  void reset(uint32_t keep, bool on);
+  // Returns the event's number, for result().
+  uint64_t add(const Event& event) {
+    mix(static_cast<uint64_t>(event.what) | uint64_t{event.subject.id} << 8);
+    mix(static_cast<uint64_t>(event.value));
+    const uint64_t number = count_++;
+    if (!kept_.empty()) kept_[number & mask_] = event;
+    return number;
+  }
+  void result(uint64_t number, int64_t value) {
+    mix(static_cast<uint64_t>(value));
+    if (kept_.empty() || count_ - number > kept_.size()) return;
+    kept_[number & mask_].result = value;
+    kept_[number & mask_].has_result = true;
+  }
+  // A call learns what it is about after it was noted.
+  void subject(uint64_t number, Subject subject) {
+    mix(subject.id);
+    if (!kept_.empty()) kept_[number & mask_].subject = subject;
+  }
+  uint64_t hash() const { return hash_; }
+  std::string text(uint64_t last) const;
+  std::string json() const;
+
+ private:
+  void mix(uint64_t word) {
+    hash_ = (hash_ ^ word) * 0x9e3779b97f4a7c15u;
+    hash_ ^= hash_ >> 29;
+  }
+  uint64_t first(uint64_t last) const;
+  std::vector<Event> kept_;
+  uint64_t mask_ = 0;
+  uint64_t count_ = 0;
+  uint64_t hash_ = 0;
+};
+
+std::string text_of(Subject subject);
+
+// ---------------------------------------------------------------------------------------------
+// Records
+
+// Open addressing from an address to a record, without allocation once it has grown.
+template <class Record>
+class AddressMap {
+ public:
+  Record* find(const void* address) const {
+    if (slots_.empty()) return nullptr;
+    for (size_t i = home(address);; i = (i + 1) & mask_) {
+      if (slots_[i].address == address) return slots_[i].record;
+      if (slots_[i].address == nullptr) return nullptr;
+    }
+  }
+  // Replaces what was there.
+  void put(const void* address, Record* record) {
+    if ((size_ + 1) * 2 > slots_.size()) grow();
+    size_t i = home(address);
+    while (slots_[i].address != nullptr && slots_[i].address != address) i = (i + 1) & mask_;
+    if (slots_[i].address == nullptr) ++size_;
+    slots_[i] = {address, record};
+  }
+  void erase(const void* address) {
+    if (slots_.empty()) return;
+    size_t hole = home(address);
+    while (slots_[hole].address != address) {
+      if (slots_[hole].address == nullptr) return;
+      hole = (hole + 1) & mask_;
+    }
+    --size_;
+    for (size_t i = (hole + 1) & mask_; slots_[i].address != nullptr; i = (i + 1) & mask_) {
+      // An entry may move into the hole unless its home lies after the hole.
+      if (((i - home(slots_[i].address)) & mask_) < ((i - hole) & mask_)) continue;
+      slots_[hole] = slots_[i];
+      hole = i;
+    }
+    slots_[hole] = {nullptr, nullptr};
+  }
+  void clear() {
+    if (size_ == 0) return;
+    for (Slot& slot : slots_) slot = {nullptr, nullptr};
+    size_ = 0;
+  }
+  size_t size() const { return size_; }
+  template <class Visit>
+  void for_each(Visit visit) const {
+    for (const Slot& slot : slots_)
+      if (slot.address != nullptr) visit(*slot.record);
+  }
+
+ private:
+  struct Slot {
+    const void* address;
+    Record* record;
+  };
+  size_t home(const void* address) const {
+    return (reinterpret_cast<uintptr_t>(address) * 0x9e3779b97f4a7c15u >> 20) & mask_;
+  }
+  void grow() {
+    std::vector<Slot> old(slots_.empty() ? 64 : slots_.size() * 2, Slot{nullptr, nullptr});
+    old.swap(slots_);
+    mask_ = slots_.size() - 1;
+    size_ = 0;
+    for (const Slot& slot : old)
+      if (slot.address != nullptr) put(slot.address, slot.record);
+  }
+  std::vector<Slot> slots_;
+  size_t mask_ = 0;
+  size_t size_ = 0;
+};
+
+// Objects with stable addresses, all given back at once at the start of a run.
+template <class Object>
+class Pool {
+ public:
+  Object* take() {
+    if (free_.empty()) {
+      all_.push_back(std::make_unique<Object>());
+      free_.reserve(all_.capacity());
+      return all_.back().get();
+    }
+    Object* object = free_.back();
+    free_.pop_back();
+    return object;
+  }
+  void give_back(Object* object) { free_.push_back(object); }
+  void give_back_all() {
+    if (free_.size() == all_.size()) return;
+    free_.clear();
+    for (const auto& object : all_) free_.push_back(object.get());
+  }
+
+ private:
+  std::vector<std::unique_ptr<Object>> all_;
+  std::vector<Object*> free_;
+};
+
+struct LoopState;
+struct Socket;
+
+enum class Life : uint8_t { open, closing, closed };
+
+struct HandleRecord {
+  uv_handle_t* handle = nullptr;
+  LoopState* loop = nullptr;
+  uint32_t id = 0;
+  uv_handle_type type = UV_UNKNOWN_HANDLE;
+  Life life = Life::closed;
+  bool in_alloc = false;         // its alloc_cb is running
+  bool deaf = false;             // R37, R38: a listener that will hear of nobody any more
+  bool bind_error_told = true;   // R40
+  uint32_t no_buffer_turns = 0;  // R7: ENOBUFS callbacks in a row
+  uint32_t pending_requests = 0;
+  ledger::LoanId loan = ledger::no_loan;
+  uint64_t init_step = 0;
+  uint64_t close_step = 0;
+
+  Subject subject() const { return {id, static_cast<uint8_t>(type)}; }
+};
+
+// A request in flight.
+struct RequestRecord {
+  uv_req_t* request = nullptr;
+  HandleRecord* handle = nullptr;
+  uv_req_type type = UV_UNKNOWN_REQ;
+  ledger::LoanId loan = ledger::no_loan;
+  std::vector<ledger::LoanId> buffer_loans;
+  std::vector<uv_buf_t> buffers;  // where the request has more than fit into it
+  size_t bytes = 0;               // of the whole write
+  bool summed = false;
+  uint64_t sum = 0;  // of the bytes that wait, R12; 0 when all of them were written unchanged
+  uint64_t position = 0;
+  uint64_t step = 0;
+};
+
+// ---------------------------------------------------------------------------------------------
+// The simulated kernel
+
+class ByteQueue {
+ public:
+  size_t size() const { return size_; }
+  void clear() { head_ = size_ = 0; }
+  void push(const char* bytes, size_t count);
+  void pop(char* bytes, size_t count);  // `bytes` may be null
+  void truncate(size_t count) { size_ = count < size_ ? count : size_; }
+  void shrink();  // gives memory back if it is much
+
+ private:
+  void grow(size_t wanted);
+  std::unique_ptr<char[]> data_;
+  size_t capacity_ = 0;  // a power of two, or 0
+  size_t head_ = 0;
+  size_t size_ = 0;
+};
+
+struct Address {
+  Family family = Family::ipv4;
+  uint16_t port = 0;
+  uint8_t bytes[16] = {};  // IPv4 in the first four
+  uint32_t scope = 0;
+};
+
+// What an epoll instance knows of a descriptor.
+struct Watch {
+  enum class Kind : uint8_t { socket, async, signal };
+  Link ready;
+  LoopState* loop = nullptr;  // null: not registered
+  uint32_t interest = 0;
+  Kind kind = Kind::socket;
+  bool is_ready = false;  // in the loop's ready list
+  Socket* socket = nullptr;
+};
+
+enum class SocketState : uint8_t { fresh, listening, connecting, established, dead };
+
+struct Socket {
+  uint32_t serial = 0;   // changes with every reuse
+  uint32_t peer_id = 0;  // of a Peer, when played from outside
+  int fd = -1;
+  SocketState state = SocketState::fresh;
+  Family family = Family::ipv4;
+  bool outside = false;
+  bool orphan = false;   // closed by its owner; kept while the other end refers to it
+  bool accepted = true;  // false while in a listener's queue
+  bool bound = false;
+  bool only_v6 = false;
+  bool reset_seen = false;
+  bool refused = false;
+  bool was_connected = false;
+  bool linger_reset = false;
+  bool read_shut = false;   // no more input: our shutdown, or the connection is dead
+  bool write_shut = false;  // no more output
+  bool fin_queued = false;  // the other end has ended its output, after `in`
+  bool blocking = false;
+  int error = 0;  // SO_ERROR, positive errno
+  Socket* peer = nullptr;
+  ByteQueue in;
+  uint32_t send_shown = 0;  // what the options show
+  uint32_t receive_shown = 0;
+  size_t send_room = 0;  // what the buffers really hold
+  size_t receive_room = 0;
+  bool nospace = false;  // a write or a poll found no room
+  Address local;
+  Address remote;
+  std::string path;  // of a pipe
+  std::string remote_path;
+  bool unlinked = false;      // its name is free again
+  bool is_anonymous = false;  // one end of uv_pipe: no socket to guess_handle, but a pipe
+  uint32_t backlog = 0;
+  std::vector<Socket*> queue;  // of a listener, in order; entries before queue_head are taken
+  size_t queue_head = 0;
+  uint64_t sent = 0;
+  uint64_t received = 0;
+  Watch watch;
+  uv_stream_t* stream = nullptr;  // whose io_watcher watches it; null: nobody
+
+  size_t queued() const { return queue.size() - queue_head; }
+  size_t visible() const { return in.size() < receive_room ? in.size() : receive_room; }
+  // The other end's FIN has come in, because all before it fits into the receive buffer.
+  bool fin_arrived() const { return fin_queued && in.size() <= receive_room; }
+  bool input_over() const { return read_shut || fin_arrived(); }
+};
+
+enum class DescriptorKind : uint8_t { free, socket, machinery };
+
+struct Descriptor {
+  DescriptorKind kind = DescriptorKind::free;
+  Socket* socket = nullptr;
+};
+
+// Something the network does later: a SYN is sent again, or given up.
+struct NetworkTimer {
+  uint64_t at_ns;
+  Socket* socket;
+  uint32_t serial;
+  uint32_t attempt;
+};
+
+// Simulated descriptors start here, above any real one.
+constexpr int first_descriptor = 500'000;
+
+class Kernel {
+ public:
+  void reset(Context& context);
+
+  int open_machinery();  // a descriptor for a loop's own use, or UV_EMFILE
+  int open_socket(Family family, Socket** out);
+  int adopt(Socket* socket);  // gives a descriptor to a socket that has none
+  void close_descriptor(int fd);
+  Socket* socket_at(int fd);  // null: not a simulated socket
+  bool exists(int fd) const;
+  uint32_t open_descriptors() const { return open_; }
+  bool descriptor_free() const;
+
+  int bind(Socket& socket, const Address& address);
+  int bind_name(Socket& socket, const char* name, size_t size);
+  int listen(Socket& socket, int backlog);
+  int connect(Socket& socket, const Address& address);
+  int connect_name(Socket& socket, const char* name, size_t size);
+  int accept(Socket& listener, Socket** out);  // 0, or -errno
+  int pair(Socket** a, Socket** b, Family family);
+  void close(Socket& socket);
+  int shutdown_write(Socket& socket);
+  // Count of bytes, or -errno. 0 from read: the end.
+  ssize_t read(Socket& socket, char* bytes, size_t size);
+  ssize_t write(Socket& socket, const uv_buf_t* buffers, unsigned count, size_t limit);
+  size_t room(const Socket& socket) const;
+  void kill(Socket& socket, int error);   // as if a RST had come in
+  void fail_connection(Socket& socket);   // both ends; this one has been told
+  void reset_connection(Socket& socket);  // RST to the other end
+  void unlink_name(Socket& socket);
+  void set_send_buffer(Socket& socket, int value);
+  void set_receive_buffer(Socket& socket, int value);
+
+  uint32_t events(Socket& socket);             // what poll(2) would say
+  void wake(Socket& socket, uint32_t events);  // events 0: all
+
+  Socket* new_socket(Family family);
+  Socket* find_listener(const Address& address) const;
+  Socket* find_name(const char* name, size_t size) const;
+  static bool is_local(const Address& address);
+  uint16_t free_port();
+  void establish(Socket& client, Socket& listener);
+  void connect_fails(Socket& socket, int error);
+  bool queue_full(const Socket& listener) const { return listener.queued() > listener.backlog; }
+  uint64_t next_timer() const;  // ns, or Wait::forever
+  void run_timers();
+  void schedule(Socket& socket, uint64_t delay_ns, uint32_t attempt);
+
+  const std::vector<Socket*>& bound_sockets() const { return bound_; }
+  std::vector<Socket*> peers;  // by Peer::id - 1
+  size_t connections = 0;      // ends of connections in the program
+
+ private:
+  int allocate(DescriptorKind kind, Socket* socket);
+  void forget_bound(Socket& socket);
+  void release_if_done(Socket& socket);
+  void fin_to(Socket& socket);
+  void space_may_have_come(Socket& sender);
+
+  Context* context_ = nullptr;
+  std::vector<Descriptor> descriptors_;
+  size_t lowest_free_ = 0;
+  uint32_t open_ = 0;
+  Pool<Socket> sockets_;
+  std::vector<Socket*> bound_;  // in order of binding: has an address or a name of its own
+  std::vector<NetworkTimer> timers_;
+  uint16_t next_port_ = 0;
+  uint32_t serial_ = 0;
+};
+
+// ---------------------------------------------------------------------------------------------
+// Loops
+
+struct Ready {
+  Watch* watch;
+  uint32_t serial;  // of its socket
+  uint32_t events;
+};
+
+struct Caught {
+  uv_signal_t* handle;
+  int signum;
+};
+
+struct LoopState {
+  uv_loop_t* loop = nullptr;
+  uint32_t id = 0;
+  bool open = false;
+  bool running = false;
+  bool measures_idle = false;
+  bool wants_sqpoll = false;
+  uint64_t idle_ns = 0;
+  uint64_t poll_count = 0;
+  uint64_t events_seen = 0;
+  ledger::LoanId loan = ledger::no_loan;
+  Link ready_list;
+  Watch async_watch;
+  Watch signal_watch;
+  bool async_written = false;
+  bool registered = false;  // its own watchers are with epoll: there was a poll since they came
+  int emfile_fd = -1;
+  int machinery[4] = {-1, -1, -1, -1};
+  std::vector<uv_timer_t*> timers;  // a heap, by timeout and start_id
+  std::vector<Caught> signal_pipe;  // in order
+  std::vector<Ready> batch;
+  Subject subject() const { return {id, subject_loop}; }
+};
+
+// ---------------------------------------------------------------------------------------------
+// The context of a run
+
+struct Simulation::Context {
+  Simulation* simulation = nullptr;
+  Options options;       // of this run
+  Options next_options;  // of the next
+  Choices* choices = nullptr;
+  bool asks = false;  // false: every answer is 0
+  PollHook hook;
+  bool plain = false;  // made by the first uv_* call of a program without a driver
+  bool in_run = false;
+  bool in_hook = false;
+  bool can_leave = false;  // `leave` is armed
+  std::jmp_buf leave;
+  int base_inside = 0;
+  int program_result = 0;
+
+  uint64_t now_ns = 0;
+  uint64_t start_ns = 0;
+  uint64_t step = 0;
+  uint64_t callbacks = 0;
+  uint64_t turns = 0;
+  uint64_t choices_made = 0;
+  uint64_t step_limit = 0;
+  uint64_t calls_here = 0;   // since the last callback began or ended
+  uint32_t clock_looks = 0;  // in a row
+  uint8_t depth = 0;
+  const void* owner = nullptr;  // whom the program is being called back for
+  uint32_t next_handle_id = 0;
+  uint32_t next_loop_id = 0;
+  uint64_t end_ns = 0;  // virtual time must stay below
+  Trace trace;
+  Report report;
+  bool ledger_running = false;
+
+  AddressMap<HandleRecord> handles;
+  AddressMap<RequestRecord> requests;
+  Pool<HandleRecord> handle_pool;
+  Pool<RequestRecord> request_pool;
+  Pool<LoopState> loop_pool;
+  std::vector<LoopState*> loops;      // that were initialised in this run
+  std::vector<uv_signal_t*> signals;  // started, in order of id
+  uint32_t open_handles = 0;
+  Kernel kernel;
+  Network network;
+  uv_loop_t default_loop;
+  bool has_default_loop = false;
+
+  bool v1_44() const { return options.version == Version::v1_44; }
+
+  uint32_t pick(uint32_t n, ChoicePoint point) {
+    if (!asks || n < 2 || !options.asked.has(point)) return 0;
+    return pick_asked(n, point);
+  }
+  uint32_t pick_asked(uint32_t n, ChoicePoint point);
+  void reset(Choices& source);
+  void event(What what, Subject subject, int64_t value, const char* text = nullptr) {
+    trace.add({++step, now_ns, value, 0, text, subject, what, depth, false});
+  }
+};
+
+// Thread-local: what the calling thread's uv_* calls work on. Makes a plain context if need be.
+Context& current() noexcept;
+
+// ---------------------------------------------------------------------------------------------
+// Findings (contract.cpp)
+
+// Ends the run: the program has broken a rule. `rule` is "R27", or "" outside the contract.
+[[noreturn, gnu::cold]] void violate(Context& context, const char* rule, Subject subject,
+                                     const char* format, ...) __attribute__((format(printf, 4, 5)));
+// Libuv survives it; noted in the report.
+[[gnu::cold]] void warn(Context& context, const char* rule, Subject subject, const char* format,
+                        ...) __attribute__((format(printf, 4, 5)));
+[[noreturn, gnu::cold]] void limit_reached(Context& context, Limit limit);
+// Nothing can happen any more in `loop`. Returns only with OnQuiescence::unblock.
+[[gnu::cold]] void quiescent(Context& context, LoopState& loop);
+// What keeps the loop alive, for a message.
+std::string describe_pending(Context& context, LoopState& loop);
+void ledger_incident(void* context, const ledger::Incident& incident);
+// A uv_* function that uvsim does not simulate was called: says so and ends.
+[[noreturn, gnu::cold]] void unsimulated(const char* function) noexcept;
+// The memory must be readable, as far as a sanitizer can tell. R12, R2.
+void touch(Context& context, const char* rule, Subject subject, const void* memory, size_t size,
+           const char* what);
+
+// ---------------------------------------------------------------------------------------------
+// One public call
+
+// Opens every traced uv_* function.
+class Call {
+ public:
+  explicit Call(What what, int64_t value = 0) : context(current()) { open(what, value); }
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+  ~Call() = default;
+
+  int result(int64_t value) {
+    context.trace.result(event_, value);
+    return static_cast<int>(value);
+  }
+  // The record of a handle of the expected type that is open, closing, or closed but not
+  // forgotten; anything else is a violation. UV_HANDLE: any; UV_STREAM: tcp or pipe.
+  HandleRecord& handle(const void* handle, uv_handle_type type);
+  // As handle(); where it is closed its memory must still be there.
+  HandleRecord& live(const void* handle, uv_handle_type type);
+  // For calls that libuv does not check and that leave it broken on a closing handle.
+  void must_be_open(const HandleRecord& record);
+  LoopState& loop(const uv_loop_t* loop);
+  void subject(Subject subject);
+
+  Context& context;
+
+ private:
+  void open(What what, int64_t value);
+  void check_thread();
+  ledger::Outside outside_;
+  What what_ = What::note;
+  uint64_t event_ = 0;
+};
+
+void check_memory(Context& context, const HandleRecord& record, const char* what);
+
+// Opens a getter: counted, so that a program cannot spin on it for ever, but not traced.
+inline Context& look() {
+  Context& context = current();
+  if (++context.calls_here > context.options.max_calls_in_callback)
+    limit_reached(context, Limit::calls_in_callback);
+  return context;
+}
+
+// Runs a callback of the program.
+template <class Function, class... Arguments>
+void call_back(Context& context, What what, Subject subject, const void* owner, int64_t value,
+               Function function, Arguments... arguments) {
+  ++context.step;
+  if (++context.callbacks > context.options.max_callbacks) limit_reached(context, Limit::callbacks);
+  if (context.step > context.step_limit) limit_reached(context, Limit::steps);
+  context.trace.add(
+      {context.step, context.now_ns, value, 0, nullptr, subject, what, context.depth, false});
+  const void* const outer = context.owner;
+  context.owner = owner;
+  context.calls_here = 0;
+  context.clock_looks = 0;
+  ++context.depth;
+  {
+    const ledger::Inside inside;
+    function(arguments...);
+  }
+  --context.depth;
+  context.owner = outer;
+  context.calls_here = 0;
+}
+
+// ---------------------------------------------------------------------------------------------
+// Handles (handle.cpp)
+
+inline bool is_active(const uv_handle_t* h) {
+  return (h->flags & flag_active) != 0;
+}
+inline bool is_closing(const uv_handle_t* h) {
+  return (h->flags & (flag_closing | flag_closed)) != 0;
+}
+void handle_start(uv_handle_t* handle);
+void handle_stop(uv_handle_t* handle);
+void handle_ref(uv_handle_t* handle);
+void handle_unref(uv_handle_t* handle);
+template <class Handle>
+uv_handle_t* base(Handle* handle) {
+  return reinterpret_cast<uv_handle_t*>(handle);
+}
+template <class Handle>
+uv_stream_t* stream_of(Handle* handle) {
+  return reinterpret_cast<uv_stream_t*>(handle);
+}
+
+HandleRecord& handle_init(Call& call, uv_loop_t* loop, uv_handle_t* handle, uv_handle_type type);
+// For an init that fails after all: the handle is not in the loop.
+void handle_drop(Context& context, HandleRecord& record);
+void begin_close(Context& context, HandleRecord& record, uv_close_cb callback);
+void finish_close(Context& context, uv_handle_t* handle);
+HandleRecord& record_of(Context& context, const void* handle);
+
+// Requests
+RequestRecord& request_begin(Context& context, uv_loop_t* loop, void* request, uv_req_type type,
+                             HandleRecord& handle, const char* rule);
+void check_request_free(Context& context, const void* request, HandleRecord& handle);
+// The request is the program's again; its record is gone.
+void request_end(Context& context, uv_loop_t* loop, void* request);
+RequestRecord& request_record(Context& context, const void* request);
+
+// ---------------------------------------------------------------------------------------------
+// Loops and poll (loop.cpp, poll.cpp)
+
+LoopState& loop_state(Context& context, const uv_loop_t* loop);
+void update_time(Context& context, uv_loop_t* loop);
+int backend_timeout(const uv_loop_t* loop, const LoopState& state);
+void poll(Context& context, LoopState& state, int timeout);
+void io_start(uv_stream_t* stream, unsigned events);
+void io_stop(uv_stream_t* stream, unsigned events);
+void io_close(uv_stream_t* stream);
+void io_feed(uv_stream_t* stream);
+void make_ready(Watch& watch);
+void forget_watch(Watch& watch);
+void spend(Context& context, uint64_t ns);  // virtual time passes
+bool anything_ready(LoopState& state);
+
+// ---------------------------------------------------------------------------------------------
+// Streams (stream.cpp, write.cpp, listen.cpp)
+
+// One of up to four sizes from 1 to `most`; `most` is the kindest.
+size_t choose_size(Context& context, size_t most, ChoicePoint point);
+void stream_init(Call& call, HandleRecord& record, uv_stream_t* stream);
+int stream_open(Context& context, uv_stream_t* stream, int fd, unsigned flags);
+void stream_close(Context& context, uv_stream_t* stream);
+void stream_destroy(Context& context, uv_stream_t* stream);
+// Events on the stream's descriptor, or EPOLLOUT from the pending queue.
+void stream_io(Context& context, uv_stream_t* stream, uint32_t events);
+void server_io(Context& context, uv_stream_t* stream);
+void write_some(Context& context, uv_stream_t* stream);
+void write_callbacks(Context& context, uv_stream_t* stream);
+void drain(Context& context, uv_stream_t* stream);
+void flush_writes(Context& context, uv_stream_t* stream, int error);
+int start_listening(Context& context, uv_stream_t* stream, int backlog, uv_connection_cb callback);
+Socket* socket_of(Context& context, const uv_stream_t* stream);  // null: no descriptor
+
+int tcp_new_socket(Context& context, uv_tcp_t* tcp, Family family, unsigned flags);
+int tcp_listen(Context& context, uv_tcp_t* tcp, int backlog, uv_connection_cb callback);
+int pipe_listen(Context& context, uv_pipe_t* pipe, int backlog, uv_connection_cb callback);
+void pipe_close(Context& context, uv_pipe_t* pipe);
+int tcp_apply_options(uv_stream_t* stream, Socket& socket);
+
+// ---------------------------------------------------------------------------------------------
+// The rest
+
+void run_timers(Context& context, LoopState& state);
+int next_timeout(const uv_loop_t* loop, const LoopState& state);
+void timer_close(Context& context, uv_timer_t* timer);
+void run_idle(Context& context, LoopState& state);
+void run_prepare(Context& context, LoopState& state);
+void run_check(Context& context, LoopState& state);
+void idle_close(uv_idle_t* idle);
+void prepare_close(uv_prepare_t* prepare);
+void check_close(uv_check_t* check);
+void async_close(uv_async_t* async);
+void run_async(Context& context, LoopState& state);
+void signal_close(Context& context, uv_signal_t* signal);
+bool signal_is_trapped(const uv_signal_t* signal);
+bool deliver_signal(Context& context, int signum);
+void run_signals(Context& context, LoopState& state);
+void restore_real_signals() noexcept;
+void take_real_signals(Context& context);
+
+int address_from(const sockaddr* from, Address* to);  // 0 or UV_EINVAL
+void address_to(const Address& from, sockaddr* to, int* size);
+std::string text_of(const Address& address);
+
+}  // namespace uvsim
+
+#endif  // UVSIM_INTERNAL_HPP

@@ -1,0 +1,728 @@
+// The simulated kernel: descriptors, sockets, and what a loopback does between two of them.
+//
+// Theory. The wire is instant: what one end writes is with the other end before the call returns,
+// as far as the buffers hold it, and so are FIN and RST; that is what Linux does on loopback. One
+// queue per direction stands for the receiver's buffer (its first receive_room bytes, which can be
+// read) and the sender's buffer behind it (the rest). A socket whose owner has closed it stays as
+// an orphan until the other end is closed too, so that its data and its FIN still arrive and late
+// writes to it are answered with RST.
+//
+// The states and error codes are those that Linux shows through read, write, poll and SO_ERROR.
+#include <poll.h>
+#include <sys/un.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "internal.hpp"
+
+namespace uvsim {
+
+// ---------------------------------------------------------------------------------------------
+// Bytes
+
+void ByteQueue::grow(size_t wanted) {
+  size_t capacity = capacity_ == 0 ? 512 : capacity_;
+  while (capacity < wanted) capacity *= 2;
+  std::unique_ptr<char[]> data(new char[capacity]);
+  const size_t size = size_;
+  pop(data.get(), size);
+  data_ = std::move(data);
+  capacity_ = capacity;
+  head_ = 0;
+  size_ = size;
+}
+
+void ByteQueue::push(const char* bytes, size_t count) {
+  if (count == 0) return;
+  if (size_ + count > capacity_) grow(size_ + count);
+  const size_t tail = (head_ + size_) & (capacity_ - 1);
+  const size_t first = count < capacity_ - tail ? count : capacity_ - tail;
+  std::memcpy(data_.get() + tail, bytes, first);
+  std::memcpy(data_.get(), bytes + first, count - first);
+  size_ += count;
+}
+
+void ByteQueue::pop(char* bytes, size_t count) {
+  if (count == 0) return;
+  if (bytes != nullptr) {
+    const size_t first = count < capacity_ - head_ ? count : capacity_ - head_;
+    std::memcpy(bytes, data_.get() + head_, first);
+    std::memcpy(bytes + first, data_.get(), count - first);
+  }
+  size_ -= count;
+  head_ = size_ == 0 ? 0 : (head_ + count) & (capacity_ - 1);
+}
+
+void ByteQueue::shrink() {
+  constexpr size_t modest = 128 * 1024;
+  clear();
+  if (capacity_ <= modest) return;
+  data_.reset();
+  capacity_ = 0;
+}
+
+// ---------------------------------------------------------------------------------------------
+// Descriptors
+
+void Kernel::reset(Context& context) {
+  context_ = &context;
+  descriptors_.clear();
+  lowest_free_ = 0;
+  open_ = 0;
+  sockets_.give_back_all();
+  bound_.clear();
+  timers_.clear();
+  peers.clear();
+  connections = 0;
+  next_port_ = 32768;
+  serial_ = 0;
+}
+
+bool Kernel::descriptor_free() const {
+  return context_->options.descriptors == 0 || open_ < context_->options.descriptors;
+}
+
+int Kernel::allocate(DescriptorKind kind, Socket* socket) {
+  while (lowest_free_ < descriptors_.size() &&
+         descriptors_[lowest_free_].kind != DescriptorKind::free)
+    ++lowest_free_;
+  if (lowest_free_ == descriptors_.size()) descriptors_.push_back({});
+  descriptors_[lowest_free_] = {kind, socket};
+  ++open_;
+  return first_descriptor + static_cast<int>(lowest_free_);
+}
+
+int Kernel::open_machinery() {
+  return descriptor_free() ? allocate(DescriptorKind::machinery, nullptr) : UV_EMFILE;
+}
+
+int Kernel::adopt(Socket* socket) {
+  socket->fd = allocate(DescriptorKind::socket, socket);
+  return socket->fd;
+}
+
+int Kernel::open_socket(Family family, Socket** out) {
+  constexpr int faults[] = {0, UV_EMFILE, UV_ENOBUFS};
+  if (!descriptor_free()) return UV_EMFILE;
+  if (const int fault = faults[context_->pick(3, ChoicePoint::socket_error)]) return fault;
+  *out = new_socket(family);
+  return adopt(*out);
+}
+
+bool Kernel::exists(int fd) const {
+  const int index = fd - first_descriptor;
+  return index >= 0 && static_cast<size_t>(index) < descriptors_.size() &&
+         descriptors_[static_cast<size_t>(index)].kind != DescriptorKind::free;
+}
+
+Socket* Kernel::socket_at(int fd) {
+  return exists(fd) ? descriptors_[static_cast<size_t>(fd - first_descriptor)].socket : nullptr;
+}
+
+void Kernel::close_descriptor(int fd) {
+  const auto index = static_cast<size_t>(fd - first_descriptor);
+  Socket* const socket = descriptors_[index].socket;
+  descriptors_[index] = {};
+  if (index < lowest_free_) lowest_free_ = index;
+  --open_;
+  if (socket == nullptr) return;
+  socket->fd = -1;
+  close(*socket);
+}
+
+// ---------------------------------------------------------------------------------------------
+// Sockets
+
+Socket* Kernel::new_socket(Family family) {
+  Socket& socket = *sockets_.take();
+  ByteQueue in = std::move(socket.in);
+  std::vector<Socket*> queue = std::move(socket.queue);
+  in.shrink();
+  queue.clear();
+  socket = Socket{};
+  socket.in = std::move(in);
+  socket.queue = std::move(queue);
+  socket.serial = ++serial_;
+  socket.family = family;
+  socket.local.family = socket.remote.family = family;
+  init(&socket.watch.ready);
+  socket.watch.socket = &socket;
+  const Options& options = context_->options;
+  if (family == Family::pipe) {
+    // A Unix socket's data lies in the receiver's queue, charged to the sender.
+    constexpr uint32_t unix_default = 212'992;
+    socket.send_shown = socket.receive_shown = unix_default;
+    socket.send_room = unix_default;
+    socket.receive_room = SIZE_MAX / 2;
+  } else {
+    socket.send_shown = options.send_buffer;
+    socket.receive_shown = options.receive_buffer;
+    socket.send_room = options.send_window;
+    socket.receive_room = options.receive_window;
+  }
+  return &socket;
+}
+
+void Kernel::set_send_buffer(Socket& socket, int value) {
+  // The kernel doubles what it is told, within limits.
+  constexpr unsigned most = 212'992;
+  constexpr unsigned least = 4'608;
+  const unsigned wanted = static_cast<unsigned>(value) < most ? static_cast<unsigned>(value) : most;
+  socket.send_shown = wanted * 2 > least ? wanted * 2 : least;
+  socket.send_room = socket.send_shown / 2;
+}
+
+void Kernel::set_receive_buffer(Socket& socket, int value) {
+  constexpr unsigned most = 212'992;
+  constexpr unsigned least = 2'304;
+  const unsigned wanted = static_cast<unsigned>(value) < most ? static_cast<unsigned>(value) : most;
+  socket.receive_shown = wanted * 2 > least ? wanted * 2 : least;
+  if (socket.family != Family::pipe) socket.receive_room = socket.receive_shown / 2;
+}
+
+void Kernel::wake(Socket& socket, uint32_t events) {
+  Watch& watch = socket.watch;
+  if (watch.loop == nullptr) return;
+  if (events != 0 && (events & (watch.interest | POLLERR | POLLHUP)) == 0) return;
+  make_ready(watch);
+}
+
+namespace {
+
+// How much the receiver holds for itself, before the sender's buffer fills.
+size_t window(const Socket& receiver) {
+  return receiver.family == Family::pipe ? 0 : receiver.receive_room;
+}
+
+// Enough of the sender's buffer is free for poll to call it writable: a third of it, or three
+// quarters of a Unix socket's.
+bool roomy(const Socket& sender) {
+  const size_t queued = sender.peer->in.size();
+  const size_t held = queued > window(*sender.peer) ? queued - window(*sender.peer) : 0;
+  return sender.family == Family::pipe ? held <= sender.send_room / 4
+                                       : held <= sender.send_room / 3 * 2;
+}
+
+}  // namespace
+
+uint32_t Kernel::events(Socket& socket) {
+  switch (socket.state) {
+    case SocketState::listening:
+      return socket.queued() > 0 ? uint32_t{POLLIN} : 0;
+    case SocketState::connecting:
+      return 0;
+    case SocketState::fresh:
+      return POLLOUT | POLLHUP;
+    case SocketState::established:
+    case SocketState::dead:
+      break;
+  }
+  const bool over = socket.input_over();
+  uint32_t result = 0;
+  if ((over && socket.write_shut) || socket.state == SocketState::dead) result |= POLLHUP;
+  if (over) result |= POLLIN | POLLRDHUP;
+  if (socket.in.size() > 0) result |= POLLIN;
+  if (socket.error != 0) result |= POLLERR;
+  if (socket.write_shut || room(socket) > 0) result |= POLLOUT;
+  // A little room is not worth a wake-up.
+  if (!socket.write_shut && socket.peer != nullptr && !roomy(socket)) {
+    result &= ~uint32_t{POLLOUT};
+    socket.nospace = true;
+  }
+  return result;
+}
+
+size_t Kernel::room(const Socket& socket) const {
+  const Socket* const peer = socket.peer;
+  if (peer == nullptr) return socket.send_room;
+  const size_t capacity = socket.send_room + window(*peer);
+  return peer->in.size() < capacity ? capacity - peer->in.size() : 0;
+}
+
+void Kernel::space_may_have_come(Socket& sender) {
+  if (!sender.nospace || !roomy(sender)) return;
+  sender.nospace = false;
+  wake(sender, POLLOUT);
+}
+
+ssize_t Kernel::read(Socket& socket, char* bytes, size_t size) {
+  const size_t visible = socket.visible();
+  if (visible > 0) {
+    size_t count = size < visible ? size : visible;
+    const bool fin_was_there = socket.fin_arrived();
+    socket.in.pop(bytes, count);
+    socket.received += count;
+    if (socket.peer != nullptr) space_may_have_come(*socket.peer);
+    if (!fin_was_there && socket.fin_arrived()) wake(socket, 0);
+    return static_cast<ssize_t>(count);
+  }
+  const bool is_pipe = socket.family == Family::pipe;
+  if (!is_pipe && socket.fin_arrived()) return 0;
+  if (socket.error != 0) {
+    const int error = socket.error;
+    socket.error = 0;
+    return -error;
+  }
+  if (socket.input_over()) return 0;
+  if (socket.state == SocketState::fresh || socket.state == SocketState::listening)
+    return is_pipe ? -EINVAL : -ENOTCONN;
+  return -EAGAIN;
+}
+
+ssize_t Kernel::write(Socket& socket, const uv_buf_t* buffers, unsigned count, size_t limit) {
+  if (socket.state == SocketState::connecting) return -EAGAIN;
+  if (socket.error != 0) {
+    const int error = socket.error;
+    socket.error = 0;
+    return -error;
+  }
+  if (socket.state != SocketState::established || socket.write_shut)
+    return socket.family == Family::pipe && socket.state == SocketState::fresh ? -ENOTCONN : -EPIPE;
+  size_t wanted = 0;
+  for (unsigned i = 0; i < count; ++i) wanted += buffers[i].len;
+  const size_t space = socket.blocking ? SIZE_MAX : room(socket);
+  if (wanted > 0 && space == 0) {
+    socket.nospace = true;
+    return -EAGAIN;
+  }
+  size_t left = wanted < space ? wanted : space;
+  if (left > limit) left = limit;
+  if (left < wanted) socket.nospace = true;
+  const auto taken = static_cast<ssize_t>(left);
+  Socket& peer = *socket.peer;
+  for (unsigned i = 0; i < count && left > 0; ++i) {
+    const size_t part = buffers[i].len < left ? buffers[i].len : left;
+    if (!peer.orphan) peer.in.push(buffers[i].base, part);
+    left -= part;
+  }
+  socket.sent += static_cast<uint64_t>(taken);
+  if (taken == 0) return 0;
+  if (peer.orphan)
+    // Nobody is there: the answer is a reset, and the next call will hear of it.
+    kill(socket, socket.fin_arrived() ? EPIPE : ECONNRESET);
+  else
+    wake(peer, POLLIN);
+  return taken;
+}
+
+void Kernel::fin_to(Socket& socket) {
+  if (socket.state == SocketState::dead || socket.fin_queued) return;
+  socket.fin_queued = true;
+  if (socket.fin_arrived()) wake(socket, 0);
+}
+
+int Kernel::shutdown_write(Socket& socket) {
+  if (socket.family == Family::pipe) {
+    socket.write_shut = true;
+    if (socket.peer != nullptr) fin_to(*socket.peer);
+    return 0;
+  }
+  if (socket.state != SocketState::established) return -ENOTCONN;
+  // Both directions are over: for the kernel the connection is history.
+  if (socket.write_shut && socket.fin_arrived()) return -ENOTCONN;
+  socket.write_shut = true;
+  fin_to(*socket.peer);
+  wake(socket, 0);
+  return 0;
+}
+
+void Kernel::kill(Socket& socket, int error) {
+  if (socket.state == SocketState::dead) return;
+  socket.state = SocketState::dead;
+  socket.error = error;
+  socket.read_shut = socket.write_shut = true;
+  socket.reset_seen = true;
+  socket.in.truncate(socket.receive_room);
+  wake(socket, 0);
+}
+
+void Kernel::reset_connection(Socket& socket) {
+  Socket* const peer = socket.peer;
+  socket.in.clear();
+  if (peer == nullptr) return;
+  peer->in.truncate(peer->receive_room);
+  if (!peer->orphan)
+    kill(*peer, peer->family != Family::pipe && peer->fin_arrived() ? EPIPE : ECONNRESET);
+}
+
+void Kernel::fail_connection(Socket& socket) {
+  reset_connection(socket);
+  kill(socket, 0);
+}
+
+void Kernel::release_if_done(Socket& socket) {
+  if (socket.peer != nullptr) {
+    if (!socket.peer->orphan) return;
+    Socket& peer = *socket.peer;
+    socket.peer = peer.peer = nullptr;
+    if (!peer.outside) sockets_.give_back(&peer);
+  }
+  // A World may look at its peers until the run ends.
+  if (!socket.outside) sockets_.give_back(&socket);
+}
+
+void Kernel::close(Socket& socket) {
+  forget_watch(socket.watch);
+  socket.stream = nullptr;
+  forget_bound(socket);
+  if (socket.state == SocketState::listening) {
+    for (size_t i = socket.queue_head; i < socket.queue.size(); ++i) {
+      socket.queue[i]->linger_reset = true;
+      close(*socket.queue[i]);
+    }
+    socket.queue.clear();
+    socket.queue_head = 0;
+  }
+  const bool unread = socket.in.size() > 0;
+  if (socket.was_connected && !socket.outside) --connections;
+  if (socket.state == SocketState::established && socket.peer != nullptr) {
+    Socket& peer = *socket.peer;
+    if (unread || socket.linger_reset) {
+      reset_connection(socket);
+    } else if (socket.family == Family::pipe) {
+      fin_to(peer);
+      peer.write_shut = true;
+      wake(peer, 0);
+    } else {
+      fin_to(peer);
+    }
+  }
+  socket.in.shrink();
+  socket.orphan = true;
+  release_if_done(socket);
+}
+
+// ---------------------------------------------------------------------------------------------
+// Addresses
+
+namespace {
+
+bool is_wildcard(const Address& address) {
+  for (const uint8_t byte : address.bytes)
+    if (byte != 0) return false;
+  return true;
+}
+
+bool is_v4_mapped(const Address& address) {
+  static const uint8_t prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  return address.family == Family::ipv6 && std::memcmp(address.bytes, prefix, sizeof prefix) == 0;
+}
+
+Address unmapped(const Address& address) {
+  if (!is_v4_mapped(address)) return address;
+  Address plain;
+  plain.family = Family::ipv4;
+  plain.port = address.port;
+  std::memcpy(plain.bytes, address.bytes + 12, 4);
+  return plain;
+}
+
+// What a packet to the wildcard address is sent to.
+Address loopback(const Address& address) {
+  Address local = address;
+  if (!is_wildcard(address)) return local;
+  if (address.family == Family::ipv4) {
+    local.bytes[0] = 127;
+    local.bytes[3] = 1;
+  } else {
+    local.bytes[15] = 1;
+  }
+  return local;
+}
+
+bool overlaps(const Socket& a, const Address& b, bool b_only_v6) {
+  if (a.local.port != b.port) return false;
+  const Address one = unmapped(a.local);
+  const Address two = unmapped(b);
+  const bool one_any = is_wildcard(one);
+  const bool two_any = is_wildcard(two);
+  if (one.family == two.family)
+    return one_any || two_any || std::memcmp(one.bytes, two.bytes, sizeof one.bytes) == 0;
+  // A wildcard IPv6 socket takes IPv4 too, unless told otherwise.
+  if (one.family == Family::ipv6) return one_any && !a.only_v6;
+  return two_any && !b_only_v6;
+}
+
+}  // namespace
+
+bool Kernel::is_local(const Address& address) {
+  const Address plain = unmapped(address);
+  if (is_wildcard(plain)) return true;
+  if (plain.family == Family::ipv4) return plain.bytes[0] == 127;
+  const Address any = loopback(Address{Family::ipv6, 0, {}, 0});
+  return std::memcmp(plain.bytes, any.bytes, sizeof any.bytes) == 0;
+}
+
+uint16_t Kernel::free_port() {
+  for (;;) {
+    const uint16_t port = next_port_;
+    next_port_ = next_port_ == 60'999 ? uint16_t{32'768} : static_cast<uint16_t>(next_port_ + 1);
+    bool taken = false;
+    for (const Socket* const socket : bound_) taken = taken || socket->local.port == port;
+    if (!taken) return port;
+  }
+}
+
+int Kernel::bind(Socket& socket, const Address& address) {
+  if (socket.bound || socket.state != SocketState::fresh) return -EINVAL;
+  if (socket.family != address.family)
+    return socket.family == Family::ipv4 ? -EAFNOSUPPORT : -EINVAL;
+  if (!is_local(address)) return -EADDRNOTAVAIL;
+  if (address.port != 0) {
+    // With SO_REUSEADDR, which libuv always sets, only a listener is in the way.
+    for (const Socket* const other : bound_) {
+      if (other->family == Family::pipe || other->state != SocketState::listening) continue;
+      if (overlaps(*other, address, socket.only_v6)) return -EADDRINUSE;
+    }
+  }
+  socket.local = address;
+  if (address.port == 0) socket.local.port = free_port();
+  socket.bound = true;
+  bound_.push_back(&socket);
+  return 0;
+}
+
+int Kernel::listen(Socket& socket, int backlog) {
+  constexpr int somaxconn = 4096;
+  if (socket.state == SocketState::established || socket.state == SocketState::connecting)
+    return -EINVAL;
+  if (socket.family == Family::pipe && !socket.bound) return -EINVAL;
+  if (socket.state == SocketState::fresh) {
+    if (!socket.bound) {
+      Address any;
+      any.family = socket.family;
+      bind(socket, any);
+    }
+    for (const Socket* const other : bound_) {
+      if (other == &socket || other->state != SocketState::listening) continue;
+      if (socket.family == Family::pipe || other->family == Family::pipe) continue;
+      if (overlaps(*other, socket.local, socket.only_v6)) return -EADDRINUSE;
+    }
+  }
+  socket.state = SocketState::listening;
+  socket.backlog =
+      backlog < 0 || backlog > somaxconn ? uint32_t{somaxconn} : static_cast<uint32_t>(backlog);
+  return 0;
+}
+
+int Kernel::bind_name(Socket& socket, const char* name, size_t size) {
+  if (socket.bound) return -EINVAL;
+  if (find_name(name, size) != nullptr) return -EADDRINUSE;
+  socket.path.assign(name, size);
+  socket.bound = true;
+  bound_.push_back(&socket);
+  return 0;
+}
+
+void Kernel::unlink_name(Socket& socket) {
+  socket.unlinked = true;
+}
+
+void Kernel::forget_bound(Socket& socket) {
+  if (!socket.bound) return;
+  for (size_t i = 0; i < bound_.size(); ++i) {
+    if (bound_[i] != &socket) continue;
+    bound_.erase(bound_.begin() + static_cast<std::ptrdiff_t>(i));
+    return;
+  }
+}
+
+Socket* Kernel::find_name(const char* name, size_t size) const {
+  for (Socket* const socket : bound_) {
+    if (socket->family == Family::pipe && !socket->unlinked && socket->path.size() == size &&
+        std::memcmp(socket->path.data(), name, size) == 0)
+      return socket;
+  }
+  return nullptr;
+}
+
+Socket* Kernel::find_listener(const Address& address) const {
+  Socket* best = nullptr;
+  for (Socket* const socket : bound_) {
+    if (socket->family == Family::pipe || socket->state != SocketState::listening) continue;
+    if (!overlaps(*socket, address, true)) continue;
+    // The exact address is preferred to the wildcard, and IPv4 to an IPv6 socket that takes it.
+    if (best == nullptr || (is_wildcard(best->local) && !is_wildcard(socket->local)) ||
+        (best->family != address.family && socket->family == address.family))
+      best = socket;
+  }
+  return best;
+}
+
+// ---------------------------------------------------------------------------------------------
+// Connections
+
+void Kernel::establish(Socket& client, Socket& listener) {
+  Socket& server = *new_socket(listener.family);
+  server.state = client.state = SocketState::established;
+  server.was_connected = client.was_connected = true;
+  server.peer = &client;
+  client.peer = &server;
+  server.accepted = false;
+  if (listener.family == Family::pipe) {
+    server.path = listener.path;
+  } else {
+    server.local = client.remote;
+    server.remote = client.local;
+    if (listener.family == Family::ipv6 && client.family == Family::ipv4) {
+      for (Address* const address : {&server.local, &server.remote}) {
+        Address mapped{Family::ipv6, address->port, {}, 0};
+        mapped.bytes[10] = mapped.bytes[11] = 0xff;
+        std::memcpy(mapped.bytes + 12, address->bytes, 4);
+        *address = mapped;
+      }
+    }
+    server.send_shown = listener.send_shown;
+    server.receive_shown = listener.receive_shown;
+    server.send_room = listener.send_room;
+    server.receive_room = listener.receive_room;
+  }
+  server.outside = listener.outside;
+  connections += (server.outside ? 0u : 1u) + (client.outside ? 0u : 1u);
+  listener.queue.push_back(&server);
+  wake(client, 0);
+  wake(listener, POLLIN);
+}
+
+void Kernel::connect_fails(Socket& socket, int error) {
+  socket.state = SocketState::dead;
+  socket.error = error;
+  socket.refused = true;
+  socket.read_shut = socket.write_shut = true;
+  wake(socket, 0);
+}
+
+void Kernel::schedule(Socket& socket, uint64_t delay_ns, uint32_t attempt) {
+  timers_.push_back({context_->now_ns + delay_ns, &socket, socket.serial, attempt});
+}
+
+uint64_t Kernel::next_timer() const {
+  uint64_t next = Wait::forever;
+  for (const NetworkTimer& timer : timers_)
+    if (timer.at_ns < next) next = timer.at_ns;
+  return next;
+}
+
+void Kernel::run_timers() {
+  constexpr uint32_t attempts = 7;  // 1 + 2 + 4 + ... + 64 seconds, then it is given up
+  for (size_t i = 0; i < timers_.size();) {
+    const NetworkTimer timer = timers_[i];
+    Socket& socket = *timer.socket;
+    const bool stale =
+        socket.serial != timer.serial || socket.state != SocketState::connecting || socket.orphan;
+    if (!stale && timer.at_ns > context_->now_ns) {
+      ++i;
+      continue;
+    }
+    timers_.erase(timers_.begin() + static_cast<std::ptrdiff_t>(i));
+    if (stale) continue;
+    Socket* const listener = is_local(socket.remote) ? find_listener(socket.remote) : nullptr;
+    if (listener != nullptr && !queue_full(*listener))
+      establish(socket, *listener);
+    else if (listener == nullptr && is_local(socket.remote))
+      connect_fails(socket, ECONNREFUSED);
+    else if (timer.attempt >= attempts)
+      connect_fails(socket, ETIMEDOUT);
+    else
+      schedule(socket, uint64_t{1'000'000'000} << timer.attempt, timer.attempt + 1);
+  }
+}
+
+int Kernel::connect(Socket& socket, const Address& address) {
+  if (socket.state == SocketState::established || socket.state == SocketState::listening)
+    return -EISCONN;
+  if (socket.state == SocketState::connecting) return -EALREADY;
+  if (socket.family != address.family)
+    return socket.family == Family::ipv4 ? -EAFNOSUPPORT : -EINVAL;
+  if (socket.state == SocketState::dead) {
+    if (socket.was_connected) return -EISCONN;
+    // A failed attempt has to be heard of once more, and then the socket may try again.
+    const int error = socket.error != 0 ? socket.error : ECONNABORTED;
+    socket.read_shut = socket.write_shut = socket.refused = false;
+    socket.error = 0;
+    socket.state = SocketState::fresh;
+    return -error;
+  }
+  socket.remote = loopback(address);
+  if (!socket.bound) {
+    const Address self = loopback(Address{address.family, 0, {}, 0});
+    const bool local = is_local(socket.remote);
+    socket.local = local && !is_v4_mapped(socket.remote) ? socket.remote : self;
+    socket.local.port = free_port();
+  } else if (is_wildcard(socket.local)) {
+    const uint16_t port = socket.local.port;
+    socket.local = loopback(socket.local);
+    socket.local.port = port;
+  }
+  socket.state = SocketState::connecting;
+  constexpr int outcomes[] = {0, ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH};
+  if (const int outcome = outcomes[context_->pick(4, ChoicePoint::connect_result)]) {
+    connect_fails(socket, outcome);
+    return -EINPROGRESS;
+  }
+  constexpr uint64_t first_retry = 1'000'000'000;
+  if (!is_local(socket.remote)) {
+    schedule(socket, first_retry, 1);
+    return -EINPROGRESS;
+  }
+  Address target = unmapped(socket.remote);
+  Socket* const listener = find_listener(target);
+  if (listener == nullptr)
+    connect_fails(socket, ECONNREFUSED);
+  else if (queue_full(*listener))
+    schedule(socket, first_retry, 1);
+  else
+    establish(socket, *listener);
+  return -EINPROGRESS;
+}
+
+int Kernel::connect_name(Socket& socket, const char* name, size_t size) {
+  if (socket.state == SocketState::established) return -EISCONN;
+  if (socket.state != SocketState::fresh) return -EINVAL;
+  Socket* const listener = find_name(name, size);
+  if (listener == nullptr) return -ENOENT;
+  if (listener->state != SocketState::listening) return -ECONNREFUSED;
+  if (queue_full(*listener)) return -EAGAIN;
+  constexpr int outcomes[] = {0, ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH};
+  if (const int outcome = outcomes[context_->pick(2, ChoicePoint::connect_result)]) return -outcome;
+  socket.remote_path = listener->path;
+  establish(socket, *listener);
+  return 0;
+}
+
+int Kernel::accept(Socket& listener, Socket** out) {
+  if (listener.queued() == 0) return -EAGAIN;
+  constexpr int faults[] = {0, EMFILE, ECONNABORTED};
+  const int fault =
+      descriptor_free() ? faults[context_->pick(3, ChoicePoint::accept_error)] : EMFILE;
+  if (fault == EMFILE) return -fault;
+  Socket* const socket = listener.queue[listener.queue_head++];
+  if (listener.queue_head == listener.queue.size()) {
+    listener.queue.clear();
+    listener.queue_head = 0;
+  }
+  socket->accepted = true;
+  if (fault == ECONNABORTED) {
+    socket->linger_reset = true;
+    close(*socket);
+    return -fault;
+  }
+  *out = socket;
+  return 0;
+}
+
+int Kernel::pair(Socket** a, Socket** b, Family family) {
+  *a = new_socket(family);
+  *b = new_socket(family);
+  (*a)->peer = *b;
+  (*b)->peer = *a;
+  for (Socket* const socket : {*a, *b}) {
+    socket->state = SocketState::established;
+    socket->was_connected = true;
+  }
+  connections += 2;
+  return 0;
+}
+
+}  // namespace uvsim

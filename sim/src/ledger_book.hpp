@@ -1,0 +1,62 @@
+// What the hooks (ledger_heap.cpp, ledger_new.cpp) and the book (ledger.cpp) know of each other.
+//
+// Everything declared here is compiled without instrumentation: it runs inside the allocator, on
+// any thread, before main and after it. It must not allocate, and must not assume that the memory a
+// caller passes has been marked initialised by MemorySanitizer.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "uvsim/ledger.hpp"
+
+namespace uvsim::ledger::detail {
+
+// Which hooks have been seen by the self-test.
+struct Probe {
+  bool running;
+  unsigned interposed_allocations;
+  unsigned interposed_frees;
+  unsigned sanitizer_allocations;
+  unsigned sanitizer_frees;
+};
+extern Probe probe;
+
+enum class Freeing : std::uint8_t {
+  forward,  // Not ours, or nothing to object to.
+  keep,     // The ledger holds it for a while, so that a second free is recognised.
+  refuse,   // An incident was reported and its handler returned.
+};
+
+// True while a run is in progress and this thread is inside the program under test.
+bool watching() noexcept;
+
+// True if the failure oracle wants this allocation to fail.
+bool refuses(std::size_t size) noexcept;
+void failure_was_not_delivered() noexcept;
+
+void on_allocated(void* address, std::size_t size, const void* caller, const void* frame) noexcept;
+Freeing on_freeing(void* address) noexcept;
+
+// The size of a live allocation of this run; false if there is none at this address.
+bool tracked(const void* address, std::size_t* size) noexcept;
+
+bool run_in_progress() noexcept;
+
+// Defined in ledger_heap.cpp.
+void free_for_real(void* address) noexcept;
+void free_whatever(void* address) noexcept;
+std::size_t usable_size(void* address) noexcept;
+bool install_sanitizer_hooks() noexcept;
+extern Backend active_backend;
+
+// malloc on behalf of another allocation function. REQUIRES: watching().
+void* malloc_for(std::size_t size, const void* caller, const void* frame) noexcept;
+
+// Defined in ledger_nothrow.cpp.
+bool nothrow_forms_are_ours() noexcept;
+
+// Return address of the allocation function that is under way on this thread, if one of ours is.
+extern constinit thread_local const void* wrapper_caller __attribute__((tls_model("initial-exec")));
+
+}  // namespace uvsim::ledger::detail

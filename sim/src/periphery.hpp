@@ -1,0 +1,34 @@
+// What names.cpp, threads.cpp and work.cpp offer to the rest of uvsim.
+#ifndef UVSIM_PERIPHERY_HPP
+#define UVSIM_PERIPHERY_HPP
+
+#include <uv.h>
+
+#include <cstddef>
+
+#include "internal.hpp"
+
+namespace uvsim {
+
+// Memory that a uv_* function hands to the program, or that libuv would take from the allocator
+// the program installed. Counted by the ledger as the program's own.
+void* program_malloc(size_t size) noexcept;
+void program_free(void* memory) noexcept;
+// uv_replace_allocator undone; no thread but the first, and no keys: for the start of a run.
+void reset_program_allocator() noexcept;
+void reset_threads() noexcept;
+
+// The name and index of the one network interface that there is.
+constexpr char interface_name[] = "lo";
+constexpr unsigned interface_index = 1;
+unsigned interface_index_of(const char* name) noexcept;  // 0: there is none
+
+// Work for the thread pool (uv_queue_work, uv_getaddrinfo, uv_getnameinfo, uv_random). It is queued
+// in the loop by the call, and done and reported, in order, when that loop polls next.
+bool has_work(const LoopState& state) noexcept;
+int run_work(LoopState& state);  // how many callbacks could run
+int cancel_work(uv_req_t* request);
+
+}  // namespace uvsim
+
+#endif  // UVSIM_PERIPHERY_HPP

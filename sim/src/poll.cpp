@@ -1,0 +1,248 @@
+// The poll phase: libuv's watchers on top of a model of epoll, and time that jumps when nothing is
+// ready.
+//
+// Theory. Which of several ready handles goes first is decided by epoll's ready list, and programs
+// depend on it without knowing: a descriptor is appended when an event for it arrives, or when it
+// is added or changed while it is ready; what was reported goes to the end and is looked at again
+// next time. Watchers that libuv wants registered or changed wait in the loop's watcher_queue until
+// the next poll. A descriptor that libuv stopped watching stays with epoll until it is heard of.
+#include <poll.h>
+
+#include "internal.hpp"
+#include "periphery.hpp"
+
+namespace uvsim {
+
+namespace {
+
+uint32_t events_of(Context& context, Watch& watch) {
+  switch (watch.kind) {
+    case Watch::Kind::socket:
+      return context.kernel.events(*watch.socket) & (watch.interest | POLLERR | POLLHUP);
+    case Watch::Kind::async:
+      return watch.loop->async_written || has_work(*watch.loop) ? uint32_t{POLLIN} : 0;
+    case Watch::Kind::signal:
+      break;
+  }
+  return watch.loop->signal_pipe.empty() ? 0 : uint32_t{POLLIN};
+}
+
+void register_watchers(Context& context, LoopState& state) {
+  Link* const queue = link_of(state.loop->watcher_queue);
+  while (!empty(queue)) {
+    Link* const link = queue->next;
+    remove(link);
+    uv_stream_t* const stream = UVSIM_OWNER(link, uv_stream_t, io_watcher.watcher_queue);
+    Socket& socket = *socket_of(context, stream);
+    Watch& watch = socket.watch;
+    watch.loop = &state;
+    watch.interest = stream->io_watcher.pevents;
+    if (events_of(context, watch) != 0) make_ready(watch);
+    stream->io_watcher.events = stream->io_watcher.pevents;
+  }
+}
+
+void jump(Context& context, LoopState& state, uint64_t to_ns) {
+  if (to_ns <= context.now_ns) return;
+  const uint64_t ns = to_ns - context.now_ns;
+  if (state.measures_idle) state.idle_ns += ns;
+  context.event(What::time_jump, state.subject(), static_cast<int64_t>(ns));
+  spend(context, ns);
+}
+
+Progress ask_hook(Context& context, bool ready, uint64_t deadline) {
+  if (context.hook == nullptr) return Progress::nothing;
+  Wait wait;
+  wait.ready = ready;
+  if (!ready && deadline > context.now_ns)
+    wait.ns = deadline == Wait::forever ? Wait::forever : deadline - context.now_ns;
+  context.in_hook = true;
+  const Progress progress = context.hook(context.network, wait);
+  context.in_hook = false;
+  return progress;
+}
+
+// False when the deadline comes first. With one in the past, everything is looked at once.
+bool wait_for_events(Context& context, LoopState& state, uint64_t deadline) {
+  uint64_t fruitless = 0;
+  for (;;) {
+    take_real_signals(context);
+    if (context.kernel.next_timer() <= context.now_ns) context.kernel.run_timers();
+    const Progress progress = ask_hook(context, anything_ready(state), deadline);
+    if (anything_ready(state)) return true;
+    if (deadline <= context.now_ns) return false;
+    if (progress == Progress::made) {
+      if (++fruitless > context.options.max_idle_hooks) limit_reached(context, Limit::hooks);
+      continue;
+    }
+    const uint64_t network_ns = context.kernel.next_timer();
+    if (network_ns < deadline) {
+      jump(context, state, network_ns);
+      continue;
+    }
+    if (deadline != Wait::forever) {
+      jump(context, state, deadline);
+      return false;
+    }
+    quiescent(context, state);
+    return false;
+  }
+}
+
+// Who goes first, and who is heard of at all, as the world decides.
+void choose_order(Context& context, std::vector<Ready>& batch) {
+  if (!context.asks) return;
+  for (size_t i = 0; i + 1 < batch.size(); ++i) {
+    const auto rest = static_cast<uint32_t>(batch.size() - i);
+    const size_t chosen = i + context.pick(rest, ChoicePoint::ready_order);
+    const Ready first = batch[chosen];
+    for (size_t j = chosen; j > i; --j) batch[j] = batch[j - 1];
+    batch[i] = first;
+  }
+  const auto size = static_cast<uint32_t>(batch.size());
+  batch.resize(size - context.pick(size, ChoicePoint::ready_count));
+}
+
+void collect(Context& context, LoopState& state) {
+  constexpr size_t epoll_batch = 1024;
+  std::vector<Ready>& batch = state.batch;
+  batch.clear();
+  Link seen;
+  move_all(&state.ready_list, &seen);
+  while (!empty(&seen)) {
+    Watch& watch = *UVSIM_OWNER(seen.next, Watch, ready);
+    remove(&watch.ready);
+    const uint32_t events = events_of(context, watch);
+    if (events == 0) {
+      watch.is_ready = false;
+      continue;
+    }
+    push_back(&state.ready_list, &watch.ready);
+    if (batch.size() < epoll_batch)
+      batch.push_back({&watch, watch.socket == nullptr ? 0 : watch.socket->serial, events});
+  }
+  choose_order(context, batch);
+}
+
+// 1 if a callback could run.
+int dispatch_socket(Context& context, const Ready& ready) {
+  Socket& socket = *ready.watch->socket;
+  // Closed by a callback of this batch.
+  if (socket.serial != ready.serial || socket.watch.loop == nullptr) return 0;
+  uv_stream_t* const stream = socket.stream;
+  if (stream == nullptr || stream->io_watcher.pevents == 0) {
+    forget_watch(socket.watch);
+    return 0;
+  }
+  const uint32_t wanted = stream->io_watcher.pevents;
+  uint32_t events = ready.events & (wanted | POLLERR | POLLHUP);
+  // A bare error or hang-up is no event of its own: whoever waits for anything finds it out.
+  if (events == POLLERR || events == POLLHUP) events |= wanted & (POLLIN | POLLOUT);
+  if (events == 0) return 0;
+  stream_io(context, stream, events);
+  return 1;
+}
+
+int dispatch(Context& context, LoopState& state) {
+  collect(context, state);
+  bool has_signals = false;
+  int count = 0;
+  // By index, and a copy: a callback may run another loop, or grow this one's batch never.
+  for (size_t i = 0; i < state.batch.size(); ++i) {
+    const Ready ready = state.batch[i];
+    switch (ready.watch->kind) {
+      case Watch::Kind::socket:
+        count += dispatch_socket(context, ready);
+        break;
+      case Watch::Kind::async:
+        // The thread pool reports through the loop's first async handle.
+        run_work(state);
+        run_async(context, state);
+        ++count;
+        break;
+      case Watch::Kind::signal:
+        has_signals = true;
+        ++count;
+        break;
+    }
+  }
+  if (has_signals) run_signals(context, state);
+  state.events_seen += static_cast<uint64_t>(count);
+  return count;
+}
+
+}  // namespace
+
+void make_ready(Watch& watch) {
+  if (watch.loop == nullptr || watch.is_ready) return;
+  watch.is_ready = true;
+  push_back(&watch.loop->ready_list, &watch.ready);
+}
+
+void forget_watch(Watch& watch) {
+  if (watch.is_ready) remove(&watch.ready);
+  watch.is_ready = false;
+  watch.loop = nullptr;
+  watch.interest = 0;
+}
+
+bool anything_ready(LoopState& state) {
+  Context& context = current();
+  const Link* const list = &state.ready_list;
+  for (Link* link = list->next; link != list; link = link->next) {
+    if (events_of(context, *UVSIM_OWNER(link, Watch, ready)) != 0) return true;
+  }
+  return false;
+}
+
+void poll(Context& context, LoopState& state, int timeout) {
+  ++state.poll_count;
+  state.registered = true;
+  register_watchers(context, state);
+  if (has_work(state)) make_ready(state.async_watch);
+  const uint64_t deadline =
+      timeout < 0 ? Wait::forever : context.now_ns + static_cast<uint64_t>(timeout) * 1'000'000;
+  for (;;) {
+    const bool ready = wait_for_events(context, state, deadline);
+    update_time(context, state.loop);
+    if (!ready) return;
+    // What was ready may concern nobody any more: then libuv waits again.
+    if (dispatch(context, state) > 0 || timeout == 0) return;
+    register_watchers(context, state);
+  }
+}
+
+void io_start(uv_stream_t* stream, unsigned events) {
+  auto& watcher = stream->io_watcher;
+  watcher.pevents |= events;
+  if (watcher.events == watcher.pevents) return;
+  if (empty(link_of(watcher.watcher_queue)))
+    push_back(link_of(stream->loop->watcher_queue), link_of(watcher.watcher_queue));
+  socket_of(current(), stream)->stream = stream;
+}
+
+void io_stop(uv_stream_t* stream, unsigned events) {
+  auto& watcher = stream->io_watcher;
+  if (watcher.fd < 0) return;
+  watcher.pevents &= ~events;
+  if (watcher.pevents == 0) {
+    remove(link_of(watcher.watcher_queue));
+    watcher.events = 0;
+    Socket* const socket = socket_of(current(), stream);
+    if (socket->stream == stream) socket->stream = nullptr;
+  } else if (empty(link_of(watcher.watcher_queue))) {
+    push_back(link_of(stream->loop->watcher_queue), link_of(watcher.watcher_queue));
+  }
+}
+
+void io_close(uv_stream_t* stream) {
+  io_stop(stream, ~0u);
+  remove(link_of(stream->io_watcher.pending_queue));
+}
+
+void io_feed(uv_stream_t* stream) {
+  if (empty(link_of(stream->io_watcher.pending_queue)))
+    push_back(link_of(stream->loop->pending_queue), link_of(stream->io_watcher.pending_queue));
+}
+
+}  // namespace uvsim

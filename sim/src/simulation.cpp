@@ -1,0 +1,318 @@
+// A run from beginning to end: which context the calling thread's uv_* calls work on, how it gets a
+// clean start, what the environment says, and what is reported. The public halves of Simulation.
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include "internal.hpp"
+#include "periphery.hpp"
+
+namespace uvsim {
+namespace {
+
+// Initial-exec would not do in a shared library that is loaded late.
+thread_local Context* t_current = nullptr;
+
+Kindest& kindest() {
+  static Kindest instance;
+  return instance;
+}
+
+uint64_t number_of(const char* text) {
+  return std::strtoull(text, nullptr, 0);
+}
+
+// A source of choices named by the environment, or null for the kindest.
+std::unique_ptr<Choices> choices_from_environment() {
+  if (const char* const seed = std::getenv("UVSIM_SEED"))
+    return std::make_unique<Random>(number_of(seed));
+  const char* const hex = std::getenv("UVSIM_CHOICES");
+  if (hex == nullptr) return nullptr;
+  std::vector<uint32_t> answers;
+  for (size_t i = 0; i + 1 < std::strlen(hex); i += 2) {
+    const char digits[3] = {hex[i], hex[i + 1], '\0'};
+    answers.push_back(static_cast<uint32_t>(std::strtoul(digits, nullptr, 16)));
+  }
+  return std::make_unique<Replay>(std::move(answers));
+}
+
+Options options_from_environment() {
+  Options options;
+  options.on_violation = OnViolation::abort;
+  options.real_signals = true;
+  if (const char* const text = std::getenv("UVSIM_VERSION"))
+    options.version = std::strncmp(text, "1.44", 4) == 0 ? Version::v1_44 : Version::v1_52;
+  if (const char* const text = std::getenv("UVSIM_CHECKS")) options.checks = number_of(text) != 0;
+  if (const char* const text = std::getenv("UVSIM_LEDGER")) options.ledger = number_of(text) != 0;
+  if (const char* const text = std::getenv("UVSIM_MAX_TURNS")) options.max_turns = number_of(text);
+  if (const char* const text = std::getenv("UVSIM_MAX_SECONDS"))
+    options.max_seconds = number_of(text);
+  if (const char* const text = std::getenv("UVSIM_WATCHDOG"))
+    options.watchdog_seconds = static_cast<uint32_t>(number_of(text));
+  if (const char* const text = std::getenv("UVSIM_DESCRIPTORS"))
+    options.descriptors = static_cast<uint32_t>(number_of(text));
+  return options;
+}
+
+// The one run of a program that knows nothing of uvsim.
+struct PlainProgram {
+  Simulation simulation;
+  std::unique_ptr<Choices> choices;
+
+  PlainProgram() : simulation(options_from_environment()), choices(choices_from_environment()) {}
+};
+
+PlainProgram* g_plain = nullptr;
+
+void plain_program_exits() {
+  const char* const wish = std::getenv("UVSIM_TRACE");
+  if (wish == nullptr) return;
+  const bool json = std::strcmp(wish, "json") == 0;
+  std::fflush(stdout);
+  const Trace& trace = g_plain->simulation.context().trace;
+  std::fputs(json ? trace.json().c_str() : trace.text(~uint64_t{0}).c_str(), stderr);
+}
+
+Context& make_plain_context() {
+  if (g_plain != nullptr && g_plain->simulation.context().in_run)
+    violate(g_plain->simulation.context(), "R36", Subject{},
+            "a uv_* function was called from a second thread; uvsim runs programs of one thread");
+  if (g_plain != nullptr) {
+    g_plain->simulation.begin(g_plain->choices != nullptr ? *g_plain->choices : kindest());
+    return g_plain->simulation.context();
+  }
+  // Lives as long as the process: other static objects may call libuv when they are destroyed.
+  g_plain = new PlainProgram;
+  Context& context = g_plain->simulation.context();
+  context.plain = true;
+  g_plain->simulation.begin(g_plain->choices != nullptr ? *g_plain->choices : kindest());
+  std::atexit(plain_program_exits);
+  return context;
+}
+
+void watchdog_barks(int /*signum*/) {
+  static const char message[] =
+      "uvsim: the watchdog: the program has not come back from a callback in time\n";
+  const ssize_t ignored = ::write(STDERR_FILENO, message, sizeof message - 1);
+  static_cast<void>(ignored);
+  std::abort();
+}
+
+void start_watchdog(const Context& context) {
+  if (context.options.watchdog_seconds == 0) return;
+  std::signal(SIGALRM, watchdog_barks);
+  alarm(context.options.watchdog_seconds);
+}
+
+struct Leaks {
+  uint64_t count = 0;
+  std::string first;
+};
+
+void note_leak(void* opaque, const ledger::Allocation& allocation) {
+  Leaks& leaks = *static_cast<Leaks*>(opaque);
+  if (++leaks.count > 1) return;
+  char text[300];
+  leaks.first = ledger::describe(allocation, text, sizeof text);
+}
+
+bool allocation_fails(void* opaque, size_t /*size*/) {
+  return static_cast<Context*>(opaque)->pick(2, ChoicePoint::allocation) == 1;
+}
+
+void close_ledger(Context& context) {
+  if (!context.ledger_running) return;
+  LedgerSummary& summary = context.report.ledger;
+  const ledger::Totals& totals = ledger::totals();
+  summary.active = true;
+  summary.allocations = totals.allocations;
+  summary.releases = totals.releases;
+  summary.live = totals.live;
+  summary.live_bytes = totals.live_bytes;
+  summary.peak_bytes = totals.peak_bytes;
+  Leaks leaks;
+  if (context.report.finished) ledger::for_each_live(note_leak, &leaks);
+  if (leaks.count > 0) {
+    summary.ok = false;
+    summary.message =
+        std::to_string(leaks.count) + " allocation(s) leaked; the first: " + leaks.first;
+  }
+  // The frames that owned what is left are gone, by no fault of the program.
+  if (!context.report.finished) ledger::release_live();
+  ledger::end();
+  context.ledger_running = false;
+}
+
+}  // namespace
+
+Context& current() noexcept {
+  if (t_current != nullptr) return *t_current;
+  const ledger::Outside outside;
+  return make_plain_context();
+}
+
+uint32_t Simulation::Context::pick_asked(uint32_t n, ChoicePoint point) {
+  const ledger::Outside outside;
+  ++choices_made;
+  return choices->pick(n, point) % n;
+}
+
+void Simulation::Context::reset(Choices& source) {
+  options = next_options;
+  choices = &source;
+  asks = dynamic_cast<Kindest*>(&source) == nullptr;
+  // A machine that has been up for a while: no clock of a program starts at zero.
+  start_ns = now_ns = 1'000'000'000'000;
+  step = callbacks = turns = choices_made = calls_here = 0;
+  step_limit = options.max_steps;
+  clock_looks = 0;
+  depth = 0;
+  owner = nullptr;
+  next_handle_id = next_loop_id = 0;
+  // Saturating: a limit of "for ever" must not wrap.
+  const uint64_t most = (~uint64_t{0} - start_ns) / 1'000'000'000;
+  end_ns = start_ns + (options.max_seconds < most ? options.max_seconds : most) * 1'000'000'000;
+  trace.reset(options.trace_events, options.trace);
+  report.violations.clear();
+  report.warnings.clear();
+  report.ledger = LedgerSummary{};
+  report.limit = Limit::none;
+  report.quiescent = report.finished = false;
+  handles.clear();
+  requests.clear();
+  handle_pool.give_back_all();
+  request_pool.give_back_all();
+  loop_pool.give_back_all();
+  loops.clear();
+  signals.clear();
+  open_handles = 0;
+  kernel.reset(*this);
+  has_default_loop = false;
+  reset_program_allocator();
+  reset_threads();
+}
+
+Simulation::Simulation(const Options& options) : context_(new Context) {
+  context_->simulation = this;
+  context_->next_options = options;
+  context_->reset(kindest());
+}
+
+Simulation::~Simulation() {
+  if (t_current == context_) end();
+  delete context_;
+}
+
+Simulation* Simulation::current() noexcept {
+  return t_current == nullptr ? nullptr : t_current->simulation;
+}
+
+Options& Simulation::options() {
+  return context_->next_options;
+}
+void Simulation::on_poll(PollHook hook) {
+  context_->hook = std::move(hook);
+}
+Network& Simulation::network() {
+  return context_->network;
+}
+const Report& Simulation::report() const {
+  return context_->report;
+}
+std::string Simulation::trace_text() const {
+  return context_->trace.text(~uint64_t{0});
+}
+std::string Simulation::trace_json() const {
+  return context_->trace.json();
+}
+void Simulation::note(const char* text, int64_t value) {
+  context_->event(What::note, Subject{}, value, text);
+}
+
+void Simulation::ledger_baseline() {
+  if (context_->ledger_running) ledger::mark_baseline();
+}
+uint64_t Simulation::ledger_live() const {
+  return context_->ledger_running ? ledger::above_baseline(nullptr, nullptr) : 0;
+}
+uint64_t Simulation::ledger_live_bytes() const {
+  return context_->ledger_running ? ledger::totals().live_bytes : 0;
+}
+
+void Simulation::begin(Choices& choices) {
+  Context& context = *context_;
+  if (t_current != nullptr && t_current->plain && !context.plain) {
+    // The driver itself called libuv before: its own plain run is over.
+    t_current->simulation->end();
+  }
+  if (t_current != nullptr) {
+    std::fputs("uvsim: a simulation began while another was running on this thread\n", stderr);
+    std::abort();
+  }
+  context.reset(choices);
+  t_current = context_;
+  context.in_run = true;
+  if (context.options.ledger) {
+    ledger::Options wishes;
+    wishes.step = &context.step;
+    wishes.owner = &context.owner;
+    wishes.on_incident = ledger_incident;
+    wishes.incident_context = context_;
+    if (context.options.fail_allocations && context.asks) {
+      wishes.fails = allocation_fails;
+      wishes.failure_context = context_;
+    }
+    context.ledger_running = ledger::begin(wishes);
+    if (!context.ledger_running) {
+      std::fprintf(stderr, "uvsim: the ledger is silent: %s\n", ledger::silence());
+      if (!context.plain) std::abort();
+    }
+  }
+  start_watchdog(context);
+  context.base_inside = ledger::detail::inside;
+  ledger::detail::inside = 1;
+}
+
+const Report& Simulation::end(int result) {
+  Context& context = *context_;
+  ledger::detail::inside = context.base_inside;
+  if (context.options.watchdog_seconds != 0) alarm(0);
+  if (context.options.real_signals) restore_real_signals();
+  Report& report = context.report;
+  report.result = result;
+  report.steps = context.step;
+  report.callbacks = context.callbacks;
+  report.turns = context.turns;
+  report.choices = context.choices_made;
+  report.virtual_ns = context.now_ns - context.start_ns;
+  report.trace_hash = context.trace.hash();
+  report.open_handles = context.open_handles;
+  report.open_descriptors = context.kernel.open_descriptors();
+  close_ledger(context);
+  context.in_run = false;
+  context.can_leave = false;
+  t_current = nullptr;
+  return report;
+}
+
+const Report& Simulation::run(Choices& choices, const std::function<int()>& program) {
+  begin(choices);
+  // Not a local: after a long jump, locals that changed are indeterminate.
+  context_->program_result = 0;
+  if (setjmp(context_->leave) == 0) {
+    context_->can_leave = true;
+    context_->program_result = program();
+    context_->report.finished = true;
+  }
+  return end(context_->program_result);
+}
+
+const Report& Simulation::run(const std::function<int()>& program) {
+  return run(kindest(), program);
+}
+
+}  // namespace uvsim
