@@ -19,11 +19,13 @@ const char* kind_name(uv_handle_type type) {
 
 void Call::open(What what, int64_t value) {
   what_ = what;
+  value_ = value;
   ++context.step;
   if (context.step > context.step_limit) limit_reached(context, Limit::steps);
   if (++context.calls_here > context.options.max_calls_in_callback)
     limit_reached(context, Limit::calls_in_callback);
   context.clock_looks = 0;
+  step_ = context.step;
   event_ = context.trace.add(
       {context.step, context.now_ns, value, 0, nullptr, Subject{}, what, context.depth, false});
   if (context.in_hook)
@@ -32,6 +34,13 @@ void Call::open(What what, int64_t value) {
 
 void Call::subject(Subject subject) {
   context.trace.subject(event_, subject);
+  subject_ = subject;
+}
+
+void Call::tell() {
+  context.tell({step_, context.now_ns, value_, result_, nullptr, subject_, what_, context.depth,
+                has_result_},
+               record_);
 }
 
 HandleRecord& Call::handle(const void* handle, uv_handle_type type) {
@@ -42,6 +51,7 @@ HandleRecord& Call::handle(const void* handle, uv_handle_type type) {
     violate(context, "", Subject{}, "%s was called with a %s handle that was never initialised",
             name_of(what_), kind_name(type));
   subject(record->subject());
+  record_ = record;
   if (!fits(record->type, type))
     violate(context, "", record->subject(), "%s was called with a handle of another type",
             name_of(what_));

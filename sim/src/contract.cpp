@@ -21,7 +21,8 @@ namespace {
 
 constexpr uint64_t trace_lines = 40;
 
-std::string format_message(const char* format, va_list arguments) {
+__attribute__((format(printf, 1, 0))) std::string format_message(const char* format,
+                                                                 va_list arguments) {
   char text[512];
   std::vsnprintf(text, sizeof text, format, arguments);
   return text;

@@ -97,6 +97,7 @@ HandleRecord& handle_init(Call& call, uv_loop_t* loop, uv_handle_t* handle, uv_h
   record->init_step = context.step;
   ++context.open_handles;
   call.subject(record->subject());
+  call.record(record);
   lend_handle(context, *record, 29);
 
   handle->loop = loop;
@@ -119,6 +120,7 @@ void begin_close(Context& context, HandleRecord& record, uv_close_cb callback) {
   uv_handle_t* const handle = record.handle;
   handle->flags |= flag_closing;
   handle->close_cb = callback;
+  record.peer_id = peer_of(context, record);
   record.life = Life::closing;
   record.close_step = context.step;
   lend_handle(context, record, 28);

@@ -201,97 +201,95 @@ std::string text_of(Subject subject);
 // ---------------------------------------------------------------------------------------------
 // Records
 
-// Open addressing from an address to a record, without allocation once it has grown.
+// Open addressing from an address to a record, without allocation once it has grown. Emptied in no
+// time: a slot counts only if it was filled in the present round.
 template <class Record>
 class AddressMap {
  public:
   Record* find(const void* address) const {
     if (slots_.empty()) return nullptr;
-    for (size_t i = home(address);; i = (i + 1) & mask_) {
+    for (size_t i = home(address); used(i); i = (i + 1) & mask_)
       if (slots_[i].address == address) return slots_[i].record;
-      if (slots_[i].address == nullptr) return nullptr;
-    }
+    return nullptr;
   }
   // Replaces what was there.
   void put(const void* address, Record* record) {
     if ((size_ + 1) * 2 > slots_.size()) grow();
     size_t i = home(address);
-    while (slots_[i].address != nullptr && slots_[i].address != address) i = (i + 1) & mask_;
-    if (slots_[i].address == nullptr) ++size_;
-    slots_[i] = {address, record};
+    while (used(i) && slots_[i].address != address) i = (i + 1) & mask_;
+    if (!used(i)) ++size_;
+    slots_[i] = {address, record, round_};
   }
+  // REQUIRES: it is there.
   void erase(const void* address) {
-    if (slots_.empty()) return;
     size_t hole = home(address);
-    while (slots_[hole].address != address) {
-      if (slots_[hole].address == nullptr) return;
-      hole = (hole + 1) & mask_;
-    }
+    while (slots_[hole].address != address || !used(hole)) hole = (hole + 1) & mask_;
     --size_;
-    for (size_t i = (hole + 1) & mask_; slots_[i].address != nullptr; i = (i + 1) & mask_) {
+    for (size_t i = (hole + 1) & mask_; used(i); i = (i + 1) & mask_) {
       // An entry may move into the hole unless its home lies after the hole.
       if (((i - home(slots_[i].address)) & mask_) < ((i - hole) & mask_)) continue;
       slots_[hole] = slots_[i];
       hole = i;
     }
-    slots_[hole] = {nullptr, nullptr};
+    slots_[hole].round = 0;
   }
   void clear() {
-    if (size_ == 0) return;
-    for (Slot& slot : slots_) slot = {nullptr, nullptr};
     size_ = 0;
+    ++round_;
   }
   size_t size() const { return size_; }
   template <class Visit>
   void for_each(Visit visit) const {
-    for (const Slot& slot : slots_)
-      if (slot.address != nullptr) visit(*slot.record);
+    for (size_t i = 0; i < slots_.size(); ++i)
+      if (used(i)) visit(*slots_[i].record);
   }
 
  private:
   struct Slot {
     const void* address;
     Record* record;
+    uint64_t round;
   };
+  bool used(size_t i) const { return slots_[i].round == round_; }
   size_t home(const void* address) const {
     return (reinterpret_cast<uintptr_t>(address) * 0x9e3779b97f4a7c15u >> 20) & mask_;
   }
   void grow() {
-    std::vector<Slot> old(slots_.empty() ? 64 : slots_.size() * 2, Slot{nullptr, nullptr});
+    std::vector<Slot> old(slots_.empty() ? 64 : slots_.size() * 2, Slot{nullptr, nullptr, 0});
     old.swap(slots_);
     mask_ = slots_.size() - 1;
     size_ = 0;
     for (const Slot& slot : old)
-      if (slot.address != nullptr) put(slot.address, slot.record);
+      if (slot.round == round_) put(slot.address, slot.record);
   }
   std::vector<Slot> slots_;
   size_t mask_ = 0;
   size_t size_ = 0;
+  uint64_t round_ = 1;
 };
 
-// Objects with stable addresses, all given back at once at the start of a run.
+// Objects with stable addresses, all given back at once, and in no time, at the start of a run.
 template <class Object>
 class Pool {
  public:
   Object* take() {
-    if (free_.empty()) {
-      all_.push_back(std::make_unique<Object>());
-      free_.reserve(all_.capacity());
-      return all_.back().get();
+    if (!free_.empty()) {
+      Object* const object = free_.back();
+      free_.pop_back();
+      return object;
     }
-    Object* object = free_.back();
-    free_.pop_back();
-    return object;
+    if (taken_ == all_.size()) all_.push_back(std::make_unique<Object>());
+    return all_[taken_++].get();
   }
   void give_back(Object* object) { free_.push_back(object); }
   void give_back_all() {
-    if (free_.size() == all_.size()) return;
     free_.clear();
-    for (const auto& object : all_) free_.push_back(object.get());
+    taken_ = 0;
   }
 
  private:
   std::vector<std::unique_ptr<Object>> all_;
+  size_t taken_ = 0;  // of them, in this run; the rest is as the last run left it
   std::vector<Object*> free_;
 };
 
@@ -311,6 +309,7 @@ struct HandleRecord {
   bool bind_error_told = true;   // R40
   uint32_t no_buffer_turns = 0;  // R7: ENOBUFS callbacks in a row
   uint32_t pending_requests = 0;
+  uint32_t peer_id = 0;  // of its connection, when it was closed
   ledger::LoanId loan = ledger::no_loan;
   uint64_t init_step = 0;
   uint64_t close_step = 0;
@@ -384,6 +383,7 @@ struct Socket {
   bool accepted = true;  // false while in a listener's queue
   bool bound = false;
   bool only_v6 = false;
+  bool reuse_port = false;
   bool reset_seen = false;
   bool refused = false;
   bool was_connected = false;
@@ -557,6 +557,11 @@ struct Simulation::Context {
   Choices* choices = nullptr;
   bool asks = false;  // false: every answer is 0
   PollHook hook;
+  EventHook event_hook = nullptr;
+  void* event_context = nullptr;
+  uint32_t asked_about = 0;  // Peer::id
+  bool leave_wanted = false;
+  uint64_t baseline_live = 0;
   bool plain = false;  // made by the first uv_* call of a program without a driver
   bool in_run = false;
   bool in_hook = false;
@@ -574,6 +579,7 @@ struct Simulation::Context {
   uint64_t step_limit = 0;
   uint64_t calls_here = 0;   // since the last callback began or ended
   uint32_t clock_looks = 0;  // in a row
+  uint32_t refusals = 0;     // of uv_try_write
   uint8_t depth = 0;
   const void* owner = nullptr;  // whom the program is being called back for
   uint32_t next_handle_id = 0;
@@ -598,15 +604,20 @@ struct Simulation::Context {
 
   bool v1_44() const { return options.version == Version::v1_44; }
 
-  uint32_t pick(uint32_t n, ChoicePoint point) {
+  // `about` is the connection that the question concerns, if it concerns one.
+  uint32_t pick(uint32_t n, ChoicePoint point, const Socket* about = nullptr) {
     if (!asks || n < 2 || !options.asked.has(point)) return 0;
-    return pick_asked(n, point);
+    return pick_asked(n, point, about);
   }
-  uint32_t pick_asked(uint32_t n, ChoicePoint point);
+  uint32_t pick_asked(uint32_t n, ChoicePoint point, const Socket* about);
   void reset(Choices& source);
   void event(What what, Subject subject, int64_t value, const char* text = nullptr) {
-    trace.add({++step, now_ns, value, 0, text, subject, what, depth, false});
+    const Event event{++step, now_ns, value, 0, text, subject, what, depth, false};
+    trace.add(event);
+    if (event_hook != nullptr) tell(event, nullptr);
   }
+  // The driver's observer hears of it; `record` is the handle's, if it is about one.
+  void tell(const Event& event, const HandleRecord* record);
 };
 
 // Thread-local: what the calling thread's uv_* calls work on. Makes a plain context if need be.
@@ -642,10 +653,14 @@ class Call {
   explicit Call(What what, int64_t value = 0) : context(current()) { open(what, value); }
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
-  ~Call() = default;
+  ~Call() {
+    if (context.event_hook != nullptr) tell();
+  }
 
   int result(int64_t value) {
     context.trace.result(event_, value);
+    result_ = value;
+    has_result_ = true;
     return static_cast<int>(value);
   }
   // The record of a handle of the expected type that is open, closing, or closed but not
@@ -657,15 +672,22 @@ class Call {
   void must_be_open(const HandleRecord& record);
   LoopState& loop(const uv_loop_t* loop);
   void subject(Subject subject);
+  void record(const HandleRecord* record) { record_ = record; }
 
   Context& context;
 
  private:
   void open(What what, int64_t value);
-  void check_thread();
+  void tell();
   ledger::Outside outside_;
   What what_ = What::note;
+  bool has_result_ = false;
+  const HandleRecord* record_ = nullptr;
+  Subject subject_;
+  uint64_t step_ = 0;
   uint64_t event_ = 0;
+  int64_t value_ = 0;
+  int64_t result_ = 0;
 };
 
 void check_memory(Context& context, const HandleRecord& record, const char* what);
@@ -685,8 +707,10 @@ void call_back(Context& context, What what, Subject subject, const void* owner, 
   ++context.step;
   if (++context.callbacks > context.options.max_callbacks) limit_reached(context, Limit::callbacks);
   if (context.step > context.step_limit) limit_reached(context, Limit::steps);
-  context.trace.add(
-      {context.step, context.now_ns, value, 0, nullptr, subject, what, context.depth, false});
+  const Event event{context.step, context.now_ns, value,         0,    nullptr,
+                    subject,      what,           context.depth, false};
+  context.trace.add(event);
+  if (context.event_hook != nullptr) context.tell(event, context.handles.find(owner));
   const void* const outer = context.owner;
   context.owner = owner;
   context.calls_here = 0;
@@ -729,6 +753,8 @@ void handle_drop(Context& context, HandleRecord& record);
 void begin_close(Context& context, HandleRecord& record, uv_close_cb callback);
 void finish_close(Context& context, uv_handle_t* handle);
 HandleRecord& record_of(Context& context, const void* handle);
+// The outside end of the handle's connection: Peer::id, or 0.
+uint32_t peer_of(Context& context, const HandleRecord& record);
 
 // Requests
 RequestRecord& request_begin(Context& context, uv_loop_t* loop, void* request, uv_req_type type,
@@ -753,12 +779,13 @@ void make_ready(Watch& watch);
 void forget_watch(Watch& watch);
 void spend(Context& context, uint64_t ns);  // virtual time passes
 bool anything_ready(LoopState& state);
+Progress ask_hook(Context& context, bool ready, uint64_t deadline);
 
 // ---------------------------------------------------------------------------------------------
 // Streams (stream.cpp, write.cpp, listen.cpp)
 
 // One of up to four sizes from 1 to `most`; `most` is the kindest.
-size_t choose_size(Context& context, size_t most, ChoicePoint point);
+size_t choose_size(Context& context, const Socket& socket, size_t most, ChoicePoint point);
 void stream_init(Call& call, HandleRecord& record, uv_stream_t* stream);
 int stream_open(Context& context, uv_stream_t* stream, int fd, unsigned flags);
 void stream_close(Context& context, uv_stream_t* stream);

@@ -473,6 +473,7 @@ int Kernel::bind(Socket& socket, const Address& address) {
     // With SO_REUSEADDR, which libuv always sets, only a listener is in the way.
     for (const Socket* const other : bound_) {
       if (other->family == Family::pipe || other->state != SocketState::listening) continue;
+      if (socket.reuse_port && other->reuse_port) continue;
       if (overlaps(*other, address, socket.only_v6)) return -EADDRINUSE;
     }
   }
@@ -497,6 +498,7 @@ int Kernel::listen(Socket& socket, int backlog) {
     for (const Socket* const other : bound_) {
       if (other == &socket || other->state != SocketState::listening) continue;
       if (socket.family == Family::pipe || other->family == Family::pipe) continue;
+      if (socket.reuse_port && other->reuse_port) continue;
       if (overlaps(*other, socket.local, socket.only_v6)) return -EADDRINUSE;
     }
   }
@@ -694,8 +696,9 @@ int Kernel::connect_name(Socket& socket, const char* name, size_t size) {
 int Kernel::accept(Socket& listener, Socket** out) {
   if (listener.queued() == 0) return -EAGAIN;
   constexpr int faults[] = {0, EMFILE, ECONNABORTED};
-  const int fault =
-      descriptor_free() ? faults[context_->pick(3, ChoicePoint::accept_error)] : EMFILE;
+  const int fault = descriptor_free() ? faults[context_->pick(3, ChoicePoint::accept_error,
+                                                              listener.queue[listener.queue_head])]
+                                      : EMFILE;
   if (fault == EMFILE) return -fault;
   Socket* const socket = listener.queue[listener.queue_head++];
   if (listener.queue_head == listener.queue.size()) {

@@ -29,6 +29,9 @@
 
 extern "C" {
 int __sanitizer_get_ownership(const volatile void* address) __attribute__((weak));
+std::size_t __sanitizer_get_allocated_size(const volatile void* address) __attribute__((weak));
+void __asan_init() __attribute__((weak));
+void __msan_init() __attribute__((weak));
 void __msan_unpoison_param(std::size_t arguments) __attribute__((weak));
 extern char __executable_start __attribute__((weak));
 extern char _end __attribute__((weak));
@@ -262,6 +265,27 @@ std::uint64_t step_now() noexcept {
   return book.options.step == nullptr ? 0 : *book.options.step;
 }
 
+void note_release(const Record& record) noexcept {
+  ++book.totals.releases;
+  --book.totals.live;
+  book.totals.live_bytes -= record.allocation.size;
+}
+
+// Before an address is booked: a sanitizer hands out again what was freed, and the old record has
+// served its time. A live one means that the block was resized where it stood.
+void forget(const void* address) noexcept {
+  Record* const known = lookup(address);
+  if (known == nullptr) return;
+  const auto index = static_cast<std::uint32_t>(known - book.records);
+  if (known->state == State::freed) {
+    book.held[known->held_at] = not_held;
+    book.held_bytes -= known->allocation.size;
+  } else {
+    note_release(*known);
+  }
+  forget_record(index);
+}
+
 struct Unwinding {
   Allocation* allocation;
   const void* caller;
@@ -336,12 +360,21 @@ const Record* containing(const void* address) noexcept {
   return nullptr;
 }
 
+// The other sanitizers cannot be asked: LeakSanitizer on its own stops the process, and
+// ThreadSanitizer also claims what was freed, and what points into a block.
+bool can_ask_sanitizer() noexcept {
+  return detail::active_backend == Backend::sanitizer &&
+         (__asan_init != nullptr || __msan_init != nullptr);
+}
+
+bool sanitizer_knows(const void* address) noexcept {
+  return can_ask_sanitizer() && __sanitizer_get_ownership(address) != 0;
+}
+
 // A pointer that this run did not allocate. A sanitizer knows whether it is a live block; without
 // one, only what cannot have come from an allocator is recognised.
 bool foreign(const void* address) noexcept {
-  if (detail::active_backend == Backend::sanitizer) {
-    return __sanitizer_get_ownership(address) == 0;
-  }
+  if (can_ask_sanitizer()) return !sanitizer_knows(address);
   if (number(address) % alignof(std::max_align_t) != 0) return true;
   const auto here = number(__builtin_frame_address(0));
   if (number(address) >= here && number(address) < stack_top) return true;
@@ -464,16 +497,7 @@ void failure_was_not_delivered() noexcept {
 void on_allocated(void* address, std::size_t size, const void* caller, const void* frame) noexcept {
   const Lock lock;
   if (!lock) return;
-  if (Record* known = lookup(address); known != nullptr) {
-    // A sanitizer hands out again what was freed: the old record has served its time. (A live one
-    // means that its free was missed, by a signal handler: it is dropped too.)
-    const auto index = static_cast<std::uint32_t>(known - book.records);
-    if (known->state == State::freed) {
-      book.held[known->held_at] = not_held;
-      book.held_bytes -= known->allocation.size;
-    }
-    forget_record(index);
-  }
+  forget(address);
   const std::uint32_t index = new_record();
   Record& record = book.records[index];
   record.state = State::live;
@@ -493,6 +517,11 @@ void on_allocated(void* address, std::size_t size, const void* caller, const voi
   totals.peak_bytes = std::max(totals.peak_bytes, totals.live_bytes);
 }
 
+void on_allocated_outside(void* address) noexcept {
+  const Lock lock;
+  if (lock) forget(address);
+}
+
 Freeing on_freeing(void* address) noexcept {
   const bool by_program = inside > 0;
   const Outside outside;
@@ -504,12 +533,10 @@ Freeing on_freeing(void* address) noexcept {
     const Lock lock;
     if (!lock) return Freeing::forward;
     Record* record = lookup(address);
-    if (record != nullptr && record->state == State::freed &&
-        active_backend == Backend::sanitizer && __sanitizer_get_ownership(address) != 0) {
-      record = nullptr;  // Handed out again, to somebody outside.
-    }
     if (book.loans_active != 0) {
-      const std::size_t size = record != nullptr ? record->allocation.size : usable_size(address);
+      const std::size_t size = record != nullptr          ? record->allocation.size
+                               : sanitizer_knows(address) ? __sanitizer_get_allocated_size(address)
+                                                          : 1;
       incident_now.loan = loan_in(address, size);
     }
     if (record == nullptr) {
@@ -531,11 +558,9 @@ Freeing on_freeing(void* address) noexcept {
       incident_now.fault = Fault::freed_while_lent;
     }
     if (!broken && record != nullptr) {
+      note_release(*record);
       record->state = State::freed;
       record->allocation.freed_step = step_now();
-      ++book.totals.releases;
-      --book.totals.live;
-      book.totals.live_bytes -= record->allocation.size;
       hold(static_cast<std::uint32_t>(record - book.records));
       verdict = Freeing::keep;
     }
@@ -673,11 +698,17 @@ std::size_t loans() noexcept {
 
 namespace {
 
-// The environment belongs to the C library once setenv or putenv has copied it.
+// The environment belongs to the C library once setenv has copied it: the array, the entries, and
+// the nodes of a search tree, each of which begins with the address of its entry.
 bool kept_by_the_c_library(const Allocation& allocation) noexcept {
+  constexpr std::size_t node_size_max = 4 * sizeof(void*);
   if (allocation.address == environ) return true;
+  const void* key = allocation.address;
+  if (allocation.size >= sizeof key && allocation.size <= node_size_max) {
+    std::memcpy(&key, allocation.address, sizeof key);
+  }
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
-    if (allocation.address == *entry) return true;
+    if (allocation.address == *entry || key == *entry) return true;
   }
   return false;
 }
@@ -721,8 +752,7 @@ void release_live() noexcept {
     if (record.state != State::live || kept_by_the_c_library(record.allocation)) continue;
     const Outside outside;
     void* const address = const_cast<void*>(record.allocation.address);
-    --book.totals.live;
-    book.totals.live_bytes -= record.allocation.size;
+    note_release(record);
     forget_record(i);
     detail::free_whatever(address);
   }
@@ -731,6 +761,14 @@ void release_live() noexcept {
 const Allocation* find(const void* address) noexcept {
   const Record* record = containing(address);
   return record == nullptr ? nullptr : &record->allocation;
+}
+
+const Allocation* find_freed(const void* address) noexcept {
+  if (!running()) return nullptr;
+  const Lock lock;
+  const Record* record = lookup(address);
+  if (record == nullptr || record->state != State::freed) return nullptr;
+  return &record->allocation;
 }
 
 void mark_baseline() noexcept {

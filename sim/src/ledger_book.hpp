@@ -36,6 +36,8 @@ bool refuses(std::size_t size) noexcept;
 void failure_was_not_delivered() noexcept;
 
 void on_allocated(void* address, std::size_t size, const void* caller, const void* frame) noexcept;
+// A sanitizer handed out an address to somebody outside the program.
+void on_allocated_outside(void* address) noexcept;
 Freeing on_freeing(void* address) noexcept;
 
 // The size of a live allocation of this run; false if there is none at this address.
@@ -46,7 +48,6 @@ bool run_in_progress() noexcept;
 // Defined in ledger_heap.cpp.
 void free_for_real(void* address) noexcept;
 void free_whatever(void* address) noexcept;
-std::size_t usable_size(void* address) noexcept;
 bool install_sanitizer_hooks() noexcept;
 extern Backend active_backend;
 

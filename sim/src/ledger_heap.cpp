@@ -42,9 +42,7 @@ void* __libc_memalign(std::size_t, std::size_t);
 
 int __sanitizer_install_malloc_and_free_hooks(void (*)(const volatile void*, std::size_t),
                                               void (*)(const volatile void*)) __attribute__((weak));
-std::size_t __sanitizer_get_allocated_size(const volatile void*) __attribute__((weak));
 std::size_t __asan_get_alloc_stack(void*, void**, std::size_t, int*) __attribute__((weak));
-int __sanitizer_get_ownership(const volatile void*) __attribute__((weak));
 }
 
 namespace uvsim::ledger::detail {
@@ -169,8 +167,16 @@ void* watched_realloc(void* address, std::size_t size, const void* caller, const
   }
   if (books()) return moving_realloc(address, old_size, size, caller, frame);
   if (refuses(size)) return no_memory();
-  const Caller noted{caller};
-  return next_realloc(address, size);
+  // Sanitizers differ in which hooks they call for this, and whether the block moves.
+  void* resized = nullptr;
+  {
+    const Outside outside;
+    resized = next_realloc(address, size);
+  }
+  if (resized == nullptr) return nullptr;
+  if (resized != address && tracked(address, &old_size)) on_freeing(address);
+  on_allocated(resized, size, caller, frame);
+  return resized;
 }
 
 char* copy_of(const char* text, std::size_t length, void* block) {
@@ -235,10 +241,14 @@ void fail_sanitizer_new(void* address) {
 }
 
 void on_sanitizer_malloc(const volatile void* address, std::size_t size) {
-  if (inside <= 0 || address == nullptr) return;
-  if (probe.running) ++probe.sanitizer_allocations;
+  if (address == nullptr) return;
+  if (probe.running && inside > 0) ++probe.sanitizer_allocations;
   if (!run_in_progress() || books()) return;
   void* const block = const_cast<void*>(address);
+  if (inside <= 0) {
+    on_allocated_outside(block);
+    return;
+  }
   if (wrapper_caller == nullptr && refuses(size)) fail_sanitizer_new(block);
   on_allocated(block, size, wrapper_caller, __builtin_frame_address(0));
 }
@@ -272,12 +282,6 @@ void free_whatever(void* address) noexcept {
 
 void* malloc_for(std::size_t size, const void* caller, const void* frame) noexcept {
   return watched_malloc(size, caller, frame);
-}
-
-std::size_t usable_size(void* address) noexcept {
-  // Without a sanitizer nothing may be asked about a pointer that may be anything.
-  if (active_backend != Backend::sanitizer || __sanitizer_get_ownership(address) == 0) return 1;
-  return __sanitizer_get_allocated_size(address);
 }
 
 }  // namespace uvsim::ledger::detail

@@ -51,6 +51,8 @@ class Line {
 
 const char* name_of(LoanKind kind) noexcept {
   switch (kind) {
+    case LoanKind::loop:
+      return "loop";
     case LoanKind::handle:
       return "handle";
     case LoanKind::request:

@@ -117,8 +117,9 @@ int uv_accept(uv_stream_t* server, uv_stream_t* client) {
   if (server->loop != client->loop)
     violate(context, "R37", record.subject(), "uv_accept between two loops: libuv asserts");
   if (server->accepted_fd == -1) return call.result(UV_EAGAIN);
-  int error =
-      context.pick(2, ChoicePoint::call_accept) == 1
+  const Socket* const parked = context.kernel.socket_at(server->accepted_fd);
+  const int error =
+      context.pick(2, ChoicePoint::call_accept, parked) == 1
           ? UV_EBUSY
           : stream_open(context, client, server->accepted_fd, flag_readable | flag_writable);
   if (error != 0)

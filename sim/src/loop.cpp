@@ -299,7 +299,10 @@ int uv_loop_configure(uv_loop_t* loop, uv_loop_option option, ...) {
   }
   if (option != UV_LOOP_BLOCK_SIGNAL) return call.result(UV_ENOSYS);
   va_list arguments;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wvarargs"  // the signature is libuv's
   va_start(arguments, option);
+#pragma GCC diagnostic pop
   const int signum = va_arg(arguments, int);
   va_end(arguments);
   return call.result(signum == SIGPROF ? 0 : UV_EINVAL);

@@ -126,11 +126,9 @@ int text_of_ipv6(const unsigned char* bytes, char* to, size_t size) {
   std::array<unsigned, 8> words{};
   for (size_t i = 0; i < words.size(); ++i) words[i] = bytes[2 * i] * 256u + bytes[2 * i + 1];
   const Run zeros = longest_zeros(words);
-  // What ends in an IPv4 address is shown so; unlike elsewhere, ::2 counts as that, and ::1 does
-  // not.
+  // What ends in an IPv4 address is shown so.
   const bool ends_in_ipv4 =
-      zeros.first == 0 && (zeros.length == 6 || (zeros.length == 7 && words[7] != 1) ||
-                           (zeros.length == 5 && words[5] == 0xffff));
+      zeros.first == 0 && (zeros.length == 6 || (zeros.length == 5 && words[5] == 0xffff));
   char text[INET6_ADDRSTRLEN];
   size_t used = 0;
   for (int i = 0; i < 8; ++i) {
@@ -321,9 +319,14 @@ int uv_ip6_addr(const char* ip, int port, struct sockaddr_in6* addr) {
   addr->sin6_family = AF_INET6;
   addr->sin6_port = htons(static_cast<uint16_t>(port));
   const char* zone = std::strchr(ip, '%');
-  // A zone that does not exist is no error.
-  if (zone != nullptr) addr->sin6_scope_id = interface_index_of(zone + 1);
-  return uv_inet_pton(AF_INET6, ip, &addr->sin6_addr);
+  if (zone == nullptr) return uv_inet_pton(AF_INET6, ip, &addr->sin6_addr);
+  // A zone that does not exist is no error. Before one, no more is read than an address without an
+  // IPv4 tail can have.
+  addr->sin6_scope_id = interface_index_of(zone + 1);
+  char address[40];
+  const size_t length = std::min(static_cast<size_t>(zone - ip), sizeof address - 1);
+  *std::copy_n(ip, length, address) = '\0';
+  return uv_inet_pton(AF_INET6, address, &addr->sin6_addr);
 }
 
 int uv_ip4_name(const struct sockaddr_in* src, char* dst, size_t size) {

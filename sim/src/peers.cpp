@@ -247,6 +247,14 @@ uint64_t Network::now_ns() const {
   return running().now_ns;
 }
 
+Peer Network::asked_about() const {
+  return Peer{running().asked_about};
+}
+
+void Network::leave() {
+  running().leave_wanted = true;
+}
+
 size_t Network::open_connections() const {
   return running().kernel.connections;
 }

@@ -1,4 +1,4 @@
-// What names.cpp, threads.cpp and work.cpp offer to the rest of uvsim.
+// What names.cpp, system.cpp, threads.cpp and work.cpp offer to the rest of uvsim.
 #ifndef UVSIM_PERIPHERY_HPP
 #define UVSIM_PERIPHERY_HPP
 
@@ -14,9 +14,11 @@ namespace uvsim {
 // the program installed. Counted by the ledger as the program's own.
 void* program_malloc(size_t size) noexcept;
 void program_free(void* memory) noexcept;
-// uv_replace_allocator undone; no thread but the first, and no keys: for the start of a run.
+// For the start of a run: uv_replace_allocator undone; no thread but the first, and no keys; no
+// process title.
 void reset_program_allocator() noexcept;
 void reset_threads() noexcept;
+void reset_title() noexcept;
 
 // The name and index of the one network interface that there is.
 constexpr char interface_name[] = "lo";

@@ -50,18 +50,6 @@ void jump(Context& context, LoopState& state, uint64_t to_ns) {
   spend(context, ns);
 }
 
-Progress ask_hook(Context& context, bool ready, uint64_t deadline) {
-  if (context.hook == nullptr) return Progress::nothing;
-  Wait wait;
-  wait.ready = ready;
-  if (!ready && deadline > context.now_ns)
-    wait.ns = deadline == Wait::forever ? Wait::forever : deadline - context.now_ns;
-  context.in_hook = true;
-  const Progress progress = context.hook(context.network, wait);
-  context.in_hook = false;
-  return progress;
-}
-
 // False when the deadline comes first. With one in the past, everything is looked at once.
 bool wait_for_events(Context& context, LoopState& state, uint64_t deadline) {
   uint64_t fruitless = 0;
@@ -69,6 +57,11 @@ bool wait_for_events(Context& context, LoopState& state, uint64_t deadline) {
     take_real_signals(context);
     if (context.kernel.next_timer() <= context.now_ns) context.kernel.run_timers();
     const Progress progress = ask_hook(context, anything_ready(state), deadline);
+    if (context.leave_wanted) {
+      context.leave_wanted = false;
+      quiescent(context, state);
+      return false;
+    }
     if (anything_ready(state)) return true;
     if (deadline <= context.now_ns) return false;
     if (progress == Progress::made) {
@@ -172,6 +165,18 @@ int dispatch(Context& context, LoopState& state) {
 }
 
 }  // namespace
+
+Progress ask_hook(Context& context, bool ready, uint64_t deadline) {
+  if (context.hook == nullptr) return Progress::nothing;
+  Wait wait;
+  wait.ready = ready;
+  if (!ready && deadline > context.now_ns)
+    wait.ns = deadline == Wait::forever ? Wait::forever : deadline - context.now_ns;
+  context.in_hook = true;
+  const Progress progress = context.hook(context.network, wait);
+  context.in_hook = false;
+  return progress;
+}
 
 void make_ready(Watch& watch) {
   if (watch.loop == nullptr || watch.is_ready) return;

@@ -155,10 +155,37 @@ Context& current() noexcept {
   return make_plain_context();
 }
 
-uint32_t Simulation::Context::pick_asked(uint32_t n, ChoicePoint point) {
+uint32_t Simulation::Context::pick_asked(uint32_t n, ChoicePoint point, const Socket* about) {
   const ledger::Outside outside;
   ++choices_made;
+  asked_about = about != nullptr && about->peer != nullptr ? about->peer->peer_id : 0;
   return choices->pick(n, point) % n;
+}
+
+void Simulation::Context::tell(const Event& event, const HandleRecord* record) {
+  EventView view;
+  view.name = name_of(event.what);
+  view.what = static_cast<uint16_t>(event.what);
+  view.kind = event.what < What::first_callback    ? EventKind::call
+              : event.what < What::first_happening ? EventKind::callback
+                                                   : EventKind::happening;
+  view.depth = event.depth;
+  view.subject_kind = event.subject.kind;
+  view.subject_id = event.subject.id;
+  view.closing = record != nullptr && record->life != Life::open;
+  view.has_result = event.has_result;
+  view.value = event.value;
+  view.result = event.result;
+  view.step = event.step;
+  view.time_ns = event.time_ns;
+  view.peer = Peer{record == nullptr ? 0 : peer_of(*this, *record)};
+  view.text = event.text;
+  const ledger::Outside outside;
+  event_hook(event_context, view);
+}
+
+uint16_t event_names() noexcept {
+  return static_cast<uint16_t>(What::finding) + 1;
 }
 
 void Simulation::Context::reset(Choices& source) {
@@ -169,10 +196,13 @@ void Simulation::Context::reset(Choices& source) {
   start_ns = now_ns = 1'000'000'000'000;
   step = callbacks = turns = choices_made = calls_here = 0;
   step_limit = options.max_steps;
-  clock_looks = 0;
+  clock_looks = refusals = 0;
   depth = 0;
   owner = nullptr;
   next_handle_id = next_loop_id = 0;
+  asked_about = 0;
+  leave_wanted = false;
+  baseline_live = 0;
   // Saturating: a limit of "for ever" must not wrap.
   const uint64_t most = (~uint64_t{0} - start_ns) / 1'000'000'000;
   end_ns = start_ns + (options.max_seconds < most ? options.max_seconds : most) * 1'000'000'000;
@@ -194,6 +224,7 @@ void Simulation::Context::reset(Choices& source) {
   has_default_loop = false;
   reset_program_allocator();
   reset_threads();
+  reset_title();
 }
 
 Simulation::Simulation(const Options& options) : context_(new Context) {
@@ -217,6 +248,10 @@ Options& Simulation::options() {
 void Simulation::on_poll(PollHook hook) {
   context_->hook = std::move(hook);
 }
+void Simulation::on_event(EventHook hook, void* context) {
+  context_->event_hook = hook;
+  context_->event_context = context;
+}
 Network& Simulation::network() {
   return context_->network;
 }
@@ -234,10 +269,14 @@ void Simulation::note(const char* text, int64_t value) {
 }
 
 void Simulation::ledger_baseline() {
-  if (context_->ledger_running) ledger::mark_baseline();
+  if (!context_->ledger_running) return;
+  ledger::mark_baseline();
+  context_->baseline_live = ledger::totals().live;
 }
 uint64_t Simulation::ledger_live() const {
-  return context_->ledger_running ? ledger::above_baseline(nullptr, nullptr) : 0;
+  if (!context_->ledger_running) return 0;
+  const uint64_t live = ledger::totals().live;
+  return live > context_->baseline_live ? live - context_->baseline_live : 0;
 }
 uint64_t Simulation::ledger_live_bytes() const {
   return context_->ledger_running ? ledger::totals().live_bytes : 0;

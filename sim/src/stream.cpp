@@ -90,13 +90,13 @@ ssize_t read_socket(Context& context, Socket& socket, const uv_buf_t& buffer) {
   size_t size = buffer.len;
   const size_t there = socket.visible() < size ? socket.visible() : size;
   if (context.asks) {
-    const int fault = faults[context.pick(4, ChoicePoint::read_error)];
+    const int fault = faults[context.pick(4, ChoicePoint::read_error, &socket)];
     if (fault != 0) {
       if (fault != ENOMEM) context.kernel.fail_connection(socket);
       return -fault;
     }
-    if (there > 0 && context.pick(2, ChoicePoint::read_again) == 1) return -EAGAIN;
-    size = choose_size(context, there, ChoicePoint::read_size);
+    if (there > 0 && context.pick(2, ChoicePoint::read_again, &socket) == 1) return -EAGAIN;
+    size = choose_size(context, socket, there, ChoicePoint::read_size);
     if (there == 0) size = buffer.len;
   }
   return context.kernel.read(socket, buffer.base, size);
@@ -190,9 +190,9 @@ bool hangup_is_eof(Context& context, const uv_stream_t* stream, uint32_t events)
 
 }  // namespace
 
-size_t choose_size(Context& context, size_t most, ChoicePoint point) {
+size_t choose_size(Context& context, const Socket& socket, size_t most, ChoicePoint point) {
   // Different answers only: 1, half and all but one coincide for small counts.
-  switch (context.pick(most < 4 ? static_cast<uint32_t>(most) : 4, point)) {
+  switch (context.pick(most < 4 ? static_cast<uint32_t>(most) : 4, point, &socket)) {
     case 0:
       return most;
     case 1:
@@ -225,6 +225,13 @@ void stream_io(Context& context, uv_stream_t* stream, uint32_t events) {
   write_some(context, stream);
   write_callbacks(context, stream);
   if (empty(link_of(stream->write_queue))) drain(context, stream);
+}
+
+uint32_t peer_of(Context& context, const HandleRecord& record) {
+  if (record.life != Life::open) return record.peer_id;
+  if (record.type != UV_TCP && record.type != UV_NAMED_PIPE) return 0;
+  const Socket* const socket = socket_of(context, stream_of(record.handle));
+  return socket == nullptr || socket->peer == nullptr ? 0 : socket->peer->peer_id;
 }
 
 void stream_close(Context& context, uv_stream_t* stream) {
@@ -268,7 +275,8 @@ int uv_read_start(uv_stream_t* stream, uv_alloc_cb alloc_cb, uv_read_cb read_cb)
   if ((stream->flags & flag_closing) != 0) return call.result(UV_EINVAL);
   if ((stream->flags & flag_reading) != 0) return call.result(UV_EALREADY);
   if ((stream->flags & flag_readable) == 0) return call.result(UV_ENOTCONN);
-  if (call.context.pick(2, ChoicePoint::call_read_start) == 1) return call.result(UV_ENOMEM);
+  if (call.context.pick(2, ChoicePoint::call_read_start, socket_of(call.context, stream)) == 1)
+    return call.result(UV_ENOMEM);
   stream->flags |= flag_reading;
   stream->flags &= ~unsigned{flag_read_eof};
   stream->alloc_cb = alloc_cb;

@@ -63,6 +63,10 @@ void set_title(const char* text) {
 
 }  // namespace
 
+void reset_title() noexcept {
+  has_title = false;
+}
+
 }  // namespace uvsim
 
 using namespace uvsim;  // NOLINT(google-build-using-namespace): the C functions of libuv follow.
@@ -145,6 +149,7 @@ int uv_os_getenv(const char* name, char* buffer, size_t* size) {
 
 int uv_os_setenv(const char* name, const char* value) {
   if (name == nullptr || value == nullptr) return UV_EINVAL;
+  const ledger::Outside outside;  // What the C library keeps is no leak of the program.
   return setenv(name, value, 1) == 0 ? 0 : -errno;
 }
 

@@ -102,6 +102,8 @@ int bind_tcp(Call& call, HandleRecord& record, uv_tcp_t* tcp, const sockaddr* ad
   Socket& socket = *socket_of(context, stream_of(tcp));
   if (address.family == Family::ipv6 && socket.family == Family::ipv4) return -ENOPROTOOPT;
   socket.only_v6 = only_v6;
+  constexpr unsigned reuse_port = 2;  // by number: not in every uv.h
+  socket.reuse_port = (flags & reuse_port) != 0 && !context.v1_44();
   constexpr int faults[] = {0, -EADDRINUSE, -EACCES, -EADDRNOTAVAIL};
   error = faults[context.pick(4, ChoicePoint::call_bind)];
   if (error == 0) error = context.kernel.bind(socket, address);
@@ -149,7 +151,7 @@ int get_name(What what, const uv_tcp_t* tcp, sockaddr* name, int* namelen, bool 
   if (tcp->delayed_error != 0) return call.result(tcp->delayed_error);
   const Socket* const socket = socket_of(context, reinterpret_cast<const uv_stream_t*>(tcp));
   if (socket == nullptr) return call.result(UV_EBADF);
-  if (context.pick(2, ChoicePoint::call_address) == 1) return call.result(UV_ENOBUFS);
+  if (context.pick(2, ChoicePoint::call_address, socket) == 1) return call.result(UV_ENOBUFS);
   const bool connected =
       socket->was_connected && socket->state != SocketState::dead && socket->peer != nullptr;
   if (of_peer && !connected) return call.result(UV_ENOTCONN);
@@ -161,7 +163,7 @@ int get_name(What what, const uv_tcp_t* tcp, sockaddr* name, int* namelen, bool 
 int option_refused(Context& context, const uv_tcp_t* tcp) {
   const Socket* const socket = socket_of(context, reinterpret_cast<const uv_stream_t*>(tcp));
   if (socket == nullptr) return 0;
-  if (context.pick(2, ChoicePoint::call_socket_option) == 1) return UV_EINVAL;
+  if (context.pick(2, ChoicePoint::call_socket_option, socket) == 1) return UV_EINVAL;
   return socket->family == Family::pipe ? -EOPNOTSUPP : 0;
 }
 

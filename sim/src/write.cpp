@@ -58,7 +58,7 @@ ssize_t write_socket(Context& context, HandleRecord& record, Socket& socket,
   constexpr int faults[] = {0, ECONNRESET, EPIPE, ENOBUFS};
   size_t limit = SIZE_MAX;
   if (context.asks && socket.state != SocketState::connecting) {
-    const int fault = faults[context.pick(4, ChoicePoint::write_error)];
+    const int fault = faults[context.pick(4, ChoicePoint::write_error, &socket)];
     if (fault != 0) {
       if (fault != ENOBUFS) context.kernel.fail_connection(socket);
       if (fault == EPIPE) sigpipe(context, record);
@@ -67,8 +67,8 @@ ssize_t write_socket(Context& context, HandleRecord& record, Socket& socket,
     size_t fits = total(buffers, count);
     if (fits > context.kernel.room(socket)) fits = context.kernel.room(socket);
     if (fits > 0) {
-      if (context.pick(2, ChoicePoint::write_again) == 1) return -EAGAIN;
-      limit = choose_size(context, fits, ChoicePoint::write_size);
+      if (context.pick(2, ChoicePoint::write_again, &socket) == 1) return -EAGAIN;
+      limit = choose_size(context, socket, fits, ChoicePoint::write_size);
     }
   }
   for (unsigned i = 0; i < count; ++i)
@@ -195,9 +195,10 @@ void drain(Context& context, uv_stream_t* stream) {
   if ((stream->flags & flag_closing) != 0) {
     error = UV_ECANCELED;
   } else {
-    error = context.pick(2, ChoicePoint::shutdown_error) == 1
+    Socket& socket = *socket_of(context, stream);
+    error = context.pick(2, ChoicePoint::shutdown_error, &socket) == 1
                 ? UV_ENOTCONN
-                : context.kernel.shutdown_write(*socket_of(context, stream));
+                : context.kernel.shutdown_write(socket);
     if (error == 0) stream->flags |= flag_shut;
   }
   request_end(context, stream->loop, request);
@@ -226,6 +227,13 @@ void lend_buffers(Context& context, RequestRecord& record, const uv_buf_t* bufs,
                                                record.handle->handle, 12));
 }
 
+// A program may try again and again inside one callback: the peers played from outside must get
+// their turn then too, or nothing would ever change.
+void let_the_wire_move(Context& context) {
+  constexpr uint32_t patience = 64;
+  if (++context.refusals % patience == 0) ask_hook(context, true, 0);
+}
+
 int write_request(Call& call, uv_write_t* request, uv_stream_t* stream, const uv_buf_t* bufs,
                   unsigned nbufs, uv_write_cb callback) {
   Context& context = call.context;
@@ -235,7 +243,8 @@ int write_request(Call& call, uv_write_t* request, uv_stream_t* stream, const uv
   constexpr unsigned buffers_inside = sizeof request->bufsml / sizeof request->bufsml[0];
   // Only where libuv has to allocate can it run out of memory; and then it leaves the request
   // counted, so that the loop never ends.
-  switch (context.pick(nbufs > buffers_inside ? 3 : 2, ChoicePoint::call_write)) {
+  switch (context.pick(nbufs > buffers_inside ? 3 : 2, ChoicePoint::call_write,
+                       socket_of(context, stream))) {
     case 1:
       return UV_EBADF;
     case 2:
@@ -305,8 +314,11 @@ int uv_try_write2(uv_stream_t* handle, const uv_buf_t bufs[], unsigned int nbufs
     return call.result(UV_EAGAIN);
   const int error = check_before_write(context, handle, record, nbufs, bufs);
   if (error != 0) return call.result(error);
-  if (context.pick(2, ChoicePoint::call_try_write) == 1) return call.result(UV_EBADF);
-  return call.result(write_socket(context, record, *socket_of(context, handle), bufs, nbufs));
+  Socket& socket = *socket_of(context, handle);
+  if (context.pick(2, ChoicePoint::call_try_write, &socket) == 1) return call.result(UV_EBADF);
+  const ssize_t count = write_socket(context, record, socket, bufs, nbufs);
+  if (count == -EAGAIN) let_the_wire_move(context);
+  return call.result(count);
 }
 
 int uv_try_write(uv_stream_t* handle, const uv_buf_t bufs[], unsigned int nbufs) {
@@ -319,7 +331,8 @@ int uv_shutdown(uv_shutdown_t* req, uv_stream_t* handle, uv_shutdown_cb cb) {
   if ((handle->flags & flag_writable) == 0 || (handle->flags & (flag_shut | flag_shutting)) != 0 ||
       is_closing(record.handle))
     return call.result(UV_ENOTCONN);
-  if (call.context.pick(2, ChoicePoint::call_shutdown) == 1) return call.result(UV_ENOTCONN);
+  if (call.context.pick(2, ChoicePoint::call_shutdown, socket_of(call.context, handle)) == 1)
+    return call.result(UV_ENOTCONN);
   request_begin(call.context, handle->loop, req, UV_SHUTDOWN, record, "R13");
   req->handle = handle;
   req->cb = cb;

@@ -32,7 +32,7 @@ enum class Backend : std::uint8_t {
 
 enum class Fault : std::uint8_t { leak, double_free, foreign_free, freed_while_lent };
 
-enum class LoanKind : std::uint8_t { handle, request, buffer };
+enum class LoanKind : std::uint8_t { loop, handle, request, buffer };
 
 inline constexpr std::size_t frames_max = 6;
 
@@ -132,6 +132,10 @@ void release_live() noexcept;
 
 // The live allocation that contains `address`, or null. Takes time proportional to what is live.
 const Allocation* find(const void* address) noexcept;
+
+// The allocation that began at `address` and was freed not long ago, if the address has not been
+// handed out again; or null.
+const Allocation* find_freed(const void* address) noexcept;
 
 // Quiescence: remembers how much is live now, and what has been allocated until now.
 void mark_baseline() noexcept;

@@ -384,7 +384,13 @@ class Network {
   void advance(uint64_t ns);
   uint64_t now_ns() const;
 
-  // Connections with one end in the program.
+  // While a Choices source is being asked, and until the next question: the outside end of the
+  // connection that the question is about; an empty Peer when it is about none.
+  Peer asked_about() const;
+  // Ends the run as if it were quiescent. To be called from the hook, which then returns.
+  void leave();
+
+  // Ends of connections in the program.
   size_t open_connections() const;
   bool loop_has_work() const;  // something is ready or due now in some loop of the program
 };
@@ -394,6 +400,32 @@ class Network {
 // again, and calls again if there is still nothing to do; nothing: time may jump to the next
 // timer, and with no timer the run is quiescent.
 using PollHook = std::function<Progress(Network&, Wait)>;
+
+// ---------------------------------------------------------------------------------------------
+// Events as data, while they happen
+
+enum class EventKind : uint8_t { call, callback, happening };
+
+struct EventView {
+  const char* name;  // "uv_write", "write_cb", "peer_send": a literal
+  uint16_t what;     // that name as a number below event_names()
+  EventKind kind;
+  uint8_t depth;         // of callbacks around it
+  uint8_t subject_kind;  // uv_handle_type; 200: a loop, 201: a peer
+  uint32_t subject_id;   // the 3 of "tcp#3"; 0: none
+  bool closing;          // uv_close was called on the handle
+  bool has_result;       // of a call
+  int64_t value;         // of a callback: the status or count
+  int64_t result;
+  uint64_t step;
+  uint64_t time_ns;
+  Peer peer;         // the outside end of the handle's connection, if it has one
+  const char* text;  // of a note; otherwise null
+};
+
+// Calls are told when they return, callbacks before they run. Must not call uv_* functions.
+using EventHook = void (*)(void* context, const EventView& event);
+uint16_t event_names() noexcept;
 
 // ---------------------------------------------------------------------------------------------
 // A simulation
@@ -408,6 +440,8 @@ class Simulation {
   // Applies from the next run on.
   Options& options();
   void on_poll(PollHook hook);
+  // Null: nobody is told.
+  void on_event(EventHook hook, void* context);
 
   // One run from a clean start: uv_* functions called by `program` on this thread work on this
   // simulation. The report stays valid until the next run.

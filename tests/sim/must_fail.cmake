@@ -1,0 +1,10 @@
+# Runs PROGRAM and fails unless PROGRAM fails, with EXPECTED (a regular expression) in its output.
+execute_process(COMMAND ${PROGRAM} ${ARGUMENTS} RESULT_VARIABLE result OUTPUT_VARIABLE output
+                ERROR_VARIABLE output TIMEOUT 50)
+message("${output}")
+if(result EQUAL 0)
+  message(FATAL_ERROR "It was not found out.")
+endif()
+if(NOT output MATCHES "${EXPECTED}")
+  message(FATAL_ERROR "It failed (${result}), but not with: ${EXPECTED}")
+endif()

@@ -1,0 +1,10 @@
+// An allocation that nobody frees.
+#include "negative.h"
+
+static void* volatile forgotten;
+
+int program(void) {
+  forgotten = malloc(100);
+  forgotten = NULL;
+  return 0;
+}

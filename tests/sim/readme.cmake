@@ -1,0 +1,12 @@
+# Fails unless README has a row for every choice point of HEADER, in its order, and none besides.
+file(STRINGS ${HEADER} lines REGEX "^ *X\\([a-z_]+, \"")
+set(points "")
+foreach(line IN LISTS lines)
+  string(REGEX REPLACE "^ *X\\(([a-z_]+), \"([^\"]*)\"\\).*" "| `\\1` | \\2 |" row "${line}")
+  list(APPEND points "${row}")
+endforeach()
+file(STRINGS ${README} lines REGEX "^\\| `[a-z_]+` \\| ")
+if(NOT points STREQUAL lines)
+  string(REPLACE ";" "\n" points "${points}")
+  message(FATAL_ERROR "The table of choice points in ${README} should read:\n${points}")
+endif()
