@@ -58,9 +58,10 @@ class Blocks {
     forget(holder);
   }
 
-  // Whatever `to` held is given back by it, even if it is what is being moved.
+  // Whatever `to` held is given back by it, unless it is what is being moved.
   void move(Holder& from, Holder& to) {
     to.block = std::move(from.block);
+    if (&from == &to) return;
     forget(to);
     to.filling = std::exchange(from.filling, std::uint8_t{0});
   }

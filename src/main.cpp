@@ -55,9 +55,12 @@ void print(std::FILE* stream, fmt::format_string<const Values&...> form, const V
   }
 }
 
+// One line, whatever a value holds.
 template <class... Values>
 int fail(ExitCode code, fmt::format_string<const Values&...> form, const Values&... values) {
-  print(stderr, "echo-server: {}", fmt::format(form, values...));
+  std::string what = fmt::format(form, values...);
+  std::replace_if(what.begin(), what.end(), [](unsigned char c) { return c < ' '; }, '?');
+  print(stderr, "echo-server: {}", what);
   return code;
 }
 

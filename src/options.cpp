@@ -3,6 +3,8 @@
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <map>
+#include <optional>
+#include <string>
 
 #ifndef ECHOPROOF_VERSION
 #define ECHOPROOF_VERSION "unknown"
@@ -22,23 +24,51 @@ constexpr const char* exit_codes =
     "handles\n"
     "were not given back, which is a bug.";
 
+// A week: longer than any sensible limit, and far from where a sum of times could overflow.
+constexpr double seconds_max = 7 * 24 * 3600;
+
 // Seconds, as "10", "0.5", "500ms" or "2m".
 const CLI::AsNumberWithUnit duration(
     std::map<std::string, double>{{"ms", 0.001}, {"s", 1}, {"m", 60}, {"h", 3600}},
     CLI::AsNumberWithUnit::CASE_SENSITIVE, "TIME");
+const CLI::AsSizeValue size(false);
 
-// A week: longer than any sensible limit, and far from where a sum of times could overflow.
-constexpr double seconds_max = 7 * 24 * 3600;
+// What `text` amounts to in the smallest unit, bytes or seconds; nothing if it is no such number.
+std::optional<double> amount(const CLI::Validator& unit, std::string text) {
+  double value = 0;
+  try {
+    if (unit(text).empty() && CLI::detail::lexical_cast(text, value)) return value;
+  } catch (const CLI::ValidationError&) {  // no such unit, or more than can be counted
+  }
+  return {};
+}
 
-Time milliseconds(double seconds) { return Time(std::llround(seconds * 1000)); }
+// A check of the value as it was typed, so that the complaint can show it.
+CLI::Validator within(const CLI::Validator& unit, double min, double max, const char* what) {
+  const auto check = [=](const std::string& text) -> std::string {
+    const std::optional<double> value = amount(unit, text);
+    return value >= min && value <= max ? "" : "'" + text + "' is not " + what;
+  };
+  return {check, "", "within"};
+}
+
+std::size_t bytes_of(const std::string& text) {
+  return static_cast<std::size_t>(amount(size, text).value());
+}
+
+Time time_of(const std::string& text) {
+  return Time(static_cast<Time::rep>(std::ceil(amount(duration, text).value() * 1000)));
+}
 
 }  // namespace
 
 std::variant<Options, Exit> parse_options(int argc, const char* const* argv) {
   Options options;
-  double idle = 300;
-  double write = 30;
-  double drain = 10;
+  std::string memory = "64MiB";
+  std::string block = "64KiB";
+  std::string idle = "300s";
+  std::string write = "30s";
+  std::string drain = "10s";
   std::size_t connections = 0;
   int port = options.port;
 
@@ -47,8 +77,12 @@ std::variant<Options, Exit> parse_options(int argc, const char* const* argv) {
   app.set_version_flag("--version", "echo-server " ECHOPROOF_VERSION);
   app.option_defaults()->always_capture_default()->multi_option_policy(
       CLI::MultiOptionPolicy::TakeLast);
-  const CLI::AsSizeValue size(false);
-  const CLI::Range block_sizes(std::size_t{1}, block_size_max);
+  const CLI::Validator any_size = within(size, 1, 0x1p62, "a size such as 64MiB");
+  const CLI::Validator block_size =
+      within(size, 1, static_cast<double>(block_size_max), "a size from 1 to 1GiB");
+  const CLI::Validator time = within(duration, 0, seconds_max, "a time from 0 to a week");
+  const CLI::Validator some_time =
+      within(duration, 0.001, seconds_max, "a time from 1ms to a week");
 
   app.add_option("--host", options.host, "Numeric address to listen on; :: is IPv6 and IPv4");
   app.add_option("--port", port, "Port; 0 picks a free one")->check(CLI::Range(0, 65535));
@@ -58,24 +92,23 @@ std::variant<Options, Exit> parse_options(int argc, const char* const* argv) {
       app.add_option("--max-connections", connections, "Clients served at once; more wait")
           ->default_str("as descriptors allow")
           ->check(CLI::Range(std::size_t{1}, std::size_t{1} << 30));
-  app.add_option("--buffer-memory", options.buffer_memory, "Limit on memory for data")
-      ->default_str("64MiB")
-      ->transform(size);
-  app.add_option("--block-size", options.block_size, "Most that one client may hold of it")
-      ->default_str("64KiB")
-      ->transform(size)
-      ->check(block_sizes);
+  app.add_option("--buffer-memory", memory, "Limit on memory for data")
+      ->type_name("SIZE")
+      ->check(any_size);
+  app.add_option("--block-size", block, "Most that one client may hold of it")
+      ->type_name("SIZE")
+      ->check(block_size);
   app.add_option("--idle-timeout", idle, "Close a client that is silent this long; 0: never")
-      ->transform(duration)
-      ->check(CLI::Range(0.0, seconds_max));
+      ->type_name("TIME")
+      ->check(time);
   app.add_option("--write-timeout", write,
                  "Close a client that does not read for this long (at most a second while others "
                  "wait for memory)")
-      ->transform(duration)
-      ->check(CLI::Range(0.001, seconds_max));
+      ->type_name("TIME")
+      ->check(some_time);
   app.add_option("--drain-timeout", drain, "Give clients this long to end after SIGTERM")
-      ->transform(duration)
-      ->check(CLI::Range(0.0, seconds_max));
+      ->type_name("TIME")
+      ->check(time);
   app.add_option("--log-level", options.log_level, "What to log on stderr")
       ->check(CLI::IsMember({"debug", "info", "warning", "error", "off"}));
 
@@ -89,16 +122,17 @@ std::variant<Options, Exit> parse_options(int argc, const char* const* argv) {
     return Exit{exit_usage, error.what()};
   }
 
-  if (options.buffer_memory < options.block_size) {
-    return Exit{exit_usage, "--buffer-memory: " + std::to_string(options.buffer_memory) +
-                                " is less than one block (--block-size " +
-                                std::to_string(options.block_size) + ")"};
-  }
-  if (limit->count() > 0) options.max_connections = connections;
   options.port = static_cast<std::uint16_t>(port);
-  options.idle_timeout = idle == 0 ? Time::max() : milliseconds(idle);
-  options.write_timeout = milliseconds(write);
-  options.drain_timeout = milliseconds(drain);
+  if (limit->count() > 0) options.max_connections = connections;
+  options.buffer_memory = bytes_of(memory);
+  options.block_size = bytes_of(block);
+  options.idle_timeout = time_of(idle) == Time(0) ? Time::max() : time_of(idle);
+  options.write_timeout = time_of(write);
+  options.drain_timeout = time_of(drain);
+  if (options.buffer_memory < options.block_size) {
+    return Exit{exit_usage,
+                "--buffer-memory: '" + memory + "' is less than one --block-size, '" + block + "'"};
+  }
   return options;
 }
 

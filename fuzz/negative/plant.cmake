@@ -44,8 +44,8 @@ function(add_negative_test name verdict)
 endfunction()
 
 plant(leak block_pool.hpp
-  "    const Block old(std::move(*this));  // given back when this function ends"
-  "    // Planted: the block that was held is not given back.")
+  "    std::swap(pool_, other.pool_);"
+  "    pool_ = std::exchange(other.pool_, nullptr);  // Planted: what was held is not given back.")
 plant(double_release block_pool.hpp
   "      : pool_(std::exchange(other.pool_, nullptr)), index_(other.index_) {}"
   "      : pool_(other.pool_), index_(other.index_) {}  // Planted: two owners.")

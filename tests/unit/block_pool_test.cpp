@@ -122,13 +122,13 @@ TEST(Block, GivesBackWhatItHeldWhenAssignedTo) {
   EXPECT_EQ(pool.released(), 1U);
 }
 
-TEST(Block, GivesItsLoanBackOnceWhenMovedOntoItself) {
+TEST(Block, KeepsItsLoanWhenMovedOntoItself) {
   BlockPool pool(1, 16);
   Block block = pool.acquire();
   Block& same = block;
   block = std::move(same);
-  EXPECT_FALSE(static_cast<bool>(block));
-  EXPECT_EQ(pool.released(), 1U);
+  EXPECT_TRUE(static_cast<bool>(block));
+  EXPECT_EQ(pool.released(), 0U);
 }
 
 TEST(BlockPoolDeathTest, RefusesACapacityOfZero) {

@@ -81,13 +81,9 @@ TEST(Options, TakeEveryOption) {
   EXPECT_EQ(o.log_level, "debug");
 }
 
-TEST(Options, TakeTheValueAfterAnEqualsSign) {
-  EXPECT_EQ(options({"--port=8000"}).port, 8000);
-}
+TEST(Options, TakeTheValueAfterAnEqualsSign) { EXPECT_EQ(options({"--port=8000"}).port, 8000); }
 
-TEST(Options, LetTheLastOneCount) {
-  EXPECT_EQ(options({"--port", "1", "--port", "2"}).port, 2);
-}
+TEST(Options, LetTheLastOneCount) { EXPECT_EQ(options({"--port", "1", "--port", "2"}).port, 2); }
 
 TEST(Options, TakeSizesWithUnits) {
   EXPECT_EQ(options({"--block-size", "4K"}).block_size, 4096U);
@@ -170,9 +166,8 @@ INSTANTIATE_TEST_SUITE_P(
                     bad("--max-connections", "-1"), bad("--max-connections", "many"),
                     bad("--block-size", "0"), bad("--block-size", "-1"),
 
-                    Bad{{"--buffer-memory", "1K"}, "--buffer-memory", "1024"},
-                    bad("--buffer-memory", "lots"), bad("--idle-timeout", "-1"),
-                    bad("--idle-timeout", "nan"),
+                    bad("--buffer-memory", "1K"), bad("--buffer-memory", "lots"),
+                    bad("--idle-timeout", "-1"), bad("--idle-timeout", "nan"),
 
                     bad("--write-timeout", "0"), bad("--write-timeout", "soon"),
                     bad("--drain-timeout", "-1"), bad("--log-level", "loud"),

@@ -1,0 +1,54 @@
+// The arm of real libuv: the kernel's loopback, real time, real signals, real descriptors.
+#include <sys/resource.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include <csignal>
+#include <cstdlib>
+
+#include "arm.hpp"
+#include "lab.hpp"
+
+namespace conformance {
+
+const char* arm_name() {
+  return "loopback";
+}
+
+std::vector<Version> arm_versions() {
+  return {uv_version() < 0x012d00 ? Version::v1_44 : Version::v1_52};
+}
+
+std::string perform(const Scenario& scenario, Version version) {
+  std::string trace;
+  Lab lab(trace, version);
+  std::signal(SIGPIPE, SIG_IGN);
+  scenario.perform(lab);
+  lab.finish();
+  return trace;
+}
+
+void deliver_signal(int signum) {
+  std::raise(signum);
+}
+
+namespace {
+
+rlimit limit_before;
+
+}  // namespace
+
+NoDescriptorsLeft::NoDescriptorsLeft() {
+  if (getrlimit(RLIMIT_NOFILE, &limit_before) != 0) std::abort();
+  const int lowest_free = dup(STDERR_FILENO);
+  ::close(lowest_free);
+  rlimit none = limit_before;
+  none.rlim_cur = static_cast<rlim_t>(lowest_free);
+  if (setrlimit(RLIMIT_NOFILE, &none) != 0) std::abort();
+}
+
+NoDescriptorsLeft::~NoDescriptorsLeft() {
+  if (setrlimit(RLIMIT_NOFILE, &limit_before) != 0) std::abort();
+}
+
+}  // namespace conformance

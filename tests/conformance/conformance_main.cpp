@@ -1,0 +1,66 @@
+// Performs every scenario on the arm that this program is linked with and compares its trace with
+// the golden one. `--print` performs them and prints their traces instead.
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <cstring>
+#include <string>
+
+#include "arm.hpp"
+#include "scenario.hpp"
+
+namespace conformance {
+namespace {
+
+const char* version_name(Version version) {
+  return version == Version::v1_44 ? "libuv_1_44" : "libuv_1_52";
+}
+
+class ScenarioTest : public testing::Test {
+ public:
+  ScenarioTest(const Scenario& scenario, Version version)
+      : scenario_(scenario), version_(version) {}
+
+  void TestBody() override {
+    EXPECT_EQ(golden_trace(scenario_, version_), perform(scenario_, version_));
+  }
+
+ private:
+  const Scenario& scenario_;
+  const Version version_;
+};
+
+void register_tests() {
+  for (const Version version : arm_versions()) {
+    const std::string suite = std::string(arm_name()) + "_" + version_name(version);
+    for (const Scenario& scenario : scenarios()) {
+      testing::RegisterTest(
+          suite.c_str(), scenario.name, nullptr, nullptr, __FILE__, __LINE__,
+          [&scenario, version]() -> testing::Test* { return new ScenarioTest(scenario, version); });
+    }
+  }
+}
+
+int print_traces(const char* wanted) {
+  for (const Version version : arm_versions()) {
+    for (const Scenario& scenario : scenarios()) {
+      if (wanted != nullptr && std::strcmp(wanted, scenario.name) != 0) continue;
+      std::printf("== %s %s\n%s", scenario.name, version_name(version),
+                  perform(scenario, version).c_str());
+      std::fflush(stdout);
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace conformance
+
+int main(int argc, char** argv) {
+  if (argc > 1 && std::strcmp(argv[1], "--print") == 0) {
+    return conformance::print_traces(argc > 2 ? argv[2] : nullptr);
+  }
+  conformance::register_tests();
+  testing::InitGoogleTest(&argc, argv);
+  return RUN_ALL_TESTS();
+}

@@ -1,0 +1,218 @@
+// The server under faults that a kind network never shows: system calls that fail, give little or
+// are interrupted, and memory that is refused. A library in LD_PRELOAD makes them, see
+// fault_shim.cpp.
+//
+// Each test proves that its fault was really shown. Where the program is built with a sanitizer,
+// operator new belongs to the sanitizer and cannot be replaced: the tests of refused memory are
+// built for the other presets only (see CMakeLists.txt); those of system calls run everywhere.
+#include <gtest/gtest.h>
+
+#include "client.hpp"
+#include "fault_shim.hpp"
+#include "server_process.hpp"
+
+namespace loopback {
+namespace {
+
+constexpr std::size_t kibi = 1024;
+
+// The server with the shim in front of its libraries.
+class FaultyServer {
+ public:
+  explicit FaultyServer(const std::string& faults, const Arguments& arguments = {})
+      : shared_(::memfd_create("faults", 0)),
+        counters_(map(shared_.get())),
+        server_(ServerProcess::start(arguments, setting(faults, shared_.get()))) {}
+  ~FaultyServer() { ::munmap(counters_, sizeof *counters_); }
+  FaultyServer(const FaultyServer&) = delete;
+  FaultyServer& operator=(const FaultyServer&) = delete;
+
+  ServerProcess& operator*() { return server_; }
+  ServerProcess* operator->() { return &server_; }
+  unsigned long injected() const { return counters_->injected; }
+
+ private:
+  static FaultCounters* map(int fd) {
+    if (fd < 0 || ::ftruncate(fd, sizeof(FaultCounters)) != 0) fail_system("memfd");
+    void* const place =
+        ::mmap(nullptr, sizeof(FaultCounters), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (place == MAP_FAILED) fail_system("mmap");
+    return static_cast<FaultCounters*>(place);
+  }
+
+  static Setting setting(const std::string& faults, int shared) {
+    return {.environment = {"LD_PRELOAD=" FAULT_SHIM, "ECHO_FAULTS=" + faults,
+                            "ECHO_FAULTS_SHARED=" + std::to_string(shared)},
+            .inherited = {shared}};
+  }
+
+  Descriptor shared_;
+  FaultCounters* counters_;
+  ServerProcess server_;
+};
+
+std::vector<Conversation> conversations_with(const ServerProcess& server, std::uint64_t count,
+                                             std::size_t size) {
+  std::vector<Conversation> conversations;
+  for (std::uint64_t seed = 0; seed < count; ++seed) {
+    conversations.emplace_back(Client(server.port()), payload(seed, size), Conversation::Plan{});
+  }
+  return conversations;
+}
+
+struct Scenario {
+  const char* name;
+  const char* faults;
+};
+
+void PrintTo(const Scenario& scenario, std::ostream* out) { *out << scenario.faults; }
+
+std::string name_of(const testing::TestParamInfo<Scenario>& info) { return info.param.name; }
+
+// Faults that delay: every client still gets its whole echo.
+class Delay : public testing::TestWithParam<Scenario> {};
+
+TEST_P(Delay, TakesNoByteFromAnybody) {
+  FaultyServer server(GetParam().faults);
+  std::vector<Conversation> conversations = conversations_with(*server, 4, 40 * kibi);
+  run(conversations);
+  for (const Conversation& each : conversations) {
+    EXPECT_TRUE(each.echoed_exactly());
+    EXPECT_EQ(each.ending(), Ending::fin);
+  }
+  EXPECT_GT(server.injected(), 0U);
+  stop_cleanly(*server);
+}
+
+INSTANTIATE_TEST_SUITE_P(By, Delay,
+                         testing::Values(Scenario{"InterruptedReads", "read=EINTR@*2"},
+                                         Scenario{"ReadsWithNothingThere", "read=EAGAIN@*2"},
+                                         Scenario{"ShortReads", "read=short@*2"},
+                                         Scenario{"OnlyShortReads", "read=short@1+"},
+                                         Scenario{"InterruptedWrites", "write=EINTR@*2"},
+                                         Scenario{"FullSockets", "write=EAGAIN@*2"},
+                                         Scenario{"KernelWithoutBuffers", "write=ENOBUFS@*3"},
+                                         Scenario{"ShortWrites", "write=short@*2"},
+                                         Scenario{"EverythingShort",
+                                                  "read=short@*3,write=short@*2,read=EINTR@*5"}),
+                         name_of);
+
+// Faults that end a connection: that client is closed, the others get everything.
+class Loss : public testing::TestWithParam<Scenario> {};
+
+TEST_P(Loss, ConcernsOneClientOnly) {
+  FaultyServer server(GetParam().faults);
+  std::vector<Conversation> conversations = conversations_with(*server, 6, 200 * kibi);
+  run(conversations);
+  std::size_t whole = 0;
+  for (const Conversation& each : conversations) {
+    if (each.echoed_exactly() && each.ending() == Ending::fin) ++whole;
+  }
+  EXPECT_EQ(server.injected(), 1U);
+  EXPECT_EQ(whole, conversations.size() - 1);
+  Client late(server->port());
+  EXPECT_TRUE(late.answers("hello"));
+  late.close();
+  stop_cleanly(*server);
+}
+
+INSTANTIATE_TEST_SUITE_P(By, Loss,
+                         testing::Values(Scenario{"ReadReset", "read=ECONNRESET@3"},
+                                         Scenario{"ReadTimedOut", "read=ETIMEDOUT@2"},
+                                         Scenario{"WriteReset", "write=ECONNRESET@3"},
+                                         Scenario{"WriteBrokenPipe", "write=EPIPE@2"},
+                                         Scenario{"FirstWriteBrokenPipe", "write=EPIPE@1"}),
+                         name_of);
+
+TEST(Loss, OfEveryConnectionLeavesABalancedLedger) {
+  FaultyServer server("read=ECONNRESET@*3,write=EPIPE@*5");
+  for (int round = 0; round < 20; ++round) {
+    std::vector<Conversation> conversations = conversations_with(*server, 5, 20 * kibi);
+    run(conversations);
+  }
+  EXPECT_GT(server.injected(), 20U);
+  stop_cleanly(*server);
+}
+
+// accept(2) fails for a while: clients may be turned away, and are served again afterwards.
+class FailingAccept : public testing::TestWithParam<Scenario> {};
+
+TEST_P(FailingAccept, NeitherStopsNorSpinsTheServer) {
+  FaultyServer server(GetParam().faults);
+  EXPECT_TRUE(eventually([&] { return serves(*server) && server.injected() > 0; }));
+  stop_cleanly(*server);
+}
+
+INSTANTIATE_TEST_SUITE_P(By, FailingAccept,
+                         testing::Values(Scenario{"NoDescriptorOnce", "accept=EMFILE@1"},
+                                         Scenario{"NoDescriptorForAWhile", "accept=EMFILE@1-20"},
+                                         Scenario{"NoFileForAWhile", "accept=ENFILE@1-20"},
+                                         Scenario{"NoFileEveryOther", "accept=ENFILE@*2"},
+                                         Scenario{"Aborted", "accept=ECONNABORTED@1-5"},
+                                         Scenario{"Interrupted", "accept=EINTR@1-5"},
+                                         Scenario{"NoMemory", "accept=ENOMEM@1-5"},
+                                         Scenario{"NoBuffers", "accept=ENOBUFS@1-5"}),
+                         name_of);
+
+TEST(FailingAccept, WithoutEndDoesNotSpinAndStopsCleanly) {
+  FaultyServer server("accept=EMFILE@2+");
+  Client early(server->port());
+  ASSERT_TRUE(early.answers("hello"));
+  for (int number = 0; number < 10; ++number) EXPECT_FALSE(serves(*server));
+  EXPECT_GT(server.injected(), 0U);
+  const double before = server->cpu_seconds();
+  early.wait(POLLIN, std::chrono::seconds(1));
+  EXPECT_LT(server->cpu_seconds() - before, 0.3);
+  EXPECT_TRUE(early.answers("still served"));
+  early.close();
+  stop_cleanly(*server);
+}
+
+#ifdef MEMORY_CAN_BE_REFUSED
+
+// The k-th allocation fails, for every k that this scenario reaches: the torture of a whole run.
+TEST(RefusedMemory, AtEveryPointConcernsOneClientAtMost) {
+  for (unsigned long point = 1;; ++point) {
+    SCOPED_TRACE("allocation " + std::to_string(point));
+    FaultyServer server("new=null@" + std::to_string(point));
+    std::vector<Conversation> conversations = conversations_with(*server, 5, 100 * kibi);
+    run(conversations);
+    std::size_t whole = 0;
+    for (const Conversation& each : conversations) {
+      if (each.echoed_exactly() && each.ending() == Ending::fin) ++whole;
+    }
+    EXPECT_GE(whole, conversations.size() - 1);
+    const bool refused = server.injected() > 0;
+    stop_cleanly(*server);
+    if (!refused) {
+      EXPECT_GT(point, 1U) << "the server asked for no memory: nothing was tested";
+      break;
+    }
+    ASSERT_LT(point, 500U);
+    if (HasFailure()) break;
+  }
+}
+
+TEST(RefusedMemory, ForEverBringsServiceBackWhenItEnds) {
+  FaultyServer server("new=null@3-200");
+  Client early(server->port());
+  early.send_some("hello");
+  EXPECT_TRUE(eventually([&] { return serves(*server); }));
+  early.close();
+  stop_cleanly(*server);
+}
+
+TEST(RefusedMemory, EveryOtherTimeLeavesABalancedLedger) {
+  FaultyServer server("new=null@*2");
+  for (int round = 0; round < 20; ++round) {
+    std::vector<Conversation> conversations = conversations_with(*server, 5, 50 * kibi);
+    run(conversations);
+  }
+  EXPECT_GT(server.injected(), 0U);
+  stop_cleanly(*server);
+}
+
+#endif
+
+}  // namespace
+}  // namespace loopback

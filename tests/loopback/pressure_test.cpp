@@ -1,0 +1,233 @@
+// Clients that take without giving: they never read, never speak, or come in crowds. What one of
+// them can hold is bounded, and the others keep getting answers.
+#include <gtest/gtest.h>
+
+#include "client.hpp"
+#include "server_process.hpp"
+
+namespace loopback {
+namespace {
+
+constexpr std::size_t kibi = 1024;
+constexpr std::size_t mebi = kibi * kibi;
+constexpr std::size_t default_memory = 64 * mebi;
+
+// What the program may take beside its blocks: 2,050 sessions of well under 2 KiB, libuv's tables,
+// the C library's arenas.
+constexpr std::size_t stated_constant = 4 * mebi;
+
+void allow_descriptors(rlim_t count) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) fail_system("getrlimit");
+  if (limit.rlim_cur >= count) return;
+  limit.rlim_cur = std::min(count, limit.rlim_max);
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) fail_system("setrlimit");
+}
+
+// Brings the crowd to `count` clients that are connected, and lets each send until nothing goes.
+void flood(const ServerProcess& server, std::vector<Client>& hogs, std::size_t count) {
+  // Small buffers and segments at the client, so that little sending already leaves the server
+  // with a write that cannot proceed, and the kernel is not what runs out of memory.
+  const Client::Shape narrow{.receive_buffer = 4096, .send_buffer = 32 * 1024, .segment = 536};
+  const std::string bytes(256 * kibi, 'x');
+  std::erase_if(hogs, [](const Client& each) { return each.wait(0, Clock::duration::zero()); });
+  while (hogs.size() < count) hogs.emplace_back(server.port(), narrow);
+  for (int round = 0; round < 20; ++round) {
+    for (Client& hog : hogs) {
+      if (hog.ending() == Ending::open) hog.send_some(bytes);
+    }
+  }
+}
+
+TEST(NeverReader, HoldsAtMostOneBlockOfTwoHundredFiftySixMebibytes) {
+  ServerProcess server = ServerProcess::start({"--write-timeout", "1h"});
+  const std::size_t before = server.private_bytes();
+  Client client(server.port());
+  const std::size_t taken = client.send_until_blocked(256 * mebi);
+  EXPECT_LT(taken, 256 * mebi) << "the kernel's buffers took it all: nothing was tested";
+  const Statistics statistics = server.statistics();
+  EXPECT_EQ(statistics.connections, 1);
+  EXPECT_EQ(statistics.blocks_lent, 1);
+  if (!server.has_shadow_memory()) {
+    EXPECT_LT(server.private_bytes(), before + 2 * mebi);
+  }
+  client.close();
+  EXPECT_TRUE(eventually([&] { return server.statistics().blocks_lent == 0; }));
+  stop_cleanly(server);
+}
+
+TEST(NeverReader, GetsEverythingOnceItReads) {
+  ServerProcess server = ServerProcess::start({"--write-timeout", "1h"});
+  Client client(server.port());
+  const std::size_t sent = client.send_until_blocked(256 * mebi);
+  client.shutdown_write();
+  EXPECT_EQ(client.receive_to_end().size(), sent);
+  EXPECT_EQ(client.ending(), Ending::fin);
+  stop_cleanly(server);
+}
+
+TEST(NeverReader, IsClosedWhenTheWriteTimeoutHasPassed) {
+  ServerProcess server = ServerProcess::start({"--write-timeout", "400ms"});
+  Client client(server.port());
+  client.send_until_blocked(256 * mebi, milliseconds(100));
+  EXPECT_TRUE(eventually([&] { return server.statistics().connections == 0; }));
+  client.receive_to_end();
+  EXPECT_NE(client.ending(), Ending::open);
+  stop_cleanly(server);
+}
+
+TEST(NeverReader, TwoThousandOfThemBesideFiftyHonestClientsStarveNobody) {
+  allow_descriptors(5'000);
+  ServerProcess server = ServerProcess::start({"--log-level", "error"});
+  const std::size_t before = server.private_bytes();
+  std::vector<Client> honest;
+  for (int number = 0; number < 50; ++number) honest.emplace_back(server.port());
+
+  Statistics most;
+  std::size_t memory_max = 0;
+  std::vector<Client> hogs;
+  // Four waves: those that the server has closed come again.
+  for (int wave = 0; wave < 4; ++wave) {
+    flood(server, hogs, 2'000);
+    const Statistics now = server.statistics();
+    most.blocks_lent = std::max(most.blocks_lent, now.blocks_lent);
+    most.waiting = std::max(most.waiting, now.waiting);
+    memory_max = std::max(memory_max, server.private_bytes());
+    for (std::size_t number = 0; number < honest.size(); ++number) {
+      const std::string message = payload(number, 1 + number * 40);
+      ASSERT_TRUE(honest[number].answers(message)) << "wave " << wave << ", client " << number;
+    }
+  }
+  // Otherwise the clients that never read held too little, and nothing was tested.
+  EXPECT_EQ(most.blocks_lent, static_cast<long>(default_memory / (64 * kibi)));
+  EXPECT_GT(most.waiting, 0);
+  if (!server.has_shadow_memory()) {
+    EXPECT_LE(memory_max, before + default_memory + stated_constant);
+    RecordProperty("private_kibibytes_max", static_cast<int>(memory_max / kibi));
+  }
+  hogs.clear();
+  honest.clear();
+  EXPECT_TRUE(eventually([&] { return server.statistics().connections == 0; }));
+  EXPECT_EQ(server.statistics().blocks_lent, 0);
+  stop_cleanly(server);
+}
+
+TEST(NeverReader, MakesWayWhenOthersWaitForItsBlock) {
+  ServerProcess server = ServerProcess::start(
+      {"--block-size", "16K", "--buffer-memory", "64K", "--write-timeout", "1h"});
+  std::vector<Client> hogs;
+  for (int number = 0; number < 4; ++number) hogs.emplace_back(server.port());
+  for (Client& hog : hogs) hog.send_until_blocked(256 * mebi, milliseconds(100));
+  EXPECT_EQ(server.statistics().blocks_lent, 4);
+  Client client(server.port());
+  EXPECT_TRUE(client.answers("although every block is lent"));
+  hogs.clear();
+  client.close();
+  stop_cleanly(server);
+}
+
+TEST(IdleClient, IsClosedNoSoonerThanTheTimeoutAfterItsLastByte) {
+  const milliseconds timeout(700);
+  ServerProcess server = ServerProcess::start({"--idle-timeout", "700ms"});
+  Client client(server.port());
+  for (int message = 0; message < 4; ++message) {
+    client.wait(POLLIN, timeout / 2);  // keeps silent for less than the timeout
+    const Clock::time_point last = Clock::now();
+    if (client.answers("still here")) continue;
+    // A test held up longer than the timeout meets a server that was right to close.
+    EXPECT_GE(Clock::now() - last, timeout);
+  }
+  const Clock::time_point last = Clock::now();
+  if (client.answers("the last word")) {
+    EXPECT_EQ(client.receive_to_end(), "");
+    EXPECT_GE(Clock::now() - last, timeout);
+  }
+  EXPECT_NE(client.ending(), Ending::open);
+  EXPECT_TRUE(eventually([&] { return server.statistics().connections == 0; }));
+  stop_cleanly(server);
+}
+
+TEST(IdleClient, ThatNeverSaysAWordIsClosed) {
+  ServerProcess server = ServerProcess::start({"--idle-timeout", "300ms"});
+  Client client(server.port());
+  EXPECT_EQ(client.receive_to_end(), "");
+  EXPECT_NE(client.ending(), Ending::open);
+  stop_cleanly(server);
+}
+
+TEST(IdleClient, StaysWhenTheIdleTimeoutIsOff) {
+  ServerProcess server = ServerProcess::start({"--idle-timeout", "0"});
+  Client client(server.port());
+  EXPECT_FALSE(client.wait(POLLIN, std::chrono::seconds(1))) << "closed by a timeout that is off";
+  EXPECT_TRUE(client.answers("still here"));
+  client.close();
+  stop_cleanly(server);
+}
+
+// How many of a crowd have an answer to read.
+std::size_t answered(const std::vector<Client>& crowd) {
+  std::size_t count = 0;
+  for (const Client& each : crowd) {
+    if (each.wait(POLLIN, Clock::duration::zero())) ++count;
+  }
+  return count;
+}
+
+TEST(Crowd, BeyondMaxConnectionsWaitsInTheBacklogAndIsServedLater) {
+  ServerProcess server = ServerProcess::start({"--max-connections", "4"});
+  std::vector<Client> crowd;
+  for (int number = 0; number < 12; ++number) {
+    crowd.emplace_back(server.port()).send_all("hello");
+  }
+  ASSERT_TRUE(eventually([&] { return answered(crowd) >= 4; }));
+  const double cpu_before = server.cpu_seconds();
+  EXPECT_FALSE(eventually([&] { return answered(crowd) > 4; }, std::chrono::seconds(1)));
+  EXPECT_LT(server.cpu_seconds() - cpu_before, 0.3) << "the server spins while clients wait";
+  EXPECT_EQ(server.statistics().connections, 4);
+  // Whoever is answered leaves, and makes room for one more.
+  std::size_t served = 0;
+  const Deadline deadline;
+  while (!crowd.empty()) {
+    deadline.require("every client of the crowd is served");
+    const auto ready = std::ranges::find_if(
+        crowd, [](const Client& each) { return each.wait(POLLIN, Clock::duration::zero()); });
+    if (ready == crowd.end()) {
+      ::poll(nullptr, 0, 5);
+      continue;
+    }
+    EXPECT_EQ(ready->receive(5), "hello");
+    crowd.erase(ready);
+    ++served;
+    EXPECT_LE(server.statistics().connections, 4);
+  }
+  EXPECT_EQ(served, 12U);
+  stop_cleanly(server);
+}
+
+TEST(Crowd, LeavesABalancedLedgerAfterManyConnectionsInTurn) {
+  ServerProcess server = ServerProcess::start();
+  for (int number = 0; number < 2'000; ++number) {
+    Client client(server.port());
+    ASSERT_TRUE(client.answers("in and out"));
+  }
+  EXPECT_EQ(stop_cleanly(server).sessions.acquired, 2'000U);
+}
+
+TEST(Crowd, ThatConnectsAndClosesWithoutAWordLeavesNothingBehind) {
+  ServerProcess server = ServerProcess::start();
+  const std::size_t descriptors = server.descriptors().size();
+  for (int number = 0; number < 1'500; ++number) {
+    Client client(server.port());
+    if (number % 3 == 0) client.reset();
+    if (number % 3 == 1) client.shutdown_write();
+  }
+  Client last(server.port());
+  EXPECT_TRUE(last.answers("hello"));
+  last.close();
+  EXPECT_TRUE(eventually([&] { return server.statistics().connections == 0; }));
+  EXPECT_EQ(server.descriptors().size(), descriptors);
+  stop_cleanly(server);
+}
+
+}  // namespace
+}  // namespace loopback

@@ -1,0 +1,332 @@
+// The program as its caller sees it: options, ready line, signals, exit codes, streams.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "client.hpp"
+#include "server_process.hpp"
+
+namespace loopback {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr int exit_cannot_listen = 1;
+constexpr int exit_usage = 2;
+constexpr std::size_t mebi = std::size_t{1024} * 1024;
+
+// An empty directory, gone afterwards: what a program leaves behind would be found in it.
+class EmptyDirectory {
+ public:
+  EmptyDirectory() : path_(testing::TempDir() + "echo-XXXXXX") {
+    if (::mkdtemp(path_.data()) == nullptr) fail_system("mkdtemp");
+  }
+  ~EmptyDirectory() { std::filesystem::remove_all(path_); }
+  EmptyDirectory(const EmptyDirectory&) = delete;
+  EmptyDirectory& operator=(const EmptyDirectory&) = delete;
+
+  const std::string& path() const { return path_; }
+  bool still_empty() const { return std::filesystem::is_empty(path_); }
+
+ private:
+  std::string path_;
+};
+
+bool refuses_connections(std::uint16_t port) {
+  try {
+    Client(port).reset();
+    return false;
+  } catch (const std::system_error& error) {
+    return error.code().value() == ECONNREFUSED;
+  }
+}
+
+struct BadInput {
+  const char* name;
+  Arguments arguments;
+  std::vector<std::string> mentioned;  // the option and the value, in the one line
+  int exit_code = exit_usage;
+};
+
+void PrintTo(const BadInput& input, std::ostream* out) { *out << input.name; }
+
+class Refusal : public testing::TestWithParam<BadInput> {};
+
+TEST_P(Refusal, IsOneLineThatNamesOptionAndValue) {
+  const EmptyDirectory directory;
+  const Outcome outcome = run_to_end(GetParam().arguments, {.directory = directory.path()});
+  EXPECT_EQ(outcome.exit_code, GetParam().exit_code);
+  EXPECT_EQ(outcome.output, "");
+  ASSERT_EQ(outcome.errors.size(), 1U) << testing::PrintToString(outcome.errors);
+  for (const std::string& word : GetParam().mentioned) {
+    EXPECT_THAT(outcome.errors.front(), HasSubstr(word));
+  }
+  EXPECT_TRUE(directory.still_empty());
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Of, Refusal,
+    testing::Values(
+        BadInput{"PortTooLarge", {"--port", "70000"}, {"--port", "70000"}},
+        BadInput{"PortNegative", {"--port", "-1"}, {"--port", "-1"}},
+        BadInput{"PortNoNumber", {"--port", "http"}, {"--port", "http"}},
+        BadInput{"PortWithTail", {"--port", "70x"}, {"--port", "70x"}},
+        BadInput{"PortEmpty", {"--port", ""}, {"--port"}},
+        BadInput{"PortWithoutValue", {"--port"}, {"--port"}},
+        BadInput{"HostNoAddress", {"--port", "0", "--host", "nowhere"}, {"--host", "nowhere"}},
+        BadInput{"HostOutOfRange", {"--port", "0", "--host", "1.2.3.256"}, {"--host", "1.2.3.256"}},
+        BadInput{"HostEmpty", {"--port", "0", "--host", ""}, {"--host"}},
+        BadInput{"HostOfAnotherMachine",
+                 {"--port", "0", "--host", "192.0.2.1"},
+                 {"--host", "192.0.2.1"},
+                 exit_cannot_listen},
+        BadInput{"BacklogZero", {"--backlog", "0"}, {"--backlog", "0"}},
+        BadInput{"BacklogNegative", {"--backlog", "-5"}, {"--backlog", "-5"}},
+        BadInput{"BacklogHuge", {"--backlog", "99999999999"}, {"--backlog", "99999999999"}},
+        BadInput{"MaxConnectionsZero", {"--max-connections", "0"}, {"--max-connections", "0"}},
+        BadInput{"MaxConnectionsNegative", {"--max-connections=-3"}, {"--max-connections", "-3"}},
+        BadInput{"BlockSizeZero", {"--block-size", "0"}, {"--block-size", "0"}},
+        BadInput{"BlockSizeNegative", {"--block-size=-1"}, {"--block-size", "-1"}},
+        BadInput{"BlockSizeOfNoUnit", {"--block-size", "12Q"}, {"--block-size", "12Q"}},
+        BadInput{"BlockSizeBeyondCounting",
+                 {"--block-size", "99999999999999999999"},
+                 {"--block-size", "99999999999999999999"}},
+        BadInput{"BlockSizeBeyondCountingByUnit",
+                 {"--block-size", "18014398509481984K"},
+                 {"--block-size", "18014398509481984K"}},
+        BadInput{"MemoryZero", {"--buffer-memory", "0"}, {"--buffer-memory", "0"}},
+        BadInput{"MemorySmallerThanOneBlock",
+                 {"--buffer-memory", "1K", "--block-size", "64K"},
+                 {"--buffer-memory", "1K"}},
+        BadInput{"IdleTimeoutNegative", {"--idle-timeout=-5s"}, {"--idle-timeout", "-5s"}},
+        BadInput{"IdleTimeoutOfNoUnit", {"--idle-timeout", "3weeks"}, {"--idle-timeout", "3weeks"}},
+        BadInput{"WriteTimeoutNoNumber", {"--write-timeout", "soon"}, {"--write-timeout", "soon"}},
+        BadInput{"WriteTimeoutBeyondCounting",
+                 {"--write-timeout", "99999999999999999999h"},
+                 {"--write-timeout", "99999999999999999999h"}},
+        BadInput{"DrainTimeoutNoNumber", {"--drain-timeout", "nan"}, {"--drain-timeout", "nan"}},
+        BadInput{"LogLevelUnknown", {"--log-level", "chatty"}, {"--log-level", "chatty"}},
+        BadInput{"OptionUnknown", {"--colour", "blue"}, {"--colour"}},
+        BadInput{"OptionShortUnknown", {"-z"}, {"-z"}},
+        BadInput{"WordWithoutOption", {"7000"}, {"7000"}},
+        BadInput{"LineBreakInValue", {"--host", "a\nb"}, {"--host"}},
+        BadInput{"ValueVeryLong", {"--host", std::string(100'000, '1')}, {"--host"}}),
+    [](const testing::TestParamInfo<BadInput>& tested) { return std::string(tested.param.name); });
+
+TEST(Refusal, OfAPortInUseNamesThePort) {
+  ServerProcess server = ServerProcess::start();
+  const std::string port = std::to_string(server.port());
+  const Outcome outcome = run_to_end({"--port", port});
+  EXPECT_EQ(outcome.exit_code, exit_cannot_listen);
+  EXPECT_EQ(outcome.output, "");
+  ASSERT_EQ(outcome.errors.size(), 1U) << testing::PrintToString(outcome.errors);
+  EXPECT_THAT(outcome.errors.front(), HasSubstr("--port"));
+  EXPECT_THAT(outcome.errors.front(), HasSubstr(port));
+  Client client(server.port());
+  EXPECT_TRUE(client.answers("the first server is not disturbed"));
+  client.close();
+  stop_cleanly(server);
+}
+
+TEST(Help, NamesEveryOptionAndEveryExitCode) {
+  const Outcome outcome = run_to_end({"--help"});
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_TRUE(outcome.errors.empty());
+  for (const char* const word : {"--host",
+                                 "--port",
+                                 "--backlog",
+                                 "--max-connections",
+                                 "--buffer-memory",
+                                 "--block-size",
+                                 "--idle-timeout",
+                                 "--write-timeout",
+                                 "--drain-timeout",
+                                 "--log-level",
+                                 "--help",
+                                 "--version",
+                                 "127.0.0.1",
+                                 "7000",
+                                 "SIGTERM",
+                                 "SIGUSR1",
+                                 "0 ",
+                                 "1 ",
+                                 "2 ",
+                                 "3 "}) {
+    EXPECT_THAT(outcome.output, HasSubstr(word));
+  }
+}
+
+TEST(Version, IsOneLineOnStandardOutput) {
+  const Outcome outcome = run_to_end({"--version"});
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_TRUE(outcome.errors.empty());
+  EXPECT_EQ(lines_of(outcome.output).size(), 1U) << outcome.output;
+}
+
+TEST(ReadyLine, IsExactlyTheDocumentedObject) {
+  ServerProcess server = ServerProcess::start();
+  EXPECT_NE(server.port(), 0);
+  EXPECT_EQ(server.ready_line(), "{\"event\":\"listening\",\"address\":\"127.0.0.1\",\"port\":" +
+                                     std::to_string(server.port()) + "}");
+  stop_cleanly(server);
+}
+
+TEST(ReadyLine, MeansThatConnectionsAreTaken) {
+  for (int round = 0; round < 20; ++round) {
+    ServerProcess server = ServerProcess::start();
+    Client client(server.port());
+    client.close();
+    stop_cleanly(server);
+  }
+}
+
+TEST(Statistics, AreOneLinePerSignal) {
+  ServerProcess server = ServerProcess::start();
+  Client client(server.port());
+  ASSERT_TRUE(client.answers("hello"));
+  for (int round = 0; round < 50; ++round) {
+    const Statistics statistics = server.statistics();
+    EXPECT_EQ(statistics.connections, 1);
+    EXPECT_EQ(statistics.waiting, 0);
+    EXPECT_GE(statistics.blocks, 0);
+    EXPECT_EQ(statistics.accepted, 1);
+  }
+  client.close();
+  server.signal(SIGTERM);
+  expect_clean_exit(server);
+  EXPECT_EQ(server.output_rest(), "");
+}
+
+class Drain : public testing::TestWithParam<int> {};
+
+TEST_P(Drain, WithoutConnectionsEndsAtOnce) {
+  ServerProcess server = ServerProcess::start({"--drain-timeout", "1h"});
+  server.signal(GetParam());
+  expect_clean_exit(server);
+}
+
+TEST_P(Drain, ServesOnUntilConnectionsEnd) {
+  ServerProcess server = ServerProcess::start({"--drain-timeout", "1h"});
+  Client first(server.port());
+  Client second(server.port());
+  ASSERT_TRUE(first.answers("before"));
+  ASSERT_TRUE(second.answers("before"));
+  server.signal(GetParam());
+  ASSERT_TRUE(eventually([&] { return refuses_connections(server.port()); }));
+  Conversation conversation(std::move(first), payload(1, 4 * mebi), {});
+  run({&conversation, 1});
+  EXPECT_TRUE(conversation.echoed_exactly());
+  EXPECT_EQ(conversation.ending(), Ending::fin);
+  EXPECT_TRUE(server.running());
+  EXPECT_TRUE(second.answers("while draining"));
+  second.close();
+  expect_clean_exit(server);
+}
+
+TEST_P(Drain, EndsWhenItsTimeoutHasPassed) {
+  ServerProcess server = ServerProcess::start({"--drain-timeout", "300ms"});
+  Client idle(server.port());
+  ASSERT_TRUE(idle.answers("hello"));
+  Client pending(server.port());
+  pending.send_until_blocked(256 * mebi, milliseconds(100));
+  server.signal(GetParam());
+  expect_clean_exit(server);
+  EXPECT_EQ(idle.receive_to_end(), "");
+  EXPECT_NE(idle.ending(), Ending::open);
+}
+
+TEST_P(Drain, EndsAtOnceOnASecondSignal) {
+  ServerProcess server = ServerProcess::start({"--drain-timeout", "1h", "--write-timeout", "1h"});
+  Client idle(server.port());
+  ASSERT_TRUE(idle.answers("hello"));
+  Client pending(server.port());
+  pending.send_until_blocked(256 * mebi, milliseconds(100));
+  server.signal(GetParam());
+  // Two signals at once may arrive as one: the second is sent when the first has shown effect.
+  ASSERT_TRUE(eventually([&] { return refuses_connections(server.port()); }));
+  EXPECT_TRUE(server.running());
+  server.signal(SIGTERM);
+  expect_clean_exit(server);
+}
+
+TEST_P(Drain, AnswersStatistics) {
+  ServerProcess server = ServerProcess::start({"--drain-timeout", "1h"});
+  Client client(server.port());
+  ASSERT_TRUE(client.answers("hello"));
+  server.signal(GetParam());
+  ASSERT_TRUE(eventually([&] { return refuses_connections(server.port()); }));
+  EXPECT_EQ(server.statistics().connections, 1);
+  client.close();
+  expect_clean_exit(server);
+}
+
+INSTANTIATE_TEST_SUITE_P(By, Drain, testing::Values(SIGTERM, SIGINT),
+                         [](const testing::TestParamInfo<int>& tested) {
+                           return std::string(tested.param == SIGTERM ? "Sigterm" : "Sigint");
+                         });
+
+TEST(Drain, WithTheCrowdStillInTheBacklogEndsCleanly) {
+  ServerProcess server =
+      ServerProcess::start({"--max-connections", "2", "--drain-timeout", "200ms"});
+  std::vector<Client> crowd;
+  for (int number = 0; number < 10; ++number) crowd.emplace_back(server.port()).send_all("hello");
+  ASSERT_TRUE(eventually([&] { return server.statistics().connections == 2; }));
+  stop_cleanly(server);
+  for (Client& client : crowd) {
+    client.receive_to_end();
+    EXPECT_NE(client.ending(), Ending::open);
+  }
+}
+
+// Streams that are closed at the start: their numbers are the first that the program's own
+// descriptors get, and what is meant for a stream must not reach a client.
+class ClosedStreams : public testing::TestWithParam<std::vector<int>> {};
+
+TEST_P(ClosedStreams, DisturbNoClient) {
+  ServerProcess server({"--port", "0", "--log-level", "debug"}, {.closed = GetParam()});
+  std::optional<std::uint16_t> port;
+  ASSERT_TRUE(eventually([&] {
+    port = server.listening_port();
+    return port.has_value() || !server.running();
+  }));
+  ASSERT_TRUE(port) << "the server has ended: " << server.errors();
+  std::vector<Conversation> conversations;
+  for (std::uint64_t seed = 0; seed < 5; ++seed) {
+    conversations.emplace_back(Client(*port), payload(seed, 300'000), Conversation::Plan{});
+  }
+  server.signal(SIGUSR1);  // something to say, while clients are there
+  run(conversations);
+  for (const Conversation& each : conversations) {
+    EXPECT_TRUE(each.echoed_exactly());
+    EXPECT_EQ(each.ending(), Ending::fin);
+  }
+  server.signal(SIGTERM);
+  if (std::ranges::find(GetParam(), STDERR_FILENO) == GetParam().end()) {
+    expect_clean_exit(server);
+  } else {
+    EXPECT_EQ(server.wait_status(), 0);  // the ledger has no place to go
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Numbers, ClosedStreams,
+                         testing::Values(std::vector<int>{0}, std::vector<int>{1},
+                                         std::vector<int>{2}, std::vector<int>{0, 1, 2}),
+                         [](const testing::TestParamInfo<std::vector<int>>& tested) {
+                           std::string name;
+                           for (const int number : tested.param) name += std::to_string(number);
+                           return name;
+                         });
+
+TEST(Output, ThatNobodyReadsAnyMoreDoesNotEndTheServer) {
+  ServerProcess server = ServerProcess::start();
+  server.close_output();
+  Client client(server.port());
+  for (int round = 0; round < 3; ++round) {
+    server.signal(SIGUSR1);
+    ASSERT_TRUE(client.answers("after the statistics went nowhere"));
+  }
+  client.close();
+  stop_cleanly(server);
+}
+
+}  // namespace
+}  // namespace loopback
