@@ -1,7 +1,8 @@
 // Coverage marks: one for each kind of event that can happen in a trial, so that "nothing went wrong"
 // is never said of a path that was never taken.
 //
-// A mark is hit by the World when it does or sees something, and by the choice of an unkind answer.
+// A mark is hit by the World when it does or sees something, by the choice of an unkind answer, and
+// by what libuv tells the server: each callback and each refused call, by kind of outcome.
 // For libFuzzer the marks of the current run are extra counters: an input that hits a new one is
 // worth keeping, even where the server's own code cannot tell the difference.
 #pragma once
@@ -71,18 +72,26 @@ class Marks {
       HARNESS_MARKS(HARNESS_MARK)
 #undef HARNESS_MARK
       ;
-  static constexpr std::size_t count = named + uvsim::choice_point_count * answers_max;
+  static constexpr std::size_t events_max = 160;  // at least uvsim::event_names()
+  static constexpr std::size_t first_answer = named;
+  static constexpr std::size_t first_event =
+      first_answer + uvsim::choice_point_count * answers_max;
+
+  // How a callback or a call can turn out.
+  enum Outcome : std::uint8_t { zero, positive, eof, canceled, failed, zero_when_closing, outcomes };
+  static constexpr std::size_t count = first_event + events_max * outcomes;
 
   static void hit(Mark mark) { now[static_cast<std::size_t>(mark)] = 1; }
   static void hit(uvsim::ChoicePoint point, std::uint32_t answer) {
     if (answer >= answers_max) answer = answers_max - 1;
-    now[named + static_cast<std::size_t>(point) * answers_max + answer] = 1;
+    now[first_answer + static_cast<std::size_t>(point) * answers_max + answer] = 1;
   }
+  static void hit(const uvsim::EventView& event);
 
   // At the end of a run: what it hit is added to what was ever hit.
   static void gather();
   static std::size_t reached();
-  // The names of what was never hit, of those that `faults` makes possible.
+  // What was never hit, in words, of what a server can come upon when `faults` may be chosen.
   static std::vector<std::string> unreached(uvsim::ChoiceSet faults);
 
  private:

@@ -25,15 +25,16 @@ std::uint32_t Plan::pick(std::uint32_t n, uvsim::ChoicePoint point) {
     --planned.wait;
     return 0;
   }
-  if (planned.times != for_ever) --planned.times;
+  --planned.times;
   return 1 + planned.answer % (n - 1);
 }
 
 void Plan::plan(std::uint8_t which) {
   const std::uint8_t how = byte();
   if (point_count_ == 0) return;
-  // Once, mostly; some faults matter only if they last.
-  static constexpr std::array<std::uint8_t, 8> times{1, 1, 1, 1, 2, 3, 8, for_ever};
+  // Once, mostly; some faults matter only if they last. None lasts for ever: they would stop the
+  // server, not try it.
+  static constexpr std::array<std::uint8_t, 8> times{1, 1, 1, 1, 2, 3, 8, 40};
   faults_[points_[which % point_count_]] = {.wait = static_cast<std::uint8_t>(how / 4 % 8),
                                             .times = times[how / 32],
                                             .answer = static_cast<std::uint8_t>(how % 4)};

@@ -25,7 +25,7 @@ class Plan final : public uvsim::Choices {
 
  private:
   static constexpr std::uint8_t fault = 0xe0;
-  static constexpr std::uint8_t for_ever = 255;
+  
 
   struct Fault {
     std::uint8_t wait = 0;    // questions to be answered kindly first

@@ -62,6 +62,9 @@ Trial::Trial(const uvsim::Options& options) : simulation_(options) {
   simulation_.on_poll([this](uvsim::Network& network, uvsim::Wait wait) {
     return world_.on_poll(network, wait);
   });
+  simulation_.on_event(
+      [](void* world, const uvsim::EventView& event) { static_cast<World*>(world)->on_event(event); },
+      &world_);
 }
 
 const Verdict& Trial::run(const Subject& subject, const Setting& setting, uvsim::Choices& choices) {

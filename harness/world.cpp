@@ -20,26 +20,27 @@ constexpr std::uint64_t patience_ns = 3'600'000 * ms;
 
 alignas(64) std::uint8_t scratch[payload::piece_max];
 
-template <class Network>
-uvsim::Peer asked_about(const Network& network) {
-  if constexpr (requires { network.asked_about(); }) {
-    return network.asked_about();
-  } else {
-    return {};
-  }
-}
-
-template <class Network>
-void leave_run(Network& network) {
-  if constexpr (requires { network.leave(); }) {
-    network.leave();
-  } else {
-    network.advance(std::uint64_t{1} << 62);
-  }
-}
+// Thrown where the World has found something, or seen enough; caught where it was called.
+struct Left {};
 
 std::uint64_t times_ms(std::uint64_t n) {
   return n > std::numeric_limits<std::uint64_t>::max() / ms ? n : n * ms;
+}
+
+// The events that the World itself has to do with. Their numbers are learned from their names.
+enum class Kind : std::uint8_t { unknown, other, write, written, signal };
+
+Kind kind_of(const uvsim::EventView& event) {
+  static std::array<Kind, Marks::events_max> kinds{};
+  Kind& kind = kinds[event.what % kinds.size()];
+  if (kind == Kind::unknown) {
+    const auto is = [&event](const char* name) { return std::strcmp(event.name, name) == 0; };
+    kind = is("uv_write")    ? Kind::write
+           : is("write_cb")  ? Kind::written
+           : is("signal_cb") ? Kind::signal
+                             : Kind::other;
+  }
+  return kind;
 }
 
 }  // namespace
@@ -104,11 +105,10 @@ std::uint32_t World::pick(std::uint32_t n, uvsim::ChoicePoint point) {
   }
   ++faults_;
   if (network_ == nullptr) return answer;
-  const uvsim::Peer about = asked_about(*network_);
-  for (Client& client : clients_) {
-    if (about && client.peer.id == about.id) client.excuse(Excuse::fault);
-  }
-  if (!about || point == allocation) excuse_unserved(Excuse::fault);
+  const uvsim::Peer about = network_->asked_about();
+  if (Client* const client = client_of(about)) client->excuse(Excuse::fault);
+  const bool arriving = point == accept_error || point == call_accept || point == allocation;
+  if (!about || arriving) excuse_unserved(Excuse::fault);
   return answer;
 }
 
@@ -126,9 +126,19 @@ void World::excuse_unserved(Excuse excuse) {
 
 uvsim::Progress World::on_poll(uvsim::Network& network, uvsim::Wait wait) {
   network_ = &network;
+  try {
+    return live(wait);
+  } catch (const Left&) {
+    resting_ = true;
+    network.leave();
+    return uvsim::Progress::nothing;
+  }
+}
+
+uvsim::Progress World::live(uvsim::Wait wait) {
   if (resting_) return uvsim::Progress::nothing;
   if (!serving_) {
-    if (network.listeners() == 0) return uvsim::Progress::nothing;
+    if (network_->listeners() == 0) return uvsim::Progress::nothing;
     serving_ = true;
     simulation_->ledger_baseline();
     bytes_at_start_ = simulation_->ledger_live_bytes();
@@ -149,8 +159,46 @@ uvsim::Progress World::on_poll(uvsim::Network& network, uvsim::Wait wait) {
   return rest(wait);
 }
 
+// What the server does, as far as a client cannot see it.
+void World::on_event(const uvsim::EventView& event) {
+  Marks::hit(event);
+  switch (kind_of(event)) {
+    case Kind::write:
+      if (Client* const client = client_of(event.peer); client != nullptr && event.result == 0) {
+        if (client->writes_queued++ == 0) client->write_queued_at_ns = event.time_ns;
+      }
+      return;
+    case Kind::written:
+      if (Client* const client = client_of(event.peer)) --client->writes_queued;
+      return;
+    case Kind::signal:
+      if (event.value == subject_->stop_signal && stopped_at_ns_ == 0) {
+        stopped_at_ns_ = event.time_ns;
+      }
+      return;
+    case Kind::unknown:
+    case Kind::other:
+      return;
+  }
+}
+
+Client* World::client_of(uvsim::Peer peer) {
+  for (std::uint32_t i = 0; i < count_ && peer; ++i) {
+    if (clients_[i].peer.id == peer.id) return &clients_[i];
+  }
+  return nullptr;
+}
+
 void World::on_end(int status) {
   ended_ = true;
+  try {
+    look_back(status);
+  } catch (const Left&) {
+    resting_ = true;
+  }
+}
+
+void World::look_back(int status) {
   if (network_ == nullptr || !serving_) {
     Marks::hit(Mark::failed_to_start);
     return;
@@ -205,7 +253,8 @@ bool World::perform(Deed deed) {
       return connect();
     case Deed::send:
     case Deed::send_again:
-      return with([](const Client& c) { return c.can_send(); }, &World::send);
+      return said_ < setting_.said_max &&
+             with([](const Client& c) { return c.can_send(); }, &World::send);
     case Deed::read:
       return with([](const Client& c) { return !c.over && c.view.readable > 0; }, &World::read);
     case Deed::half_close:
@@ -264,7 +313,7 @@ bool World::connect() {
 
 void World::send(Client& client) {
   static constexpr std::array<std::size_t, 8> sizes{10, 1, 16, 64, 200, 2, 5000, 65536};
-  const std::size_t size = sizes[ask(sizes.size())];
+  const std::size_t size = std::min(sizes[ask(sizes.size())], setting_.send_max);
   const std::size_t count =
       network_->send(client.peer, payload::bytes(client.number, client.sent), size);
   if (count < size) Marks::hit(Mark::send_blocked);
@@ -274,6 +323,7 @@ void World::send(Client& client) {
   if (count > 0) client.spoke_at_ns = network_->now_ns();
   if (client.sent == client.received) client.caught_up_at_ns = network_->now_ns();
   client.sent += count;
+  said_ += count;
   look(client);
 }
 
@@ -343,7 +393,7 @@ bool World::stop() {
   const bool somebody = std::any_of(clients_.begin(), clients_.begin() + count_,
                                     [](const Client& c) { return !c.over && c.established(); });
   Marks::hit(stops_ > 0 ? Mark::stopped_twice : somebody ? Mark::stopped : Mark::stopped_idle);
-  if (stops_++ == 0) stopped_at_ns_ = network_->now_ns();
+  ++stops_;
   excuse_all(Excuse::stop);
   return true;
 }
@@ -403,6 +453,12 @@ bool World::say_goodbye() {
   return all_gone() && stops_ == 0 && stop();
 }
 
+bool World::somebody_connects() const {
+  return std::any_of(clients_.begin(), clients_.begin() + count_, [](const Client& client) {
+    return !client.over && client.view.state == uvsim::PeerState::connecting;
+  });
+}
+
 bool World::all_gone() const {
   return std::all_of(clients_.begin(), clients_.begin() + count_,
                      [](const Client& client) { return client.over; });
@@ -410,10 +466,7 @@ bool World::all_gone() const {
 
 // Everybody who is left waits for the server, and it for a timer or for ever.
 uvsim::Progress World::wait_for_server(uvsim::Wait wait) {
-  if (stops_ > 0 && subject_->drain_ms != Subject::unlimited &&
-      network_->now_ns() > stopped_at_ns_ + times_ms(subject_->drain_ms + slack_ms)) {
-    fail(Oracle::alive, nullptr, "the server was told to end, and takes too long");
-  }
+  check_deadlines();
   // A server that cannot be told to end, and where nothing is left to be waited for.
   const bool settled = stops_ == 0 && all_gone() && network_->open_connections() == 0 &&
                        simulation_->ledger_live() == 0;
@@ -421,6 +474,13 @@ uvsim::Progress World::wait_for_server(uvsim::Wait wait) {
     Marks::hit(Mark::waited_for_timer);
     waited_ns_ += wait.ns;
     return uvsim::Progress::nothing;
+  }
+  if (waited_ns_ < patience_ns && somebody_connects()) {
+    // The kernel tries again every now and then, and no timer of the server's says when.
+    constexpr std::uint64_t attempt = 1000 * ms;
+    waited_ns_ += attempt;
+    network_->advance(attempt);
+    return uvsim::Progress::made;
   }
   waited_ns_ = 0;
   if (resume()) return uvsim::Progress::made;
@@ -435,15 +495,27 @@ bool World::resume() {
   for (std::uint32_t i = 0; i < count_; ++i) {
     Client& client = clients_[i];
     if (client.over || !client.stalled) continue;
-    const bool owed = client.received + client.view.readable < client.sent;
-    if (owed && client.view.accepted && !timer_fault_ && !client.seen_end &&
-        subject_->write_at_most_ms != Subject::unlimited) {
-      fail(Oracle::alive, &client, "a client that takes nothing was never closed");
-    }
     client.stalled = false;
     resumed = true;
   }
   return resumed;
+}
+
+// The server rests, so all its timers that were due have run.
+void World::check_deadlines() {
+  const std::uint64_t now = network_->now_ns();
+  if (stopped_at_ns_ > 0 && subject_->drain_ms != Subject::unlimited &&
+      now > stopped_at_ns_ + times_ms(subject_->drain_ms + slack_ms)) {
+    fail(Oracle::alive, nullptr, "the server was told to end, and takes too long");
+  }
+  if (subject_->write_at_most_ms == Subject::unlimited || timer_fault_) return;
+  for (std::uint32_t i = 0; i < count_; ++i) {
+    const Client& client = clients_[i];
+    if (client.writes_queued > 0 &&
+        now > client.write_queued_at_ns + times_ms(subject_->write_at_most_ms + slack_ms)) {
+      fail(Oracle::alive, &client, "a client that takes nothing is not closed in time");
+    }
+  }
 }
 
 // Nothing can happen any more, and nobody is stopping it.
@@ -561,10 +633,6 @@ void World::fail(Oracle oracle, const Client* client, const char* message) {
   leave();
 }
 
-void World::leave() {
-  resting_ = true;
-  leave_run(*network_);
-  std::abort();  // not reached: the run has been left
-}
+void World::leave() { throw Left(); }
 
 }  // namespace harness

@@ -26,6 +26,8 @@ struct Setting {
   std::uint32_t clients = 2;      // at once
   std::uint32_t clients_max = 8;  // in all
   std::uint32_t deeds_max = 512;  // that are not kind
+  std::size_t send_max = 65536;   // bytes at once
+  std::size_t said_max = 262144;  // bytes in all, about
 };
 
 class World final : private uvsim::Choices {
@@ -39,6 +41,8 @@ class World final : private uvsim::Choices {
   uvsim::Choices& choices() { return *this; }
   // To be called by the poll hook.
   uvsim::Progress on_poll(uvsim::Network& network, uvsim::Wait wait);
+  // To be called for each event.
+  void on_event(const uvsim::EventView& event);
   // To be called when the server has ended by itself, within the run.
   void on_end(int status);
 
@@ -57,6 +61,8 @@ class World final : private uvsim::Choices {
   std::uint32_t ask(std::uint32_t n);
 
   // Deeds.
+  uvsim::Progress live(uvsim::Wait wait);
+  void look_back(int status);
   bool act();
   bool perform(Deed deed);
   bool connect();
@@ -79,11 +85,14 @@ class World final : private uvsim::Choices {
   bool greet();
   bool say_goodbye();
   bool all_gone() const;
+  bool somebody_connects() const;
   bool resume();
+  void check_deadlines();
   uvsim::Progress wait_for_server(uvsim::Wait wait);
   void come_to_rest();
 
   // Seeing.
+  Client* client_of(uvsim::Peer peer);
   void watch();
   void look(Client& client);
   void receive(Client& client, std::size_t size);
@@ -109,6 +118,7 @@ class World final : private uvsim::Choices {
   std::uint32_t busy_polls_ = 0;  // in a row in which nothing moved
   std::uint64_t moved_ = 0;       // bytes, connections and deeds; changes when anything does
   std::uint64_t moved_before_ = 0;
+  std::uint64_t said_ = 0;  // bytes, by all clients
   std::uint64_t waited_ns_ = 0;  // for the server alone, since anything moved
   std::uint64_t stopped_at_ns_ = 0;
   std::uint64_t bytes_at_start_ = 0;
