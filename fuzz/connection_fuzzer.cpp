@@ -153,42 +153,18 @@ void World::happen(Deed deed, std::size_t who, fuzz::Input& input) {
       now_ += std::array<Time, client_count>{Time(1), Time(5), Time(33), Time(400)}[who];
       break;
     case Deed::data:
-    case Deed::data_again:
-      data(client, input.byte());
-      break;
-    case Deed::nothing:
-      read_nothing(client);
-      break;
-    case Deed::eof:
-      read_end(client, Event::eof, true);
-      break;
-    case Deed::reset:
-      read_end(client, Event::read_error, true);
-      break;
-    case Deed::hang_up:
-      read_end(client, Event::eof, false);
-      break;
-    case Deed::written:
-      write_callback(client, Event::write_done);
-      break;
-    case Deed::write_broken:
-      write_callback(client, Event::write_failed);
-      break;
-    case Deed::closed:
-      close_callback(client);
-      break;
-    case Deed::accept:
-      accept(client);
-      break;
-    case Deed::refuse_read:
-      refuse_read_ = true;
-      break;
-    case Deed::refuse_try_write:
-      refuse_try_write_ = true;
-      break;
-    case Deed::refuse_write:
-      refuse_write_ = true;
-      break;
+    case Deed::data_again: data(client, input.byte()); break;
+    case Deed::nothing: read_nothing(client); break;
+    case Deed::eof: read_end(client, Event::eof, true); break;
+    case Deed::reset: read_end(client, Event::read_error, true); break;
+    case Deed::hang_up: read_end(client, Event::eof, false); break;
+    case Deed::written: write_callback(client, Event::write_done); break;
+    case Deed::write_broken: write_callback(client, Event::write_failed); break;
+    case Deed::closed: close_callback(client); break;
+    case Deed::accept: accept(client); break;
+    case Deed::refuse_read: refuse_read_ = true; break;
+    case Deed::refuse_try_write: refuse_try_write_ = true; break;
+    case Deed::refuse_write: refuse_write_ = true; break;
     case Deed::stop: {
       const Time when = now_ + Time(who * who * 20);
       stop_at_ = std::min(stop_at_, when);

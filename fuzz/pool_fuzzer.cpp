@@ -163,30 +163,14 @@ void run(fuzz::Input input) {
     const std::size_t who = byte / 8 % holder_count;
     Holder& holder = blocks.holders[who];
     switch (byte % 8) {
-      case 0:
-        blocks.acquire(holder);
-        break;
-      case 1:
-        blocks.release(holder);
-        break;
-      case 2:
-        blocks.move(holder, blocks.holders[input.byte() % holder_count]);
-        break;
-      case 3:
-        blocks.move(holder, holder);
-        break;
-      case 4:
-        blocks.move_by_construction(holder);
-        break;
-      case 5:
-        line.enter(who, now);
-        break;
-      case 6:
-        line.leave(who);
-        break;
-      default:
-        now += Time(byte / 8);
-        break;
+      case 0: blocks.acquire(holder); break;
+      case 1: blocks.release(holder); break;
+      case 2: blocks.move(holder, blocks.holders[input.byte() % holder_count]); break;
+      case 3: blocks.move(holder, holder); break;
+      case 4: blocks.move_by_construction(holder); break;
+      case 5: line.enter(who, now); break;
+      case 6: line.leave(who); break;
+      default: now += Time(byte / 8); break;
     }
     blocks.agree();
     line.agree();

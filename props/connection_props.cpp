@@ -276,24 +276,14 @@ struct ClientCommand : Command {
   std::size_t who;
 };
 
-bool absent(const Client& c) {
-  return c.life == Life::absent;
-}
+bool absent(const Client& c) { return c.life == Life::absent; }
 bool reads(const Client& c) {
   return (c.life == Life::idle || c.life == Life::holding) && !c.refused;
 }
-bool was_refused(const Client& c) {
-  return c.refused;
-}
-bool holds(const Client& c) {
-  return c.life == Life::holding;
-}
-bool has_write(const Client& c) {
-  return c.life == Life::queued || c.life == Life::cancelling;
-}
-bool is_closing(const Client& c) {
-  return c.life == Life::closing;
-}
+bool was_refused(const Client& c) { return c.refused; }
+bool holds(const Client& c) { return c.life == Life::holding; }
+bool has_write(const Client& c) { return c.life == Life::queued || c.life == Life::cancelling; }
+bool is_closing(const Client& c) { return c.life == Life::closing; }
 
 struct OnConnection : ClientCommand<absent> {
   using ClientCommand::ClientCommand;
@@ -521,7 +511,7 @@ void any_script(props::Reached& reached) {
           OnReadNothing, OnReadEnd<Event::eof>, OnReadEnd<Event::read_error>,
           OnWrite<Event::write_done>, OnWrite<Event::write_done>, OnWrite<Event::write_failed>,
           OnClose, OnClose, OnClose, Tick, Tick, Tick, Stop, Fault>());
-  props::in_child<Sut>([&](Sut& sut) {
+  props::play<Sut>([&](Sut& sut) {
     rc::state::runAll(commands, Model{}, sut);
     Model model;
     rc::state::applyAll(commands, model);
@@ -576,21 +566,23 @@ void any_split(const std::vector<std::uint8_t>& sent) {
     RC_ASSERT(echo == sent);
     RC_ASSERT(service.bytes_echoed() == sent.size());
   };
-  props::in_child<Pair>(play, one);
+  props::play<Pair>(play, one);
 }
 
 }  // namespace
 
 // --all-paths: fail, too, if one of the paths was not taken by any case.
 int main(int argc, char** argv) {
-  props::Reached reached;
-  for (const std::string& path : paths) reached[path] = 0;
-  bool ok = rc::check("the echo is the identity for every split of the input", any_split);
-  ok = rc::check("the Service answers as the model foretells, and in the end nothing is left",
-                 [&] { any_script(reached); }) &&
-       ok;
-  if (!ok) return 1;
-  const bool all = props::print_reached(reached);
   const bool all_wanted = argc > 1 && std::string_view(argv[1]) == "--all-paths";
-  return all || !all_wanted ? 0 : 1;
+  return props::run([&] {
+    props::Reached reached;
+    for (const std::string& path : paths) reached[path] = 0;
+    bool ok = rc::check("the echo is the identity for every split of the input", any_split);
+    ok = rc::check("the Service answers as the model foretells, and in the end nothing is left",
+                   [&] { any_script(reached); }) &&
+         ok;
+    if (!ok) return false;
+    const bool all = props::print_reached(reached);
+    return all || !all_wanted;
+  });
 }

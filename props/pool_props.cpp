@@ -231,7 +231,7 @@ void any_script(props::Reached& reached) {
   const auto commands = *rc::state::gen::commands(
       Model{}, rc::state::gen::execOneOfWithArgs<Want, Want, Want, Want, GiveBack, GiveUp, HandOver,
                                                  Tick>());
-  props::in_child<Sut>([&](Sut& sut) { rc::state::runAll(commands, Model{}, sut); });
+  props::play<Sut>([&](Sut& sut) { rc::state::runAll(commands, Model{}, sut); });
   Model model;
   rc::state::applyAll(commands, model);
   for (const std::string& path : model.reached) ++reached[path];
@@ -243,12 +243,14 @@ void any_script(props::Reached& reached) {
 
 // --all-paths: fail, too, if one of the paths was not taken by any case.
 int main(int argc, char** argv) {
-  props::Reached reached;
-  for (const std::string& path : paths) reached[path] = 0;
-  const bool ok = rc::check("blocks are lent in turn, within the limit, and come back once",
-                            [&] { any_script(reached); });
-  if (!ok) return 1;
-  const bool all = props::print_reached(reached);
   const bool all_wanted = argc > 1 && std::string_view(argv[1]) == "--all-paths";
-  return all || !all_wanted ? 0 : 1;
+  return props::run([&] {
+    props::Reached reached;
+    for (const std::string& path : paths) reached[path] = 0;
+    const bool ok = rc::check("blocks are lent in turn, within the limit, and come back once",
+                              [&] { any_script(reached); });
+    if (!ok) return false;
+    const bool all = props::print_reached(reached);
+    return all || !all_wanted;
+  });
 }

@@ -1,19 +1,21 @@
-// What the properties share: running a case so that its failure can be shrunk.
+// What the properties share: running cases so that a failure can be shrunk.
 //
 // The core answers a programmer error with abort(), and AddressSanitizer ends the process too; both
-// would end the search before the counterexample is small. So a case is played in a child process:
-// however it dies, the parent lives, knows what was said last, and can try a smaller one.
+// would end the search before the counterexample is small. So all cases are tried in one child
+// process, which is fast; and only if that ends badly, the same cases once more with a process for
+// each. However one of them dies, the parent lives, knows what was said last, and tries a smaller
+// one.
 #pragma once
 
 #include <rapidcheck.h>
+#include <rapidcheck/detail/Configuration.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
-#include <exception>
 #include <map>
-#include <sstream>
+#include <memory>
 #include <string>
 
 namespace props {
@@ -30,10 +32,26 @@ inline std::string read_all(int descriptor) {
   return text;
 }
 
-// Fails the case, with what the child said, unless `play` returns and the Sut can be destroyed. If
-// it does not return the Sut is left as it is: its destructor would only complain of what was left.
+// Whether each case has a process of its own.
+inline bool apart = false;
+
+// A Sut that fails is left as it is: its destructor would only complain of what was left in it.
 template <class Sut, class Play, class... Args>
-void in_child(const Play& play, const Args&... args) {
+void play_here(const Play& play, const Args&... args) {
+  auto sut = std::make_unique<Sut>(args...);
+  try {
+    play(*sut);
+    sut.reset();
+  } catch (...) {
+    static_cast<void>(sut.release());
+    throw;
+  }
+}
+
+// Fails the case unless `play` returns and the Sut can be destroyed.
+template <class Sut, class Play, class... Args>
+void play(const Play& play, const Args&... args) {
+  if (!apart) return play_here<Sut>(play, args...);
   int ends[2];
   if (pipe(ends) != 0) std::abort();
   const pid_t child = fork();
@@ -42,14 +60,10 @@ void in_child(const Play& play, const Args&... args) {
     dup2(ends[1], STDERR_FILENO);
     int status = 1;
     try {
-      Sut* const sut = new Sut(args...);
-      play(*sut);
-      delete sut;
+      play_here<Sut>(play, args...);
       status = 0;
     } catch (const rc::detail::CaseResult& result) {
       static_cast<void>(std::fprintf(stderr, "%s\n", result.description.c_str()));
-    } catch (const std::exception& error) {
-      static_cast<void>(std::fprintf(stderr, "exception: %s\n", error.what()));
     }
     _exit(status);
   }
@@ -59,6 +73,22 @@ void in_child(const Play& play, const Args&... args) {
   int status = 0;
   if (waitpid(child, &status, 0) != child) std::abort();
   if (status != 0) RC_FAIL(said);
+}
+
+// Runs `check`, which tells whether all is well, and makes an exit code of it.
+template <class Check>
+int run(const Check& check) {
+  static_cast<void>(rc::detail::configuration());  // chooses the seed, for both attempts
+  const pid_t child = fork();
+  if (child < 0) std::abort();
+  if (child == 0) return check() ? 0 : 1;
+  int status = 0;
+  if (waitpid(child, &status, 0) != child) std::abort();
+  if (status == 0) return 0;
+  static_cast<void>(std::fprintf(stderr, "\nOnce more, each case in a process of its own.\n"));
+  apart = true;
+  static_cast<void>(check());
+  return 1;
 }
 
 // Prints the table; whether nothing that has to be reached is missing in it.

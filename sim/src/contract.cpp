@@ -51,9 +51,10 @@ std::string headline(const Finding& finding) {
 }
 
 [[noreturn]] void end_with(Context& context, Finding finding) {
-  context.report.violations.push_back(finding);
+  // Moved, because nothing here is destroyed when the program is left.
+  context.report.violations.push_back(std::move(finding));
   if (context.options.on_violation == OnViolation::abort || !context.can_leave) {
-    print(context, headline(finding));
+    print(context, headline(context.report.violations.back()));
     std::abort();
   }
   leave(context);

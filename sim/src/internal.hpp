@@ -370,6 +370,9 @@ struct Watch {
   Socket* socket = nullptr;
 };
 
+// What connect(2) thinks of a socket, which learns of the end of an attempt only when asked again.
+enum class Attempt : uint8_t { none, pending, over };
+
 enum class SocketState : uint8_t { fresh, listening, connecting, established, dead };
 
 struct Socket {
@@ -377,6 +380,7 @@ struct Socket {
   uint32_t peer_id = 0;  // of a Peer, when played from outside
   int fd = -1;
   SocketState state = SocketState::fresh;
+  Attempt attempt = Attempt::none;
   Family family = Family::ipv4;
   bool outside = false;
   bool orphan = false;   // closed by its owner; kept while the other end refers to it
@@ -468,6 +472,7 @@ class Kernel {
   void kill(Socket& socket, int error);   // as if a RST had come in
   void fail_connection(Socket& socket);   // both ends; this one has been told
   void reset_connection(Socket& socket);  // RST to the other end
+  int connect_again(Socket& socket);
   void unlink_name(Socket& socket);
   void set_send_buffer(Socket& socket, int value);
   void set_receive_buffer(Socket& socket, int value);

@@ -558,7 +558,9 @@ Socket* Kernel::find_listener(const Address& address) const {
 void Kernel::establish(Socket& client, Socket& listener) {
   Socket& server = *new_socket(listener.family);
   server.state = client.state = SocketState::established;
+  if (!client.was_connected && !client.outside) ++connections;
   server.was_connected = client.was_connected = true;
+  server.attempt = Attempt::over;
   server.peer = &client;
   client.peer = &server;
   server.accepted = false;
@@ -581,7 +583,7 @@ void Kernel::establish(Socket& client, Socket& listener) {
     server.receive_room = listener.receive_room;
   }
   server.outside = listener.outside;
-  connections += (server.outside ? 0u : 1u) + (client.outside ? 0u : 1u);
+  if (!server.outside) ++connections;
   listener.queue.push_back(&server);
   wake(client, 0);
   wake(listener, POLLIN);
@@ -631,21 +633,34 @@ void Kernel::run_timers() {
   }
 }
 
-int Kernel::connect(Socket& socket, const Address& address) {
-  if (socket.state == SocketState::established || socket.state == SocketState::listening)
-    return -EISCONN;
+// For a socket that has an attempt behind it, or in progress.
+int Kernel::connect_again(Socket& socket) {
+  if (socket.attempt == Attempt::over || socket.state == SocketState::listening) return -EISCONN;
   if (socket.state == SocketState::connecting) return -EALREADY;
+  const bool history = socket.write_shut && socket.fin_arrived();
+  if (socket.state == SocketState::established && !history) {
+    socket.attempt = Attempt::over;
+    return 0;
+  }
+  // The failure has to be heard of once more; then the socket may try again.
+  const int error = socket.error != 0 ? socket.error : ECONNABORTED;
+  if (Socket* const peer = socket.peer) {
+    socket.peer = peer->peer = nullptr;
+    if (peer->orphan && !peer->outside) sockets_.give_back(peer);
+  }
+  socket.state = SocketState::fresh;
+  socket.attempt = Attempt::none;
+  socket.read_shut = socket.write_shut = socket.refused = socket.fin_queued = false;
+  socket.error = 0;
+  socket.in.clear();
+  return -error;
+}
+
+int Kernel::connect(Socket& socket, const Address& address) {
+  if (socket.attempt != Attempt::none || socket.state != SocketState::fresh)
+    return connect_again(socket);
   if (socket.family != address.family)
     return socket.family == Family::ipv4 ? -EAFNOSUPPORT : -EINVAL;
-  if (socket.state == SocketState::dead) {
-    if (socket.was_connected) return -EISCONN;
-    // A failed attempt has to be heard of once more, and then the socket may try again.
-    const int error = socket.error != 0 ? socket.error : ECONNABORTED;
-    socket.read_shut = socket.write_shut = socket.refused = false;
-    socket.error = 0;
-    socket.state = SocketState::fresh;
-    return -error;
-  }
   socket.remote = loopback(address);
   if (!socket.bound) {
     const Address self = loopback(Address{address.family, 0, {}, 0});
@@ -658,6 +673,7 @@ int Kernel::connect(Socket& socket, const Address& address) {
     socket.local.port = port;
   }
   socket.state = SocketState::connecting;
+  socket.attempt = Attempt::pending;
   constexpr int outcomes[] = {0, ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH};
   if (const int outcome = outcomes[context_->pick(4, ChoicePoint::connect_result)]) {
     connect_fails(socket, outcome);
@@ -723,6 +739,7 @@ int Kernel::pair(Socket** a, Socket** b, Family family) {
   for (Socket* const socket : {*a, *b}) {
     socket->state = SocketState::established;
     socket->was_connected = true;
+    socket->attempt = Attempt::over;
   }
   connections += 2;
   return 0;

@@ -747,6 +747,7 @@ void for_each_live(Visitor visit, void* context) noexcept {
 }
 
 void release_live() noexcept {
+  clear_loans();
   for (std::uint32_t i = 0; i < book.records_used; ++i) {
     const Record& record = book.records[i];
     if (record.state != State::live || kept_by_the_c_library(record.allocation)) continue;

@@ -245,7 +245,10 @@ const char* uv_version_string(void) {
       UV_VERSION_PATCH) UV_VERSION_SUFFIX;
 }
 
-size_t uv_handle_size(uv_handle_type type) {
+// A program in C may ask about any number.
+#define UVSIM_ANY_NUMBER __attribute__((no_sanitize("undefined")))
+
+UVSIM_ANY_NUMBER size_t uv_handle_size(uv_handle_type type) {
   switch (type) {
 #define UVSIM_SIZE(upper, lower) \
   case UV_##upper:               \
@@ -256,7 +259,7 @@ size_t uv_handle_size(uv_handle_type type) {
   }
 }
 
-size_t uv_req_size(uv_req_type type) {
+UVSIM_ANY_NUMBER size_t uv_req_size(uv_req_type type) {
   switch (type) {
     UV_REQ_TYPE_MAP(UVSIM_SIZE)
 #undef UVSIM_SIZE
@@ -265,7 +268,7 @@ size_t uv_req_size(uv_req_type type) {
   }
 }
 
-const char* uv_handle_type_name(uv_handle_type type) {
+UVSIM_ANY_NUMBER const char* uv_handle_type_name(uv_handle_type type) {
   switch (type) {
 #define UVSIM_TYPE_NAME(upper, lower) \
   case UV_##upper:                    \
@@ -278,7 +281,7 @@ const char* uv_handle_type_name(uv_handle_type type) {
   }
 }
 
-const char* uv_req_type_name(uv_req_type type) {
+UVSIM_ANY_NUMBER const char* uv_req_type_name(uv_req_type type) {
   switch (type) {
     UV_REQ_TYPE_MAP(UVSIM_TYPE_NAME)
 #undef UVSIM_TYPE_NAME

@@ -50,6 +50,18 @@ void jump(Context& context, LoopState& state, uint64_t to_ns) {
   spend(context, ns);
 }
 
+// epoll takes off its list whoever it finds not to be ready after all.
+void drop_stale(Context& context, LoopState& state) {
+  Link* const list = &state.ready_list;
+  for (Link* link = list->next; link != list;) {
+    Watch& watch = *UVSIM_OWNER(link, Watch, ready);
+    link = link->next;
+    if (events_of(context, watch) != 0) continue;
+    remove(&watch.ready);
+    watch.is_ready = false;
+  }
+}
+
 // False when the deadline comes first. With one in the past, everything is looked at once.
 bool wait_for_events(Context& context, LoopState& state, uint64_t deadline) {
   uint64_t fruitless = 0;
@@ -63,6 +75,7 @@ bool wait_for_events(Context& context, LoopState& state, uint64_t deadline) {
       return false;
     }
     if (anything_ready(state)) return true;
+    drop_stale(context, state);
     if (deadline <= context.now_ns) return false;
     if (progress == Progress::made) {
       if (++fruitless > context.options.max_idle_hooks) limit_reached(context, Limit::hooks);

@@ -135,14 +135,14 @@ void close_ledger(Context& context) {
   summary.live_bytes = totals.live_bytes;
   summary.peak_bytes = totals.peak_bytes;
   Leaks leaks;
-  if (context.report.finished) ledger::for_each_live(note_leak, &leaks);
+  if (context.report.finished && totals.live > 0) ledger::for_each_live(note_leak, &leaks);
   if (leaks.count > 0) {
     summary.ok = false;
     summary.message =
         std::to_string(leaks.count) + " allocation(s) leaked; the first: " + leaks.first;
   }
   // The frames that owned what is left are gone, by no fault of the program.
-  if (!context.report.finished) ledger::release_live();
+  if (!context.report.finished && totals.live > 0) ledger::release_live();
   ledger::end();
   context.ledger_running = false;
 }

@@ -130,7 +130,7 @@ int connect_tcp(Call& call, HandleRecord& record, uv_connect_t* req, uv_tcp_t* t
     int error = tcp_new_socket(context, tcp, address.family, flag_readable | flag_writable);
     if (error != 0) return error;
     error = context.kernel.connect(*socket_of(context, stream_of(tcp)), address);
-    if (error != -EINPROGRESS) return error;
+    if (error != 0 && error != -EINPROGRESS) return error;
   }
   record.bind_error_told = true;
   request_begin(context, tcp->loop, req, UV_CONNECT, record, "R13");

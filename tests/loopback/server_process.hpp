@@ -187,17 +187,14 @@ class ServerProcess {
     return status;
   }
 
-  double cpu_seconds() const {
-    std::ifstream file(proc("stat"));
-    std::string line;
-    std::getline(file, line);
-    std::istringstream fields(line.substr(line.rfind(')') + 2));
-    std::string skipped;
-    for (int field = 3; field < 14; ++field) fields >> skipped;  // proc(5): 14 and 15 are the times
-    double user = 0;
-    double system = 0;
-    fields >> user >> system;
-    return (user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+  // Seconds in which the program wanted the processor, whether it got it or, on a busy machine,
+  // waited for it. Of a program that spins that is all the time there is.
+  double busy_seconds() const {
+    std::ifstream file(proc("schedstat"));
+    double on_processor = -1;
+    double waiting_for_it = -1;
+    if (!(file >> on_processor >> waiting_for_it)) throw std::runtime_error("no schedstat");
+    return (on_processor + waiting_for_it) / 1e9;
   }
 
   // Memory that would come back if this process ended.

@@ -31,22 +31,14 @@ constexpr std::size_t block_size = 8;
 // The shortest way into each state.
 std::vector<Event> way_to(State state) {
   switch (state) {
-    case State::reading:
-      return {};
-    case State::filling:
-      return {Event::block_lent};
-    case State::writing:
-      return {Event::block_lent, Event::data};
-    case State::flushing:
-      return {Event::block_lent, Event::data, Event::wrote_part};
-    case State::waiting:
-      return {Event::no_buffer};
-    case State::cancelling:
-      return {Event::block_lent, Event::data, Event::wrote_part, Event::stop};
-    case State::closing:
-      return {Event::eof};
-    case State::closed:
-      return {Event::eof, Event::close_done};
+    case State::reading: return {};
+    case State::filling: return {Event::block_lent};
+    case State::writing: return {Event::block_lent, Event::data};
+    case State::flushing: return {Event::block_lent, Event::data, Event::wrote_part};
+    case State::waiting: return {Event::no_buffer};
+    case State::cancelling: return {Event::block_lent, Event::data, Event::wrote_part, Event::stop};
+    case State::closing: return {Event::eof};
+    case State::closed: return {Event::eof, Event::close_done};
   }
   return {};
 }
@@ -55,16 +47,11 @@ class ConnectionTest : public testing::Test {
  protected:
   Action happen(Event event) {
     switch (event) {
-      case Event::block_lent:
-        return connection.on_block(pool.acquire());
-      case Event::data:
-        return connection.on_data(4);
-      case Event::wrote_all:
-        return connection.on_wrote(connection.unsent().size());
-      case Event::wrote_part:
-        return connection.on_wrote(1);
-      default:
-        return connection.on(event);
+      case Event::block_lent: return connection.on_block(pool.acquire());
+      case Event::data: return connection.on_data(4);
+      case Event::wrote_all: return connection.on_wrote(connection.unsent().size());
+      case Event::wrote_part: return connection.on_wrote(1);
+      default: return connection.on(event);
     }
   }
   void go_to(State state) {
@@ -75,8 +62,8 @@ class ConnectionTest : public testing::Test {
     std::memcpy(connection.buffer().data(), text.data(), text.size());
   }
   std::string unsent() const {
-    std::string text(connection.unsent().size(), '\0');
-    std::memcpy(text.data(), connection.unsent().data(), text.size());
+    std::string text;
+    for (const std::byte byte : connection.unsent()) text += std::to_integer<char>(byte);
     return text;
   }
 
@@ -136,9 +123,9 @@ TEST_P(EveryIllegalPairDeathTest, IsAProgrammerErrorAndChangesNothing) {
   go_to(state);
   const std::size_t available = pool.available();
   const std::string owed = unsent();
-  before_abort = [&, state = state] {
+  before_abort = [&, before = state] {
     const bool same =
-        connection.state() == state && pool.available() == available && unsent() == owed;
+        connection.state() == before && pool.available() == available && unsent() == owed;
     static_cast<void>(std::fputs(same ? "nothing changed" : "something changed", stderr));
   };
   EXPECT_DEATH(connection.on(event), "assertion failed: cell.legal.*nothing changed");

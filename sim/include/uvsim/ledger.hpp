@@ -127,7 +127,7 @@ using Visitor = void (*)(void* context, const Allocation& allocation);
 void for_each_live(Visitor visit, void* context) noexcept;
 
 // Frees every live allocation, by the function that matches the one that made it: for a program
-// that was left in the middle. Loans are forgotten by end().
+// that was left in the middle. The loans end with it.
 void release_live() noexcept;
 
 // The live allocation that contains `address`, or null. Takes time proportional to what is live.

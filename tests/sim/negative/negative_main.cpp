@@ -18,15 +18,15 @@ int main(int argc, char** argv) {
   uvsim::Simulation simulation(options);
   const uvsim::Report& report = simulation.run(program);
   if (report.ok()) {
-    std::puts("nothing found");
+    std::fputs("nothing found\n", stderr);
     return 0;
   }
   if (report.violations.empty()) {
-    std::printf("rule -: %s\n", report.summary().c_str());
+    std::fprintf(stderr, "rule -: %s\n", report.summary().c_str());
     return 1;
   }
   const uvsim::Finding& finding = report.violations.front();
-  std::printf("rule %s: %s: %s\n", finding.rule.empty() ? "-" : finding.rule.c_str(),
-              finding.handle.c_str(), finding.message.c_str());
+  std::fprintf(stderr, "rule %s: %s: %s\n", finding.rule.empty() ? "-" : finding.rule.c_str(),
+               finding.handle.c_str(), finding.message.c_str());
   return 1;
 }
