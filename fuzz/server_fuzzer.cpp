@@ -8,8 +8,11 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <string>
+#include <vector>
 
 #include "fuzz.hpp"
+#include "harness/marks.hpp"
 #include "harness/plan.hpp"
 #include "harness/trial.hpp"
 #include "server_subject.hpp"
@@ -55,20 +58,34 @@ Case read_case(fuzz::Input& input, uvsim::Options& options) {
   return result;
 }
 
+harness::Trial& trial() {
+  static harness::Trial instance;
+  return instance;
+}
+
 }  // namespace
 
+extern "C" void fuzz_target_report() {
+  const uvsim::ChoiceSet faults = trial().options().asked;
+  const std::vector<std::string> missing = harness::Marks::unreached(faults);
+  std::fprintf(stderr, "%.1f events in a run; %zu coverage marks reached, %zu not\n",
+               static_cast<double>(trial().steps()) / static_cast<double>(trial().runs()),
+               harness::Marks::reached(), missing.size());
+  for (const std::string& mark : missing) std::fprintf(stderr, "  not reached: %s\n", mark.c_str());
+}
+
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static harness::Trial trial;
+  harness::Trial& runner = trial();
   constexpr std::size_t header = 3;
   fuzz::Input input(data, size);
-  const Case the_case = read_case(input, trial.options());
+  const Case the_case = read_case(input, runner.options());
   const std::size_t used = size < header ? size : header;
-  harness::Plan plan(data + used, size - used, trial.options().asked);
+  harness::Plan plan(data + used, size - used, runner.options().asked);
   harness::Subject subject = fuzz::server_subject(the_case.shape);
   // libuv itself turns clients away when descriptors are short (R39).
-  subject.may_reject = trial.options().descriptors != 0;
-  if (!trial.run(subject, the_case.setting, plan).ok()) {
-    std::fprintf(stderr, "%s%s", trial.trace_text().c_str(), trial.summary().c_str());
+  subject.may_reject = runner.options().descriptors != 0;
+  if (!runner.run(subject, the_case.setting, plan).ok()) {
+    std::fprintf(stderr, "%s%s", runner.trace_text().c_str(), runner.summary().c_str());
     std::abort();
   }
   return 0;

@@ -78,6 +78,8 @@ const Verdict& Trial::run(const Subject& subject, const Setting& setting, uvsim:
   });
   judge(subject);
   Marks::gather();
+  ++runs_;
+  steps_ += verdict_.steps;
   return verdict_;
 }
 

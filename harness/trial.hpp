@@ -27,6 +27,9 @@ class Trial {
 
   const Verdict& run(const Subject& subject, const Setting& setting, uvsim::Choices& choices);
 
+  std::uint64_t runs() const { return runs_; }
+  std::uint64_t steps() const { return steps_; }  // of all runs
+
   const uvsim::Report& report() const { return simulation_.report(); }
   // Of the last run.
   std::string trace_text() const { return simulation_.trace_text(); }
@@ -40,6 +43,8 @@ class Trial {
   uvsim::Simulation simulation_;
   World world_;
   Verdict verdict_;
+  std::uint64_t runs_ = 0;
+  std::uint64_t steps_ = 0;
 };
 
 }  // namespace harness
