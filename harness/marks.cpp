@@ -43,6 +43,21 @@ constexpr std::array expected{
     Expected{"uv_timer_start", Marks::failed, "refused"},
 };
 
+bool possible(Mark mark, bool ends) {
+  switch (mark) {
+    case Mark::quiescent:
+      return !ends;
+    case Mark::ended:
+    case Mark::stopped:
+    case Mark::stopped_idle:
+    case Mark::stopped_twice:
+    case Mark::sent_after_stop:
+      return ends;
+    default:
+      return true;
+  }
+}
+
 std::array<const char*, Marks::events_max> event_names;
 
 Marks::Outcome outcome_of(const uvsim::EventView& event) {
@@ -78,10 +93,10 @@ std::size_t Marks::reached() {
   return reached;
 }
 
-std::vector<std::string> Marks::unreached(uvsim::ChoiceSet faults) {
+std::vector<std::string> Marks::unreached(uvsim::ChoiceSet faults, bool ends) {
   std::vector<std::string> missing;
   for (std::size_t i = 0; i < named; ++i) {
-    if (ever[i] == 0) missing.emplace_back(names[i]);
+    if (ever[i] == 0 && possible(static_cast<Mark>(i), ends)) missing.emplace_back(names[i]);
   }
   for (std::size_t i = 0; i + 1 < uvsim::choice_point_count; ++i) {
     const auto point = static_cast<uvsim::ChoicePoint>(i);

@@ -91,8 +91,9 @@ class Marks {
   // At the end of a run: what it hit is added to what was ever hit.
   static void gather();
   static std::size_t reached();
-  // What was never hit, in words, of what a server can come upon when `faults` may be chosen.
-  static std::vector<std::string> unreached(uvsim::ChoiceSet faults);
+  // What was never hit, in words, of what a server can come upon when `faults` may be chosen; a
+  // server that can be told to end does, and the other never does.
+  static std::vector<std::string> unreached(uvsim::ChoiceSet faults, bool ends);
 
  private:
   static std::uint8_t now[count];

@@ -16,10 +16,12 @@ namespace harness {
 class Trial {
  public:
   explicit Trial(const uvsim::Options& options = default_options());
+  Trial(const Trial&) = delete;  // the simulation refers to the World in here
+  Trial& operator=(const Trial&) = delete;
 
   // Small limits, so that a run that goes nowhere is found out soon.
   static uvsim::Options default_options();
-  // What can go wrong in a server's life on a machine that works.
+  // What can go wrong for a server that has started, on a machine that works.
   static uvsim::ChoiceSet usual_faults();
 
   // Apply from the next run on.
