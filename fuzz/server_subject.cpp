@@ -112,6 +112,10 @@ harness::Subject server_subject(const ServerShape& shape) {
   subject.idle_ms = count_of(shape.limits.idle);
   subject.write_ms = count_of(std::min(shape.limits.write, shape.limits.write_contended));
   subject.write_at_most_ms = count_of(shape.limits.write);
+  // Each of those before it in the line may hold the only block for its time, unless it is idle.
+  constexpr std::uint64_t others = 8;
+  constexpr bool idle_connections_hold_no_block = false;
+  if (idle_connections_hold_no_block) subject.answer_ms = others * subject.write_ms;
   subject.drain_ms = count_of(shape.drain);
   return subject;
 }

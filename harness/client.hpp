@@ -26,6 +26,7 @@ struct Client {
   std::uint64_t received = 0;
   std::uint64_t spoke_at_ns = 0;     // its last data, or when it came
   std::uint64_t caught_up_at_ns = 0;  // when it last was owed nothing
+  std::uint64_t waits_since_ns = 0;   // it last spoke, read something, or took to reading again
   std::uint64_t write_queued_at_ns = 0;
   std::uint32_t writes_queued = 0;  // by uv_write, and not called back yet
   std::uint8_t excuses = 0;

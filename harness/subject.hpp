@@ -45,6 +45,8 @@ struct Subject {
   std::uint64_t write_ms = 1'000;
   // And it must have closed one that takes nothing within this; unlimited: it may wait for ever.
   std::uint64_t write_at_most_ms = unlimited;
+  // It answers a client that it has answered before within this, whatever other clients do.
+  std::uint64_t answer_ms = unlimited;
   // When it was asked to end, it has ended within this; unlimited: it may wait for its clients.
   std::uint64_t drain_ms = unlimited;
 };

@@ -201,6 +201,9 @@ void World::on_end(int status) {
 void World::look_back(int status) {
   if (network_ == nullptr || !serving_) {
     Marks::hit(Mark::failed_to_start);
+    if (subject_->ends_clean && status == 0) {
+      fail(Oracle::alive, nullptr, "the server ended without ever listening, with exit status 0");
+    }
     return;
   }
   Marks::hit(Mark::ended);
@@ -320,7 +323,7 @@ void World::send(Client& client) {
   if (count == 1) Marks::hit(Mark::sent_one_byte);
   if (count > 64) Marks::hit(Mark::sent_much);
   if (stops_ > 0) Marks::hit(Mark::sent_after_stop);
-  if (count > 0) client.spoke_at_ns = network_->now_ns();
+  if (count > 0) client.spoke_at_ns = client.waits_since_ns = network_->now_ns();
   if (client.sent == client.received) client.caught_up_at_ns = network_->now_ns();
   client.sent += count;
   said_ += count;
@@ -364,6 +367,7 @@ void World::reset(Client& client) {
 
 void World::stall(Client& client) {
   client.stalled = !client.stalled;
+  client.waits_since_ns = network_->now_ns();
   Marks::hit(client.stalled ? Mark::stalled : Mark::resumed);
 }
 
@@ -450,7 +454,18 @@ bool World::say_goodbye() {
     }
   }
   if (said) return true;
-  return all_gone() && stops_ == 0 && stop();
+  // Not before it listens again.
+  if (network_->listeners() == 0 && stops_ == 0 && subject_->reopens_listener) return false;
+  return all_gone() && stops_ == 0 && (late_comer() || stop());
+}
+
+// After faults, one more client shows whether the server still serves.
+bool World::late_comer() {
+  if (faults_ == 0 || late_comer_ || !subject_->reopens_listener) return false;
+  if (network_->listeners() == 0) return false;
+  late_comer_ = true;
+  setting_.clients_max = clients_limit;
+  return connect();
 }
 
 bool World::somebody_connects() const {
@@ -466,10 +481,11 @@ bool World::all_gone() const {
 
 // Everybody who is left waits for the server, and it for a timer or for ever.
 uvsim::Progress World::wait_for_server(uvsim::Wait wait) {
-  check_deadlines();
+  check_deadlines(wait);
   // A server that cannot be told to end, and where nothing is left to be waited for.
-  const bool settled = stops_ == 0 && all_gone() && network_->open_connections() == 0 &&
-                       simulation_->ledger_live() == 0;
+  const bool listens = network_->listeners() > 0 || !subject_->reopens_listener;
+  const bool settled = stops_ == 0 && all_gone() && listens &&
+                       network_->open_connections() == 0 && simulation_->ledger_live() == 0;
   if (wait.ns != uvsim::Wait::forever && waited_ns_ < patience_ns && !settled) {
     Marks::hit(Mark::waited_for_timer);
     waited_ns_ += wait.ns;
@@ -496,25 +512,34 @@ bool World::resume() {
     Client& client = clients_[i];
     if (client.over || !client.stalled) continue;
     client.stalled = false;
+    client.waits_since_ns = network_->now_ns();
     resumed = true;
   }
   return resumed;
 }
 
 // The server rests, so all its timers that were due have run.
-void World::check_deadlines() {
+void World::check_deadlines(uvsim::Wait wait) {
   if (timer_fault_) return;
   const std::uint64_t now = network_->now_ns();
   if (stopped_at_ns_ > 0 && subject_->drain_ms != Subject::unlimited &&
       now > stopped_at_ns_ + times_ms(subject_->drain_ms + slack_ms)) {
     fail(Oracle::alive, nullptr, "the server was told to end, and takes too long");
   }
-  if (subject_->write_at_most_ms == Subject::unlimited) return;
+  const auto over = [now](std::uint64_t since_ns, std::uint64_t limit_ms) {
+    return limit_ms != Subject::unlimited && now > since_ns + times_ms(limit_ms + slack_ms);
+  };
   for (std::uint32_t i = 0; i < count_; ++i) {
     const Client& client = clients_[i];
-    if (client.writes_queued > 0 &&
-        now > client.write_queued_at_ns + times_ms(subject_->write_at_most_ms + slack_ms)) {
+    if (client.over || client.seen_end) continue;
+    if (client.writes_queued > 0 && over(client.write_queued_at_ns, subject_->write_at_most_ms)) {
       fail(Oracle::alive, &client, "a client that takes nothing is not closed in time");
+    }
+    const bool waits = !client.stalled && client.received > 0 && client.received < client.sent;
+    const bool for_ever = wait.ns == uvsim::Wait::forever;
+    if (waits && subject_->answer_ms != Subject::unlimited &&
+        (for_ever || over(client.waits_since_ns, subject_->answer_ms))) {
+      fail(Oracle::apart, &client, "a client is not answered because of what others do not do");
     }
   }
 }
@@ -532,6 +557,9 @@ void World::come_to_rest() {
                             : "a client waits for its echo for ever");
   }
   if (stops_ > 0) fail(Oracle::alive, nullptr, "the server was told to end, and never does");
+  if (network_->listeners() == 0 && subject_->reopens_listener) {
+    fail(Oracle::alive, nullptr, "the server does not listen any more");
+  }
   if (network_->open_connections() > 0) {
     fail(Oracle::alive, nullptr, "a connection is left open although its client is gone");
   }
@@ -579,6 +607,7 @@ void World::receive(Client& client, std::size_t size) {
     }
   }
   client.received += count;
+  if (count > 0) client.waits_since_ns = network_->now_ns();
   if (client.received >= client.sent) client.caught_up_at_ns = network_->now_ns();
   look(client);
 }

@@ -87,7 +87,8 @@ class World final : private uvsim::Choices {
   bool all_gone() const;
   bool somebody_connects() const;
   bool resume();
-  void check_deadlines();
+  void check_deadlines(uvsim::Wait wait);
+  bool late_comer();
   uvsim::Progress wait_for_server(uvsim::Wait wait);
   void come_to_rest();
 
@@ -124,6 +125,7 @@ class World final : private uvsim::Choices {
   std::uint64_t bytes_at_start_ = 0;
   bool holding_ = false;      // no kind steps at this poll: the next timer comes first
   bool serving_ = false;      // it listens, and the baseline is set
+  bool late_comer_ = false;   // the one that shows whether the server still serves has come
   bool timer_fault_ = false;  // deadlines may have been lost
   bool resting_ = false;
   bool ended_ = false;
