@@ -30,6 +30,11 @@ using fuzz::oracle;
 constexpr std::size_t client_count = 4;
 constexpr int no_block = -1;
 
+// When `limit` has passed since `since`; some limits are for ever.
+Time after(Time since, Time limit) {
+  return limit > Time::max() - since ? Time::max() : since + limit;
+}
+
 // A few people in the order in which they came.
 class Queue {
  public:
@@ -366,9 +371,10 @@ void World::due(std::size_t who, Action action) {
     oracle(!client.waiting, "nobody is closed for waiting");
     if (client.queued) {
       oracle(writing_.first() == who, "the write queued longest is the first to expire");
-      oracle(now_ >= client.queued_at + write_limit(), "nobody is closed early while writing");
+      oracle(now_ >= after(client.queued_at, write_limit()),
+             "nobody is closed early while writing");
     } else {
-      oracle(now_ >= client.active + limits_.idle, "nobody is closed early while idle");
+      oracle(now_ >= after(client.active, limits_.idle), "nobody is closed early while idle");
     }
   }
   close(client, action);
@@ -382,8 +388,9 @@ void World::nothing_due() {
     if (!client.open) continue;
     latest = std::min(latest, stop_at_);
     if (client.waiting) continue;
-    latest = std::min(latest, client.queued ? client.queued_at + write_limit()
-                                            : client.active + limits_.idle + limits_.idle / 16);
+    const Time idle_end = after(after(client.active, limits_.idle), limits_.idle / 16);
+    const Time queued_end = after(client.queued_at, write_limit());
+    latest = std::min(latest, client.queued ? queued_end : idle_end);
   }
   oracle(now_ < latest, "nobody is closed late");
   oracle(service_.wake_at() <= latest, "the timer is not later than what is due");
@@ -421,13 +428,13 @@ void run(fuzz::Input input) {
   const std::size_t connections = 1 + shape % client_count;
   const std::size_t blocks = 1 + shape / 4 % 3;
   const std::size_t block_size = std::array<std::size_t, 4>{4, 1, 2, 13}[shape / 16 % 4];
-  const bool short_contended = shape < 128;
+  const std::size_t patience = shape / 64U;
   World world({.connections = connections,
                .buffer_memory = blocks * block_size,
                .block_size = block_size,
-               .idle = shape / 64 % 2 == 0 ? Time(320) : Time(7),
-               .write = Time(100),
-               .write_contended = short_contended ? Time(10) : Time(1000)},
+               .idle = std::array<Time, 4>{Time(320), Time(7), Time::max(), Time(320)}[patience],
+               .write = std::array<Time, 4>{Time(100), Time(100), Time(100), Time::max()}[patience],
+               .write_contended = patience == 1 ? Time(1000) : Time(10)},
               std::min(blocks, connections));
   while (!input.empty()) {
     const std::uint8_t byte = input.byte();

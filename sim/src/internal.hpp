@@ -371,7 +371,7 @@ struct Watch {
 };
 
 // What connect(2) thinks of a socket, which learns of the end of an attempt only when asked again.
-enum class Attempt : uint8_t { none, pending, over };
+enum class Attempt : uint8_t { none, pending, over, broken };
 
 enum class SocketState : uint8_t { fresh, listening, connecting, established, dead };
 

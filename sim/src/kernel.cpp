@@ -271,6 +271,10 @@ ssize_t Kernel::read(Socket& socket, char* bytes, size_t size) {
 }
 
 ssize_t Kernel::write(Socket& socket, const uv_buf_t* buffers, unsigned count, size_t limit) {
+  size_t wanted = 0;
+  for (unsigned i = 0; i < count; ++i) wanted += buffers[i].len;
+  // writev of nothing does not even look at the socket; write does.
+  if (count > 1 && wanted == 0) return 0;
   if (socket.state == SocketState::connecting) return -EAGAIN;
   if (socket.error != 0) {
     const int error = socket.error;
@@ -279,8 +283,6 @@ ssize_t Kernel::write(Socket& socket, const uv_buf_t* buffers, unsigned count, s
   }
   if (socket.state != SocketState::established || socket.write_shut)
     return socket.family == Family::pipe && socket.state == SocketState::fresh ? -ENOTCONN : -EPIPE;
-  size_t wanted = 0;
-  for (unsigned i = 0; i < count; ++i) wanted += buffers[i].len;
   const size_t space = socket.blocking ? SIZE_MAX : room(socket);
   if (wanted > 0 && space == 0) {
     socket.nospace = true;
@@ -318,9 +320,10 @@ int Kernel::shutdown_write(Socket& socket) {
     if (socket.peer != nullptr) fin_to(*socket.peer);
     return 0;
   }
-  if (socket.state != SocketState::established) return -ENOTCONN;
-  // Both directions are over: for the kernel the connection is history.
-  if (socket.write_shut && socket.fin_arrived()) return -ENOTCONN;
+  // shutdown(2) also settles what connect(2) will think.
+  const bool alive = socket.state == SocketState::established;
+  if (socket.attempt == Attempt::pending) socket.attempt = alive ? Attempt::over : Attempt::broken;
+  if (!alive) return -ENOTCONN;
   socket.write_shut = true;
   fin_to(*socket.peer);
   wake(socket, 0);
@@ -636,6 +639,7 @@ void Kernel::run_timers() {
 // For a socket that has an attempt behind it, or in progress.
 int Kernel::connect_again(Socket& socket) {
   if (socket.attempt == Attempt::over || socket.state == SocketState::listening) return -EISCONN;
+  if (socket.attempt == Attempt::broken) return -EINVAL;
   if (socket.state == SocketState::connecting) return -EALREADY;
   const bool history = socket.write_shut && socket.fin_arrived();
   if (socket.state == SocketState::established && !history) {

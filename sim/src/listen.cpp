@@ -129,10 +129,10 @@ int uv_accept(uv_stream_t* server, uv_stream_t* client) {
   server->accepted_fd = -1;
   if (error == 0) {
     io_start(server, POLLIN);
-  } else {
-    record.deaf = true;
+  } else if ((server->io_watcher.pevents & POLLIN) == 0) {
+    // Too late: while the connection was parked, listening had been given up.
     warn(context, "R38", record.subject(),
-         "uv_accept failed: from now on this listener hears of nobody");
+         "a late uv_accept failed: from now on this listener hears of nobody");
   }
   return call.result(error);
 }

@@ -201,7 +201,7 @@ void Simulation::Context::reset(Choices& source) {
   owner = nullptr;
   next_handle_id = next_loop_id = 0;
   asked_about = 0;
-  leave_wanted = false;
+  leave_wanted = in_hook = false;
   baseline_live = 0;
   // Saturating: a limit of "for ever" must not wrap.
   const uint64_t most = (~uint64_t{0} - start_ns) / 1'000'000'000;

@@ -162,8 +162,6 @@ void connect_done(Context& context, HandleRecord& record, uv_stream_t* stream) {
   stream->delayed_error = 0;
   if (error == 0) {
     Socket& socket = *socket_of(context, stream);
-    // A wake-up that was not for this.
-    if (socket.state == SocketState::connecting) return;
     error = -socket.error;
     socket.error = 0;
   }

@@ -3,6 +3,7 @@
 // arm_loopback.cpp does it with the kernel, arm_sim.cpp with uvsim. A program is linked with one.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,10 @@ class NoDescriptorsLeft {
   ~NoDescriptorsLeft();
   NoDescriptorsLeft(const NoDescriptorsLeft&) = delete;
   NoDescriptorsLeft& operator=(const NoDescriptorsLeft&) = delete;
+
+ private:
+  struct Hoard;
+  std::unique_ptr<Hoard> hoard_;
 };
 
 }  // namespace conformance

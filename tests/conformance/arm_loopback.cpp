@@ -32,23 +32,21 @@ void deliver_signal(int signum) {
   std::raise(signum);
 }
 
-namespace {
+struct NoDescriptorsLeft::Hoard {
+  rlimit limit_before;
+};
 
-rlimit limit_before;
-
-}  // namespace
-
-NoDescriptorsLeft::NoDescriptorsLeft() {
-  if (getrlimit(RLIMIT_NOFILE, &limit_before) != 0) std::abort();
+NoDescriptorsLeft::NoDescriptorsLeft() : hoard_(std::make_unique<Hoard>()) {
+  if (getrlimit(RLIMIT_NOFILE, &hoard_->limit_before) != 0) std::abort();
   const int lowest_free = dup(STDERR_FILENO);
   ::close(lowest_free);
-  rlimit none = limit_before;
+  rlimit none = hoard_->limit_before;
   none.rlim_cur = static_cast<rlim_t>(lowest_free);
   if (setrlimit(RLIMIT_NOFILE, &none) != 0) std::abort();
 }
 
 NoDescriptorsLeft::~NoDescriptorsLeft() {
-  if (setrlimit(RLIMIT_NOFILE, &limit_before) != 0) std::abort();
+  if (setrlimit(RLIMIT_NOFILE, &hoard_->limit_before) != 0) std::abort();
 }
 
 }  // namespace conformance

@@ -1,9 +1,11 @@
 // The arm of uvsim: no kernel, virtual time, both versions in one program.
 //
 // The healthy loopback that the scenarios are written for is what uvsim's kindest answers give.
-// Only the want of descriptors has to be asked for, by answering its choice points.
 #include <uv.h>
 
+#include <cstdlib>
+#include <deque>
+#include <memory>
 #include <uvsim/uvsim.hpp>
 
 #include "arm.hpp"
@@ -13,16 +15,8 @@ namespace conformance {
 
 namespace {
 
-bool has_descriptors = true;
-
-class Healthy final : public uvsim::Choices {
- public:
-  std::uint32_t pick(std::uint32_t, uvsim::ChoicePoint point) override {
-    const bool needs_descriptor =
-        point == uvsim::ChoicePoint::socket_error || point == uvsim::ChoicePoint::accept_error;
-    return needs_descriptor && !has_descriptors ? 1 : 0;
-  }
-};
+// Enough for every scenario, few enough to be used up in no time.
+constexpr std::uint32_t descriptors = 200;
 
 std::string findings_of(const uvsim::Report& report) {
   std::string lines;
@@ -50,10 +44,10 @@ std::string perform(const Scenario& scenario, Version version) {
   // Scenarios also show what libuv answers to calls that a careful program would not make.
   options.check_sigpipe = false;
   options.ledger = false;
+  options.descriptors = descriptors;
   uvsim::Simulation simulation(options);
-  Healthy choices;
   std::string trace;
-  const uvsim::Report& report = simulation.run(choices, [&] {
+  const uvsim::Report& report = simulation.run([&] {
     Lab lab(trace, version);
     scenario.perform(lab);
     lab.finish();
@@ -66,11 +60,26 @@ void deliver_signal(int signum) {
   uvsim::Simulation::current()->network().signal(signum);
 }
 
-NoDescriptorsLeft::NoDescriptorsLeft() {
-  has_descriptors = false;
+// A simulated descriptor can only be taken by a simulated handle; those of another loop are in
+// nobody's way.
+struct NoDescriptorsLeft::Hoard {
+  uv_loop_t loop;
+  std::deque<uv_tcp_t> handles;
+};
+
+NoDescriptorsLeft::NoDescriptorsLeft() : hoard_(std::make_unique<Hoard>()) {
+  if (uv_loop_init(&hoard_->loop) != 0) std::abort();
+  while (uv_tcp_init_ex(&hoard_->loop, &hoard_->handles.emplace_back(), AF_INET) == 0) {
+  }
+  hoard_->handles.pop_back();
 }
+
 NoDescriptorsLeft::~NoDescriptorsLeft() {
-  has_descriptors = true;
+  for (uv_tcp_t& handle : hoard_->handles) {
+    uv_close(reinterpret_cast<uv_handle_t*>(&handle), nullptr);
+  }
+  uv_run(&hoard_->loop, UV_RUN_DEFAULT);
+  if (uv_loop_close(&hoard_->loop) != 0) std::abort();
 }
 
 }  // namespace conformance

@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <cstring>
+#include <set>
 #include <string>
 
 #include "arm.hpp"
@@ -30,10 +31,45 @@ class ScenarioTest : public testing::Test {
   const Version version_;
 };
 
+/// Rules that no program can show without breaking libuv, or that are advice to the program.
+const char* exempt(int rule) {
+  switch (rule) {
+    case 19:
+      return "there is no such rule";
+    case 21:
+      return "a program that does not ignore SIGPIPE dies";
+    case 27:
+      return "a second uv_close stops libuv by assertion";
+    default:
+      return nullptr;
+  }
+}
+
+TEST(Scenarios, show_every_rule_of_the_contract) {
+  std::string shown = " ";
+  for (const Scenario& scenario : scenarios()) shown += std::string(scenario.rules) + " ";
+  for (int rule = 1; rule <= 40; rule++) {
+    const bool is_shown = shown.find(" R" + std::to_string(rule) + " ") != std::string::npos;
+    EXPECT_NE(is_shown, exempt(rule) != nullptr) << "R" << rule;
+  }
+}
+
+TEST(Scenarios, have_names_of_their_own) {
+  std::set<std::string> names;
+  for (const Scenario& scenario : scenarios()) {
+    EXPECT_TRUE(names.insert(scenario.name).second) << scenario.name;
+  }
+}
+
+bool is_for_this_arm(const Scenario& scenario) {
+  return !scenario.is_for_sim_only || std::strcmp(arm_name(), "sim") == 0;
+}
+
 void register_tests() {
   for (const Version version : arm_versions()) {
     const std::string suite = std::string(arm_name()) + "_" + version_name(version);
     for (const Scenario& scenario : scenarios()) {
+      if (!is_for_this_arm(scenario)) continue;
       testing::RegisterTest(
           suite.c_str(), scenario.name, nullptr, nullptr, __FILE__, __LINE__,
           [&scenario, version]() -> testing::Test* { return new ScenarioTest(scenario, version); });
@@ -44,6 +80,7 @@ void register_tests() {
 int print_traces(const char* wanted) {
   for (const Version version : arm_versions()) {
     for (const Scenario& scenario : scenarios()) {
+      if (!is_for_this_arm(scenario)) continue;
       if (wanted != nullptr && std::strcmp(wanted, scenario.name) != 0) continue;
       std::printf("== %s %s\n%s", scenario.name, version_name(version),
                   perform(scenario, version).c_str());

@@ -245,6 +245,7 @@ void Stream::traced_read(ssize_t nread, const uv_buf_t& buffer) {
     }
     received += last_read.size();
   }
+  if (nread == 0 && counts_reads) return;
   std::string what = "read " + result_name(nread);
   if (nread > 0 && nread <= 16 && is_printable(last_read)) what += " \"" + last_read + "\"";
   if (buffer.base == nullptr) what += " without a buffer";

@@ -146,7 +146,8 @@ class Stream : public Named {
   std::function<std::size_t()> on_alloc;
 
   bool traces_alloc = false;
-  /// Reads are counted and their bytes checked, but leave no line each: for large transfers.
+  /// Reads are counted and their bytes checked, but leave no line: for large transfers, where the
+  /// kernel decides how bytes are split.
   bool counts_reads = false;
   std::size_t received = 0;
   std::string last_read;

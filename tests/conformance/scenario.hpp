@@ -24,6 +24,7 @@ struct Scenario {
   const char* rules;
   const char* golden;
   void (*perform)(Lab& lab);
+  bool is_for_sim_only = false;
 };
 
 std::vector<Scenario>& scenarios();
@@ -37,8 +38,14 @@ struct Registration {
 
 }  // namespace conformance
 
-#define SCENARIO(name, rules, golden)                                \
-  static void scenario_##name(conformance::Lab& lab);                \
-  static const conformance::Registration registration_##name(        \
-      conformance::Scenario{#name, rules, golden, scenario_##name}); \
+#define SCENARIO(name, rules, golden) CONFORMANCE_SCENARIO(name, rules, golden, false)
+
+/// For what cannot be had on every machine that has a loopback. The comment above such a scenario
+/// says what it is.
+#define SIM_SCENARIO(name, rules, golden) CONFORMANCE_SCENARIO(name, rules, golden, true)
+
+#define CONFORMANCE_SCENARIO(name, rules, golden, is_for_sim_only)                    \
+  static void scenario_##name(conformance::Lab& lab);                                 \
+  static const conformance::Registration registration_##name(                         \
+      conformance::Scenario{#name, rules, golden, scenario_##name, is_for_sim_only}); \
   static void scenario_##name([[maybe_unused]] conformance::Lab& lab)

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -37,6 +38,13 @@ int run_tests(const Test (&tests)[Count], int argc, char** argv) {
   return failures == 0 ? 0 : 1;
 }
 
+// Present only where coverage is measured; an aborting process would not write it.
+extern "C" int __llvm_profile_write_file() __attribute__((weak));
+
+inline void write_coverage(int) {
+  if (__llvm_profile_write_file != nullptr) __llvm_profile_write_file();
+}
+
 // Runs `body` in a child, and says whether it ended by abort() with `words` on stderr.
 inline bool aborts_with(const char* words, void (*body)()) {
   int ends[2];
@@ -44,6 +52,7 @@ inline bool aborts_with(const char* words, void (*body)()) {
   const pid_t child = fork();
   if (child == 0) {
     dup2(ends[1], STDERR_FILENO);
+    std::signal(SIGABRT, write_coverage);
     body();
     _exit(0);
   }

@@ -406,9 +406,9 @@ TEST_F(HandleMemory, freed_twice_is_found) {
 
 TEST_F(HandleMemory, above_the_baseline_is_counted) {
   run([] {
-    auto* const before = new int;
+    int* volatile before = new int;
     Simulation::current()->ledger_baseline();
-    auto* const after = new int;
+    int* volatile after = new int;
     EXPECT_EQ(Simulation::current()->ledger_live(), 1u);
     EXPECT_EQ(Simulation::current()->ledger_live_bytes(), 2 * sizeof(int));
     delete after;

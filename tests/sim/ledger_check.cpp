@@ -3,6 +3,7 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include <cerrno>
 #include <csetjmp>
@@ -698,6 +699,39 @@ void giving_back_twice_aborts() {
   }));
 }
 
+void no_memory_for_the_book_aborts() {
+  if (!interposed()) return;  // A sanitizer's own address space is beyond any limit.
+  CHECK(aborts_with("cannot get memory for its book", [] {
+    const rlimit little{1u << 20, 1u << 20};
+    setrlimit(RLIMIT_AS, &little);
+    const Run run;
+  }));
+}
+
+// In a process of its own, because the environment is read once.
+void the_environment_can_ask_for_deep_backtraces() {
+  for (const char* wish : {"deep", "shallow"}) {
+    const pid_t child = fork();
+    if (child == 0) {
+      setenv("UVSIM_BACKTRACE", wish, 1);
+      execl("/proc/self/exe", "ledger_check", "a_second_free", nullptr);
+      _exit(1);
+    }
+    int status = 1;
+    waitpid(child, &status, 0);
+    CHECK(status == 0);
+  }
+}
+
+void an_allocation_of_nothing_is_one() {
+  const Run run;
+  const Inside inside;
+  void* volatile nothing = ::operator new(0);
+  CHECK(nothing != nullptr && live() == 1);
+  ::operator delete(nothing);
+  CHECK(live() == 0);
+}
+
 #define TEST(name) {#name, name}
 
 }  // namespace
@@ -710,6 +744,7 @@ extern "C" const char* __tsan_default_options() {
 int main(int argc, char** argv) {
   constexpr Test tests[] = {
       TEST(a_backend_is_found),
+      TEST(no_memory_for_the_book_aborts),
       TEST(nothing_is_counted_without_a_run),
       TEST(every_way_to_allocate_is_counted),
       TEST(the_same_outside_is_not_counted),
@@ -747,6 +782,8 @@ int main(int argc, char** argv) {
       TEST(without_a_handler_an_incident_aborts),
       TEST(a_run_within_a_run_aborts),
       TEST(giving_back_twice_aborts),
+      TEST(the_environment_can_ask_for_deep_backtraces),
+      TEST(an_allocation_of_nothing_is_one),
   };
   return run_tests(tests, argc, argv);
 }

@@ -380,7 +380,8 @@ TEST_F(ServiceTest, NobodyIsClosedForWaiting) {
 
 TEST_F(ServiceTest, ClosesEverybodyWhenItIsStopped) {
   open_writing(0);
-  open_writing(1);
+  open(1);
+  alloc(1);
   open_waiting(2);
   open(3);
   service->stop_at(now + Time(10));

@@ -1,11 +1,11 @@
-// R38: uv_accept fails, because the handle it is given is in use; the listener stays deaf.
+// R38: a late uv_accept fails, because the handle it is given is in use; the listener stays deaf.
 #include "negative.h"
 
 static uv_tcp_t used;
 
 static void on_connection(uv_stream_t* server, int status) {
+  (void)server;
   (void)status;
-  uv_accept(server, (uv_stream_t*)&used);
 }
 
 static void on_connect(uv_connect_t* request, int status) {
@@ -28,6 +28,7 @@ int program(void) {
   MUST(uv_tcp_connect(&request, &client, (const struct sockaddr*)&address, on_connect));
   uv_run(loop, UV_RUN_NOWAIT);
   uv_run(loop, UV_RUN_NOWAIT);
+  uv_accept((uv_stream_t*)&server, (uv_stream_t*)&used);
   close_all(loop);
   return 0;
 }

@@ -1,0 +1,123 @@
+// The comparison itself: what it must not let pass, and the little that it must.
+#include <gtest/gtest.h>
+
+#include "scenario.hpp"
+#include "scripts_compare.hpp"
+
+namespace conformance {
+namespace {
+
+// ---- golden traces
+
+const Scenario sample{"sample", "R1", R"(
+  stays
+  [1.44] older
+  [1.45+] newer
+)",
+                      nullptr};
+
+TEST(GoldenTrace, keeps_only_the_lines_of_its_version) {
+  EXPECT_EQ(golden_trace(sample, Version::v1_44), "stays\nolder\n");
+  EXPECT_EQ(golden_trace(sample, Version::v1_52), "stays\nnewer\n");
+}
+
+// ---- normalised traces
+
+const std::string large_trace =
+    "c0.connect = 0\n"
+    "> c0 connect 0\n"
+    "c0.write(12582912 in 1) = 0\n"
+    "> p0 read 65536\n"
+    "> p0 read 12517376\n"
+    "> c0 write(12582912) 0\n"
+    "> p0 read EOF\n"
+    "> p0 closed\n"
+    "> c0 closed\n"
+    "loop_close = 0\n";
+
+std::string with(std::string trace, const std::string& part, const std::string& instead) {
+  const std::size_t at = trace.find(part);
+  EXPECT_NE(at, std::string::npos) << part;
+  return trace.replace(at, part.size(), instead);
+}
+
+struct Alteration {
+  const char* name;
+  const char* part;
+  const char* instead;
+};
+
+class AlteredTrace : public testing::TestWithParam<Alteration> {};
+
+TEST_P(AlteredTrace, differs_in_a_large_script) {
+  const std::string altered = with(large_trace, GetParam().part, GetParam().instead);
+  EXPECT_NE(normalised(altered, true), normalised(large_trace, true));
+}
+
+TEST_P(AlteredTrace, differs_in_a_small_script) {
+  const std::string altered = with(large_trace, GetParam().part, GetParam().instead);
+  EXPECT_NE(normalised(altered, false), normalised(large_trace, false));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Negative, AlteredTrace,
+    testing::Values(Alteration{"status_of_a_call", "c0.connect = 0", "c0.connect = EISCONN"},
+                    Alteration{"status_of_a_callback", "connect 0", "connect ECONNREFUSED"},
+                    Alteration{"total_of_reads", "read 12517376", "read 12517375"},
+                    Alteration{"wrong_bytes", "read 12517376", "read 12517376 WRONG BYTES"},
+                    Alteration{"lost_callback", "> c0 write(12582912) 0\n", ""},
+                    Alteration{"callback_twice", "> c0 closed\n", "> c0 closed\n> c0 closed\n"},
+                    Alteration{"failed_write", "write(12582912) 0", "write(12582912) EPIPE"},
+                    Alteration{"end_of_input", "> p0 read EOF", "> p0 read ECONNRESET"},
+                    Alteration{"end_without_a_buffer", "read EOF", "read EOF without a buffer"},
+                    Alteration{"bytes_after_the_end", "> p0 read EOF\n",
+                               "> p0 read EOF\n> p0 read 1\n"},
+                    Alteration{"another_handle", "> c0 connect 0", "> c1 connect 0"},
+                    Alteration{"loop_that_does_not_close", "loop_close = 0", "loop_close = EBUSY"}),
+    [](const testing::TestParamInfo<Alteration>& altered) { return altered.param.name; });
+
+TEST(NormalisedTrace, ignores_how_bytes_are_split_in_large_scripts_only) {
+  const std::string split =
+      with(large_trace, "> p0 read 65536\n", "> p0 read 65535\n> p0 read 1\n");
+  EXPECT_EQ(normalised(split, true), normalised(large_trace, true));
+  EXPECT_NE(normalised(split, false), normalised(large_trace, false));
+}
+
+TEST(NormalisedTrace, ignores_which_handle_goes_first_in_large_scripts_only) {
+  const std::string swapped =
+      with(large_trace, "> p0 closed\n> c0 closed\n", "> c0 closed\n> p0 closed\n");
+  EXPECT_EQ(normalised(swapped, true), normalised(large_trace, true));
+  EXPECT_NE(normalised(swapped, false), normalised(large_trace, false));
+}
+
+// Whether the last read before a reset was short decides what 1.44 makes of it.
+TEST(NormalisedTrace, ignores_how_a_reset_shows_only_after_a_failed_write) {
+  const std::string reset = "> p0 read ECONNRESET\n";
+  const std::string end = "> p0 read EOF without a buffer\n";
+  const std::string failed = "> c0 write(12582912) ECANCELED\n";
+  EXPECT_EQ(normalised(failed + reset, true), normalised(failed + end, true));
+  EXPECT_NE(normalised(failed + reset, false), normalised(failed + end, false));
+  EXPECT_NE(normalised(reset, true), normalised(end, true));
+  EXPECT_NE(normalised(failed + "> p0 read EOF\n", true), normalised(failed + end, true));
+}
+
+// ---- scripts as text
+
+TEST(ScriptText, is_read_as_it_was_written) {
+  for (const char* text : {"do connect c0 0 0", "on read p0 2 write p0 1000 6",
+                           "on run check 0 stop_loop s 0 0", "do start t1 20 0"}) {
+    const auto line = parse_line(text);
+    ASSERT_TRUE(line.has_value()) << text;
+    EXPECT_EQ(text_of(*line), text);
+  }
+}
+
+TEST(ScriptText, refuses_what_is_no_line) {
+  for (const char* text : {"", "do", "do dance c0 0 0", "do write c9 0 0", "do write c0 1",
+                           "on tuesday c0 0 write c0 1 1", "perhaps write c0 1 1"}) {
+    EXPECT_FALSE(parse_line(text).has_value()) << text;
+  }
+}
+
+}  // namespace
+}  // namespace conformance

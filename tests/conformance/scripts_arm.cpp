@@ -1,0 +1,55 @@
+// What the arms have in common: the protocol, and the player's host.
+//
+// In: the lines of a script, then "play small" or "play large". Out: the lines of its trace, then
+// ".". Traces are written when the play is over, so that writing them is no part of it.
+#include "scripts_arm.hpp"
+
+#include <cstdio>
+
+namespace conformance {
+
+namespace {
+
+Script script;
+std::string trace;
+// A play that never goes quiet ends with a trace that both arms cut at the same place.
+constexpr std::size_t trace_limit = 1 << 20;
+
+}  // namespace
+
+int serve_scripts(const std::function<std::string(const Script&)>& play) {
+  char buffer[256];
+  script = {};
+  while (std::fgets(buffer, sizeof buffer, stdin) != nullptr) {
+    std::string text = buffer;
+    if (!text.empty() && text.back() == '\n') text.pop_back();
+    if (text == "play small" || text == "play large") {
+      script.is_large = text == "play large";
+      trace.clear();
+      trace += play(script);
+      trace += ".\n";
+      std::fwrite(trace.data(), 1, trace.size(), stdout);
+      std::fflush(stdout);
+      script = {};
+    } else if (const auto line = parse_line(text)) {
+      script.lines.push_back(*line);
+    } else {
+      std::fprintf(stderr, "not a line of a script: %s\n", text.c_str());
+      return 1;
+    }
+  }
+  return 0;
+}
+
+}  // namespace conformance
+
+void player_line(const char* line) {
+  using conformance::trace;
+  if (trace.size() > conformance::trace_limit) return;
+  trace += line;
+  trace += '\n';
+}
+
+void player_reaction(moment when, actor whose, unsigned occurrence) {
+  conformance::perform_reactions(conformance::script, when, whose, occurrence);
+}

@@ -1,0 +1,81 @@
+// Two arms side by side: the same script to both, their traces compared, what differs made small.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "script.hpp"
+
+namespace conformance {
+
+/// A process that answers scripts with traces; see scripts_arm.cpp.
+class Arm {
+ public:
+  explicit Arm(std::vector<std::string> command);
+  ~Arm();
+  Arm(const Arm&) = delete;
+  Arm& operator=(const Arm&) = delete;
+
+  void ask(const Script& script);
+  /// The trace of the script that was asked last. A process that dies or hangs gives a trace that
+  /// says so, and the next question starts it again.
+  std::string answer();
+  /// Words for a person: the command.
+  std::string name() const;
+
+ private:
+  void start();
+  void stop();
+
+  std::vector<std::string> command_;
+  std::string pending_;
+  int pid_ = -1;
+  int to_ = -1;
+  int from_ = -1;
+};
+
+/// TRACE without what the kernel decides. Small scripts fit into every buffer on their way, and
+/// nothing of their traces is ignored. Of large ones is ignored:
+///   how bytes are split across reads (reads in a row are one), since that depends on how far the
+///     kernel's buffers have grown;
+///   how callbacks of different handles interleave, and those of one handle's reads with those of
+///     its writes, since that depends on who fills or drains a buffer first;
+///   how many bytes were read in all, once a write failed or was cancelled: what had already left
+///     is what a buffer happened to hold. Then also whether a reset shows as ECONNRESET or,
+///     in 1.44, as the end of input: that depends on whether the last of these reads was a short
+///     one.
+std::string normalised(const std::string& trace, bool is_large);
+
+struct Divergence {
+  Script script;
+  std::string expected;
+  std::string got;
+};
+
+class Comparison {
+ public:
+  Comparison(Arm& real, Arm& other) : real_(real), other_(other) {}
+
+  /// Nothing if both arms agree. Real libuv depends on the machine's load: a trace that it gives in
+  /// one of five attempts is one of its traces.
+  std::optional<Divergence> divergence(const Script& script);
+  /// The shortest script found that still diverges.
+  Divergence shrunk(Divergence found);
+
+  /// Scripts that agreed at a later attempt only.
+  unsigned varied = 0;
+  /// The trace of the real arm at the last comparison, for statistics.
+  std::string last_trace;
+
+ private:
+  Arm& real_;
+  Arm& other_;
+};
+
+/// The first lines where the two traces part, side by side.
+std::string difference(const Divergence& divergence);
+/// A C program that plays the script, for any libuv: the player's source with the script as code.
+std::string c_program(const Script& script);
+
+}  // namespace conformance
