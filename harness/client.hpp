@@ -29,6 +29,10 @@ struct Client {
   std::uint64_t waits_since_ns = 0;   // it last spoke, read something, or took to reading again
   std::uint64_t write_queued_at_ns = 0;
   std::uint32_t writes_queued = 0;  // by uv_write, and not called back yet
+  // A write failed for the moment, and what the server had queued or wrote behind it before it was
+  // told went out: libuv leaves a hole in the stream, which is nobody's fault.
+  bool hole = false;
+  bool write_error_untold = false;
   std::uint8_t excuses = 0;
   bool half_closed = false;
   bool owed_at_half_close = false;
