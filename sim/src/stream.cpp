@@ -37,10 +37,7 @@ void stream_init(Call& call, HandleRecord& record, uv_stream_t* stream) {
   watcher.pevents = 0;
   // One descriptor per loop is kept in reserve for the day when there are no others (R39).
   LoopState& state = loop_state(call.context, stream->loop);
-  if (state.emfile_fd < 0) {
-    const int fd = call.context.kernel.open_machinery();
-    if (fd >= 0) state.emfile_fd = fd;
-  }
+  if (state.emfile_fd < 0) state.emfile_fd = call.context.kernel.open_machinery();
 }
 
 int stream_open(Context& context, uv_stream_t* stream, int fd, unsigned flags) {
