@@ -407,6 +407,7 @@ struct Socket {
   bool linger_reset = false;
   bool read_shut = false;   // no more input: our shutdown, or the connection is dead
   bool write_shut = false;  // no more output
+  bool shut_for_good = false;
   bool fin_queued = false;  // the other end has ended its output, after `in`
   bool blocking = false;
   int error = 0;  // SO_ERROR, positive errno

@@ -310,7 +310,11 @@ int Kernel::shutdown_write(Socket& socket) {
   // shutdown(2) also settles what connect(2) will think.
   const bool alive = socket.state == SocketState::established;
   if (socket.attempt == Attempt::pending) socket.attempt = alive ? Attempt::over : Attempt::broken;
-  if (!alive) return -ENOTCONN;
+  if (!alive) {
+    // It fails, and yet this socket will never send again, whatever it is connected to.
+    socket.write_shut = socket.shut_for_good = true;
+    return -ENOTCONN;
+  }
   socket.write_shut = true;
   fin_to(*socket.peer);
   wake(socket, 0);
@@ -626,7 +630,8 @@ int Kernel::connect_again(Socket& socket) {
   }
   socket.state = SocketState::fresh;
   socket.attempt = Attempt::none;
-  socket.read_shut = socket.write_shut = socket.refused = socket.fin_queued = false;
+  socket.read_shut = socket.refused = socket.fin_queued = false;
+  socket.write_shut = socket.shut_for_good;
   socket.error = 0;
   socket.in.clear();
   return -error;
