@@ -111,6 +111,7 @@ constexpr Step step(World w, Event event) {
       break;
   }
   if (!w.live != (w.state == closed)) broken = true;
+  if ((w.state == reading || w.state == filling) && !w.armed) broken = true;  // deaf for ever
   return {w, broken};
 }
 

@@ -408,7 +408,6 @@ struct Socket {
   Address remote;
   std::string path;  // of a pipe
   std::string remote_path;
-  bool unlinked = false;      // its name is free again
   bool is_anonymous = false;  // one end of uv_pipe: no socket to guess_handle, but a pipe
   uint32_t backlog = 0;
   std::vector<Socket*> queue;  // of a listener, in order; entries before queue_head are taken
@@ -473,7 +472,6 @@ class Kernel {
   void fail_connection(Socket& socket);   // both ends; this one has been told
   void reset_connection(Socket& socket);  // RST to the other end
   int connect_again(Socket& socket);
-  void unlink_name(Socket& socket);
   void set_send_buffer(Socket& socket, int value);
   void set_receive_buffer(Socket& socket, int value);
 

@@ -371,7 +371,6 @@ void Kernel::close(Socket& socket) {
   forget_bound(socket);
   if (socket.state == SocketState::listening) {
     for (size_t i = socket.queue_head; i < socket.queue.size(); ++i) {
-      socket.queue[i]->linger_reset = true;
       close(*socket.queue[i]);
     }
     socket.queue.clear();
@@ -381,7 +380,9 @@ void Kernel::close(Socket& socket) {
   if (socket.was_connected && !socket.outside) --connections;
   if (socket.state == SocketState::established && socket.peer != nullptr) {
     Socket& peer = *socket.peer;
-    if (unread || socket.linger_reset) {
+    // Lingering for no time means something to TCP only.
+    const bool is_reset = socket.linger_reset && socket.family != Family::pipe;
+    if (unread || is_reset || !socket.accepted) {
       reset_connection(socket);
     } else if (socket.family == Family::pipe) {
       fin_to(peer);
@@ -520,10 +521,6 @@ int Kernel::bind_name(Socket& socket, const char* name, size_t size) {
   return 0;
 }
 
-void Kernel::unlink_name(Socket& socket) {
-  socket.unlinked = true;
-}
-
 void Kernel::forget_bound(Socket& socket) {
   if (!socket.bound) return;
   for (size_t i = 0; i < bound_.size(); ++i) {
@@ -535,7 +532,7 @@ void Kernel::forget_bound(Socket& socket) {
 
 Socket* Kernel::find_name(const char* name, size_t size) const {
   for (Socket* const socket : bound_) {
-    if (socket->family == Family::pipe && !socket->unlinked && socket->path.size() == size &&
+    if (socket->family == Family::pipe && socket->path.size() == size &&
         std::memcmp(socket->path.data(), name, size) == 0)
       return socket;
   }

@@ -285,19 +285,21 @@ int uv_loop_alive(const uv_loop_t* loop) {
 }
 
 int uv_loop_configure(uv_loop_t* loop, uv_loop_option option, ...) {
-  Call call(What::uv_loop_configure, option);
+  // By number: the newest option is not in every uv.h, and a program may pass any.
+  int number;
+  std::memcpy(&number, &option, sizeof number);
+  Call call(What::uv_loop_configure, number);
   LoopState& state = call.loop(loop);
-  // By number: the newest option is not in every uv.h.
   constexpr int use_io_uring_sqpoll = 2;
-  if (option == UV_METRICS_IDLE_TIME) {
+  if (number == UV_METRICS_IDLE_TIME) {
     state.measures_idle = true;
     return call.result(0);
   }
-  if (static_cast<int>(option) == use_io_uring_sqpoll && !call.context.v1_44()) {
+  if (number == use_io_uring_sqpoll && !call.context.v1_44()) {
     state.wants_sqpoll = true;
     return call.result(0);
   }
-  if (option != UV_LOOP_BLOCK_SIGNAL) return call.result(UV_ENOSYS);
+  if (number != UV_LOOP_BLOCK_SIGNAL) return call.result(UV_ENOSYS);
   va_list arguments;
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wvarargs"  // the signature is libuv's

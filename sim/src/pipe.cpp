@@ -74,18 +74,17 @@ int open_and_connect(Context& context, uv_pipe_t* pipe, const char* name, size_t
 }
 
 int connect_pipe(Call& call, HandleRecord& record, uv_connect_t* req, uv_pipe_t* pipe,
-                 const char* name, size_t size, unsigned flags, uv_connect_cb cb) {
+                 const char* name, size_t size, unsigned flags, bool told_late, uv_connect_cb cb) {
   Context& context = call.context;
-  if ((flags & ~no_truncate) != 0 || name == nullptr || size == 0) return UV_EINVAL;
-  if (size > name_max) {
-    if ((flags & no_truncate) != 0) return UV_ENAMETOOLONG;
-    size = name_max;
-  }
   call.must_be_open(record);
+  int error = 0;
+  if ((flags & ~no_truncate) != 0 || name == nullptr || size == 0) error = UV_EINVAL;
+  if (size > name_max && (flags & no_truncate) != 0) error = UV_ENAMETOOLONG;
+  // uv_pipe_connect has no result, so that everything is told in the callback.
+  if (error != 0 && !told_late) return error;
   request_begin(context, pipe->loop, req, UV_CONNECT, record, "R13");
-  const int error = context.pick(2, ChoicePoint::call_connect) == 1
-                        ? UV_EADDRNOTAVAIL
-                        : open_and_connect(context, pipe, name, size);
+  if (error == 0 && context.pick(2, ChoicePoint::call_connect) == 1) error = UV_EADDRNOTAVAIL;
+  if (error == 0) error = open_and_connect(context, pipe, name, size > name_max ? name_max : size);
   pipe->delayed_error = error;
   pipe->connect_req = req;
   req->handle = stream_of(pipe);
@@ -151,7 +150,7 @@ int uv_pipe_bind(uv_pipe_t* handle, const char* name) {
 void uv_pipe_connect(uv_connect_t* req, uv_pipe_t* handle, const char* name, uv_connect_cb cb) {
   Call call(What::uv_pipe_connect);
   HandleRecord& record = call.live(handle, UV_NAMED_PIPE);
-  call.result(connect_pipe(call, record, req, handle, name, std::strlen(name), 0, cb));
+  call.result(connect_pipe(call, record, req, handle, name, std::strlen(name), 0, true, cb));
 }
 
 #if UV_VERSION_HEX >= 0x012e00
@@ -165,7 +164,7 @@ int uv_pipe_connect2(uv_connect_t* req, uv_pipe_t* handle, const char* name, siz
                      unsigned int flags, uv_connect_cb cb) {
   Call call(What::uv_pipe_connect);
   HandleRecord& record = call.live(handle, UV_NAMED_PIPE);
-  return call.result(connect_pipe(call, record, req, handle, name, namelen, flags, cb));
+  return call.result(connect_pipe(call, record, req, handle, name, namelen, flags, false, cb));
 }
 #endif
 

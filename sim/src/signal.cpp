@@ -12,15 +12,20 @@ namespace {
 
 constexpr int signal_count = 65;
 
-// Real signals that a plain program's handles have asked for. A handler may touch nothing else.
-volatile sig_atomic_t g_caught[signal_count];
-volatile sig_atomic_t g_any_caught;
+// Real signals that a plain program's handles have asked for, in the order in which they came. A
+// handler may touch nothing else.
+constexpr sig_atomic_t ring_size = 256;
+volatile sig_atomic_t g_ring[ring_size];
+volatile sig_atomic_t g_caught;  // how many, of which
+volatile sig_atomic_t g_taken;   // so many were delivered
 struct sigaction g_before[signal_count];
 bool g_installed[signal_count];
 
 void catch_signal(int signum) {
-  g_caught[signum] = 1;
-  g_any_caught = 1;
+  // More than the ring holds are dropped, as they are when the pipe is full.
+  if (g_caught - g_taken == ring_size) return;
+  g_ring[g_caught % ring_size] = signum;
+  g_caught = g_caught + 1;
 }
 
 void install(int signum) {
@@ -114,11 +119,9 @@ bool deliver_signal(Context& context, int signum) {
 }
 
 void take_real_signals(Context& context) {
-  if (g_any_caught == 0) return;
-  g_any_caught = 0;
-  for (int signum = 1; signum < signal_count; ++signum) {
-    if (g_caught[signum] == 0) continue;
-    g_caught[signum] = 0;
+  while (g_taken != g_caught) {
+    const int signum = g_ring[g_taken % ring_size];
+    g_taken = g_taken + 1;
     deliver_signal(context, signum);
   }
 }

@@ -251,11 +251,12 @@ void stream_close(Context& context, uv_stream_t* stream) {
 void stream_destroy(Context& context, uv_stream_t* stream) {
   HandleRecord& record = record_of(context, stream);
   if (uv_connect_t* const request = stream->connect_req) {
-    stream->connect_req = nullptr;
     request_end(context, stream->loop, request);
     if (request->cb != nullptr)
       call_back(context, What::connect_cb, record.subject(), stream, UV_ECANCELED, request->cb,
                 request, UV_ECANCELED);
+    // Only now: a write tried in the callback is told to come again.
+    stream->connect_req = nullptr;
   }
   flush_writes(context, stream, UV_ECANCELED);
   write_callbacks(context, stream);

@@ -15,17 +15,19 @@ constexpr int idle_slack_divisor = 16;
 
 Time plus(Time a, Time b) { return a < Time::max() - b ? a + b : Time::max(); }
 
+std::size_t blocks_of(const Limits& limits) {
+  ECHOPROOF_ASSERT(limits.block_size >= 1);
+  ECHOPROOF_ASSERT(limits.block_size <= block_size_max);
+  // A connection holds at most one block, so more blocks than connections are never needed.
+  return std::min(limits.buffer_memory / limits.block_size, limits.connections);
+}
+
 Connection& connection_of(DeadlineList::Entry& entry) { return static_cast<Connection&>(entry); }
 
 }  // namespace
 
 Service::Service(const Limits& limits)
-    : limits_(limits),
-      // A connection holds at most one block, so more blocks than connections are never needed.
-      pool_(std::min(limits.buffer_memory / limits.block_size, limits.connections),
-            limits.block_size) {
-  ECHOPROOF_ASSERT(limits.block_size <= block_size_max);
-}
+    : limits_(limits), pool_(blocks_of(limits), limits.block_size) {}
 
 Service::~Service() { ECHOPROOF_ASSERT(open_ == 0); }
 
@@ -78,7 +80,7 @@ Action Service::settle(Connection& connection, State before, Action action, Time
   DeadlineList* const from = line_of(before);
   DeadlineList* const to = line_of(after);
   if (from != to) {
-    if (from != nullptr) from->leave(connection);
+    from->leave(connection);  // not null: no state without a line leads back to one with
     if (to != nullptr) to->enter(connection, now);
     schedule();
   }
@@ -106,14 +108,12 @@ Service::Due Service::next_due(Time now) {
 }
 
 Connection* Service::first_overdue(Time now) const {
-  if (now >= stop_at_) {
-    for (const DeadlineList* line : {&waiting_, &idle_, &writing_}) {
-      if (!line->empty()) return &connection_of(line->first());
-    }
-    return nullptr;
+  const bool stopping = now >= stop_at_;
+  if (stopping && !waiting_.empty()) return &connection_of(waiting_.first());
+  if (!idle_.empty() && (stopping || now >= idle_end())) return &connection_of(idle_.first());
+  if (!writing_.empty() && (stopping || now >= writing_end())) {
+    return &connection_of(writing_.first());
   }
-  if (!idle_.empty() && now >= idle_end()) return &connection_of(idle_.first());
-  if (!writing_.empty() && now >= writing_end()) return &connection_of(writing_.first());
   return nullptr;
 }
 

@@ -59,7 +59,8 @@ class Service {
   void stop_at(Time when);
 
   // What is due without an event: a block for the first in the waiting line, a time limit, the
-  // stop. To be asked after every event and at wake_at(), until the answer is that nothing is due.
+  // stop. To be asked at wake_at() and after every event, once the action that followed it and any
+  // event that answered it are done with, until the answer is that nothing is due.
   struct Due {
     Connection* connection = nullptr;  // null: nothing
     Action action = Action::none;

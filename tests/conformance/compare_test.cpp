@@ -1,6 +1,8 @@
 // The comparison itself: what it must not let pass, and the little that it must.
 #include <gtest/gtest.h>
 
+#include <ostream>
+
 #include "scenario.hpp"
 #include "scripts_compare.hpp"
 
@@ -46,6 +48,10 @@ struct Alteration {
   const char* part;
   const char* instead;
 };
+
+void PrintTo(const Alteration& alteration, std::ostream* out) {
+  *out << alteration.name;
+}
 
 class AlteredTrace : public testing::TestWithParam<Alteration> {};
 
@@ -98,7 +104,25 @@ TEST(NormalisedTrace, ignores_how_a_reset_shows_only_after_a_failed_write) {
   EXPECT_EQ(normalised(failed + reset, true), normalised(failed + end, true));
   EXPECT_NE(normalised(failed + reset, false), normalised(failed + end, false));
   EXPECT_NE(normalised(reset, true), normalised(end, true));
+  EXPECT_EQ(normalised(failed + "> p0 write(1) EPIPE\n", true),
+            normalised(failed + "> p0 write(1) ECONNRESET\n", true));
+  EXPECT_NE(normalised(failed + "> p0 write(1) ECANCELED\n", true),
+            normalised(failed + "> p0 write(1) ECONNRESET\n", true));
   EXPECT_NE(normalised(failed + "> p0 read EOF\n", true), normalised(failed + end, true));
+}
+
+// ---- the comparison
+
+TEST(Comparison, finds_no_agreement_in_two_arms_that_fail_alike) {
+  Arm one({"/bin/false"});
+  Arm two({"/bin/false"});
+  EXPECT_TRUE(Comparison(one, two).divergence(Script{}).has_value());
+}
+
+TEST(Comparison, finds_no_agreement_in_arms_that_are_not_there) {
+  Arm one({"/nowhere/arm"});
+  Arm two({"/nowhere/arm"});
+  EXPECT_TRUE(Comparison(one, two).divergence(Script{}).has_value());
 }
 
 // ---- scripts as text

@@ -42,7 +42,7 @@ static unsigned happened;
 
 /* ---- tracing ------------------------------------------------------------------------------- */
 
-static void trace(const char* format, ...) {
+__attribute__((format(printf, 1, 2))) static void trace(const char* format, ...) {
   char line[200];
   va_list arguments;
   va_start(arguments, format);

@@ -201,6 +201,29 @@ SCENARIO(close_cancels_a_connect, "R24 R25", R"(
   lab.run(UV_RUN_NOWAIT);
 }
 
+SCENARIO(try_write_in_the_connect_callback_of_a_closed_client, "R18 R24", R"(
+  client.connect = 0
+  client.close
+  > server connection 0
+  > client connect ECANCELED
+  client.try_write(1) = EAGAIN
+  client.write(1) = EBADF
+  client.shutdown = ENOTCONN
+  > client closed
+  run(nowait) = 1
+)") {
+  Stream& server = listening(lab);
+  Stream& client = lab.tcp("client");
+  client.on_connect = [&] {
+    client.try_write("x");
+    client.write("x");
+    client.shutdown();
+  };
+  client.connect(server);
+  client.close();
+  lab.run(UV_RUN_NOWAIT);
+}
+
 SCENARIO(closing_cancels_connect_then_writes_then_shutdown, "R24 R25", R"(
   client.connect = 0
   client.write 1(3) = 0

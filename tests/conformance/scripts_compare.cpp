@@ -18,7 +18,16 @@ namespace conformance {
 
 // ----------------------------------------------------------------------------------------- an arm
 
-Arm::Arm(std::vector<std::string> command) : command_(std::move(command)) {}
+namespace {
+
+constexpr const char* failed_process = "the process ";
+
+}  // namespace
+
+Arm::Arm(std::vector<std::string> command) : command_(std::move(command)) {
+  // An arm that dies is noticed by answer(), not by a signal.
+  std::signal(SIGPIPE, SIG_IGN);
+}
 
 Arm::~Arm() {
   stop();
@@ -81,7 +90,7 @@ std::string Arm::answer() {
     pollfd ready{from_, POLLIN, 0};
     if (poll(&ready, 1, patience_ms) <= 0) {
       stop();
-      return trace + "the process hangs\n";
+      return trace + std::string(failed_process) + "hangs\n";
     }
     char bytes[65536];
     const ssize_t n = ::read(from_, bytes, sizeof bytes);
@@ -91,9 +100,9 @@ std::string Arm::answer() {
       pid_ = -1;
       ::close(to_);
       ::close(from_);
-      return trace + (WIFSIGNALED(status)
-                          ? "the process died of signal " + std::to_string(WTERMSIG(status)) + '\n'
-                          : "the process ended\n");
+      return trace + failed_process +
+             (WIFSIGNALED(status) ? "died of signal " + std::to_string(WTERMSIG(status)) + '\n'
+                                  : "ended\n");
     }
     trace.append(bytes, static_cast<std::size_t>(n));
   }
@@ -122,6 +131,17 @@ bool contains(const std::string& line, const char* part) {
 
 bool is_failed_write(const std::string& line) {
   return line[0] == '>' && contains(line, " write(") && line.compare(line.size() - 2, 2, " 0") != 0;
+}
+
+/// LINE without what depends on who heard of a reset first, a read or a write.
+std::string without_who_heard(const std::string& line) {
+  if (contains(line, "read EOF without a buffer") || contains(line, "read ECONNRESET")) {
+    return "read the reset";
+  }
+  if (is_failed_write(line) && (contains(line, " ECONNRESET") || contains(line, " EPIPE"))) {
+    return line.substr(0, line.rfind(' ')) + " the reset";
+  }
+  return line;
 }
 
 /// "c0 read", "c0 write" or, for what is neither, "c0".
@@ -154,9 +174,7 @@ std::string normalised(const std::string& trace, bool is_large) {
       continue;
     }
     channel.end_reads(totals_count);
-    const bool is_end =
-        contains(line, "read EOF without a buffer") || contains(line, "read ECONNRESET");
-    channel.text += (is_end && !totals_count ? "read the reset" : line) + '\n';
+    channel.text += (totals_count ? line : without_who_heard(line)) + '\n';
   }
   std::string result;
   for (auto& [name, channel] : channels) {
@@ -174,6 +192,8 @@ std::optional<Divergence> Comparison::divergence(const Script& script) {
   last_trace = real_.answer();
   std::string expected = normalised(last_trace, script.is_large);
   const std::string got = normalised(other_.answer(), script.is_large);
+  // Two arms that fail alike agree about nothing.
+  if (contains(last_trace, failed_process)) return Divergence{script, std::move(expected), got};
   if (expected == got) return std::nullopt;
   for (int attempt = 0; attempt < 4; attempt++) {
     real_.ask(script);

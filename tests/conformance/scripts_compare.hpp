@@ -42,9 +42,9 @@ class Arm {
 ///   how callbacks of different handles interleave, and those of one handle's reads with those of
 ///     its writes, since that depends on who fills or drains a buffer first;
 ///   how many bytes were read in all, once a write failed or was cancelled: what had already left
-///     is what a buffer happened to hold. Then also whether a reset shows as ECONNRESET or,
-///     in 1.44, as the end of input: that depends on whether the last of these reads was a short
-///     one.
+///     is what a buffer happened to hold. Then also which call hears of a reset first, and so
+///     whether reads end with ECONNRESET or, in 1.44, with the end of input, and writes with
+///     ECONNRESET or EPIPE: that depends on whether the last of these reads was a short one.
 std::string normalised(const std::string& trace, bool is_large);
 
 struct Divergence {

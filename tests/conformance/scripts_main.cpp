@@ -2,7 +2,6 @@
 // printed as a C program; the exit status is then 1.
 #include <algorithm>
 #include <chrono>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -254,7 +253,6 @@ int compare(const Settings& settings) {
 }  // namespace conformance
 
 int main(int argc, char** argv) {
-  std::signal(SIGPIPE, SIG_IGN);
   if (argc > 1 && std::strcmp(argv[1], "--help") == 0) {
     std::fputs(conformance::usage, stdout);
     return 0;

@@ -3,7 +3,6 @@
 // usage: conformance_scripts_property REAL ARM... -- OTHER ARM...
 #include <rapidcheck.h>
 
-#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <ostream>
@@ -38,7 +37,6 @@ struct Arbitrary<conformance::Line> {
 
 int main(int argc, char** argv) {
   using namespace conformance;
-  std::signal(SIGPIPE, SIG_IGN);
   std::vector<std::string> commands[2];
   int side = 0;
   for (int i = 1; i < argc; i++) {

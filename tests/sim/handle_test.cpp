@@ -380,17 +380,24 @@ TEST_F(HandleMemory, of_bytes_must_live_until_the_callback) {
             "R12 tcp#2");
 }
 
+// Reachable still, so that a leak checker leaves the finding to the ledger.
+void*& lost() {
+  static void* memory;
+  return memory;
+}
+
 TEST_F(HandleMemory, that_leaks_is_reported_with_the_step) {
   const Report& report = run([] {
     uv_loop_init(&loop);
     uv_tcp_init(&loop, &tcp);
-    EXPECT_NE(std::malloc(77), nullptr);
+    lost() = std::malloc(77);
     return close_all(&loop);
   });
   EXPECT_FALSE(report.ok());
   EXPECT_EQ(report.ledger.live, 1u);
   EXPECT_EQ(report.ledger.live_bytes, 77u);
   EXPECT_NE(report.summary().find("77"), std::string::npos) << report.summary();
+  std::free(lost());
 }
 
 TEST_F(HandleMemory, freed_twice_is_found) {

@@ -318,6 +318,9 @@ void count_free(void* memory) {
 
 void the_programs_allocator_is_used() {
   simulate([] {
+    CHECK(uv_replace_allocator(nullptr, count_realloc, count_calloc, count_free) == UV_EINVAL);
+    CHECK(uv_replace_allocator(count_malloc, nullptr, count_calloc, count_free) == UV_EINVAL);
+    CHECK(uv_replace_allocator(count_malloc, count_realloc, nullptr, count_free) == UV_EINVAL);
     CHECK(uv_replace_allocator(count_malloc, count_realloc, count_calloc, nullptr) == UV_EINVAL);
     CHECK(uv_replace_allocator(count_malloc, count_realloc, count_calloc, count_free) == 0);
     uv_interface_address_t* interfaces = nullptr;
@@ -694,6 +697,20 @@ void a_directory_that_is_gone_has_no_name() {
   CHECK(chdir("/") == 0);
 }
 
+void the_version_is_that_of_the_header() {
+  const std::string expected = std::to_string(UV_VERSION_MAJOR) + "." +
+                               std::to_string(UV_VERSION_MINOR) + "." +
+                               std::to_string(UV_VERSION_PATCH) + UV_VERSION_SUFFIX;
+  CHECK(uv_version_string() == expected);
+  CHECK(uv_version() == UV_VERSION_HEX);
+}
+
+void nothing_is_written_where_there_is_no_room() {
+  char text[] = "as it was";
+  CHECK(uv_strerror_r(UV_EOF, text, 0) == text && uv_err_name_r(UV_EOF, text, 0) == text);
+  CHECK(std::strcmp(text, "as it was") == 0);
+}
+
 void the_machine_is_the_same_everywhere() {
   simulate([] {
     CHECK(measured_text_of(uv_os_gethostname) == "localhost");
@@ -761,6 +778,8 @@ int main(int argc, char** argv) {
       TEST(entries_of_the_environment_without_a_name_are_passed_over),
       TEST(a_directory_that_is_gone_has_no_name),
       TEST(the_machine_is_the_same_everywhere),
+      TEST(the_version_is_that_of_the_header),
+      TEST(nothing_is_written_where_there_is_no_room),
   };
   return run_tests(tests, argc, argv);
 }

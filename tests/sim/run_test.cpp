@@ -108,7 +108,7 @@ TEST_F(Runs, leave_by_a_violation_and_the_next_is_clean) {
 TEST_F(Runs, reclaim_what_a_left_program_had_allocated) {
   options().ledger = true;
   const Report& report = run([] {
-    auto* const kept = new int[100];
+    int* volatile kept = new int[100];
     uv_close(nullptr, nullptr);
     delete[] kept;
     return 0;
