@@ -127,12 +127,7 @@ variant(timer_left_open uv/server.cpp
   timer_state_ = Handle::closing;]]
   "assertion failed|oracle")
 variant(waiting_clients_survive_the_stop core/service.cpp
-<<<<<<< HEAD
-  [[  if (stopping && !waiting_.empty()) return &connection_of(waiting_.first());
-]] [[]]
-=======
   [[  if (stopping && !waiting_.empty()) return]] [[  if (stopping && waiting_.size() > 1) return]]
->>>>>>> world
   "oracle (alive|clean)|assertion failed")
 variant(drain_without_end uv/server.cpp
   [[  service_.stop_at(now() + timeout);]] [[  static_cast<void>(timeout);]]
