@@ -14,6 +14,8 @@
 #include <vector>
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
+// What a target has to say in the end of all that it was given.
+extern "C" [[gnu::weak]] void fuzz_target_report();
 // In builds with LeakSanitizer: asked after each input, so that a leak is blamed on the right one.
 extern "C" [[gnu::weak]] int __lsan_do_recoverable_leak_check();
 
@@ -60,6 +62,7 @@ int main(int argc, char** argv) {
       ++replayed;
     }
   }
+  if (fuzz_target_report != nullptr) fuzz_target_report();
   static_cast<void>(std::fprintf(stderr, "%zu inputs replayed, none failed\n", replayed));
   return replayed == 0 ? 2 : 0;  // a corpus that is not there proves nothing
 }

@@ -78,9 +78,32 @@ LoopState& Call::loop(const uv_loop_t* loop) {
   if (loop == nullptr)
     violate(context, "", Subject{}, "%s was called with a null loop", name_of(what_));
   for (LoopState* const state : context.loops)
-    if (state->loop == loop && state->open) return *state;
+    if (state->loop == loop) return *state;
   violate(context, "R34", Subject{},
           "%s was called with a loop that was never initialised, or is closed", name_of(what_));
+}
+
+const void* begin_callback(Context& context, What what, Subject subject, const void* owner,
+                           int64_t value) {
+  ++context.step;
+  if (++context.callbacks > context.options.max_callbacks) limit_reached(context, Limit::callbacks);
+  if (context.step > context.step_limit) limit_reached(context, Limit::steps);
+  const Event event{context.step, context.now_ns, value,         0,    nullptr,
+                    subject,      what,           context.depth, false};
+  context.trace.add(event);
+  if (context.event_hook != nullptr) context.tell(event, context.handles.find(owner));
+  const void* const outer_owner = context.owner;
+  context.owner = owner;
+  context.calls_here = 0;
+  context.clock_looks = 0;
+  ++context.depth;
+  return outer_owner;
+}
+
+void end_callback(Context& context, const void* outer_owner) {
+  --context.depth;
+  context.owner = outer_owner;
+  context.calls_here = 0;
 }
 
 void check_memory(Context& context, const HandleRecord& record, const char* what) {

@@ -6,30 +6,28 @@
 
 namespace uvsim {
 
+namespace {
+
+struct Words {
+  const char* name;
+  const char* meaning;
+};
+
+constexpr Words words[choice_point_count] = {
+#define UVSIM_CHOICE_WORDS(name, meaning) {#name, meaning},
+    UVSIM_CHOICE_POINTS(UVSIM_CHOICE_WORDS)
+#undef UVSIM_CHOICE_WORDS
+        {"world", "a World's own question"},
+};
+
+}  // namespace
+
 const char* name_of(ChoicePoint point) noexcept {
-  switch (point) {
-#define UVSIM_CHOICE_NAME(name, meaning) \
-  case ChoicePoint::name:                \
-    return #name;
-    UVSIM_CHOICE_POINTS(UVSIM_CHOICE_NAME)
-#undef UVSIM_CHOICE_NAME
-    case ChoicePoint::world:
-      break;
-  }
-  return "world";
+  return words[static_cast<size_t>(point)].name;
 }
 
 const char* meaning_of(ChoicePoint point) noexcept {
-  switch (point) {
-#define UVSIM_CHOICE_MEANING(name, meaning) \
-  case ChoicePoint::name:                   \
-    return meaning;
-    UVSIM_CHOICE_POINTS(UVSIM_CHOICE_MEANING)
-#undef UVSIM_CHOICE_MEANING
-    case ChoicePoint::world:
-      break;
-  }
-  return "a World's own question";
+  return words[static_cast<size_t>(point)].meaning;
 }
 
 uint32_t Kindest::pick(uint32_t /*n*/, ChoicePoint /*point*/) {

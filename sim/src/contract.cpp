@@ -16,6 +16,9 @@
 // Present only where the program is built with AddressSanitizer.
 extern "C" void* __asan_region_is_poisoned(void* begin, size_t size) __attribute__((weak));
 
+// Present only where coverage is measured.
+extern "C" int __llvm_profile_write_file(void) __attribute__((weak));
+
 namespace uvsim {
 namespace {
 
@@ -28,12 +31,14 @@ __attribute__((format(printf, 1, 0))) std::string format_message(const char* for
   return text;
 }
 
+// REQUIRES: can_leave.
 [[noreturn]] void leave(Context& context) {
-  if (context.can_leave) {
-    context.can_leave = false;
-    std::longjmp(context.leave, 1);
-  }
-  std::abort();
+  context.can_leave = false;
+  std::longjmp(context.leave, 1);
+}
+
+bool must_abort(const Context& context) {
+  return context.options.on_violation == OnViolation::abort || !context.can_leave;
 }
 
 void print(Context& context, const std::string& headline) {
@@ -53,9 +58,9 @@ std::string headline(const Finding& finding) {
 [[noreturn]] void end_with(Context& context, Finding finding) {
   // Moved, because nothing here is destroyed when the program is left.
   context.report.violations.push_back(std::move(finding));
-  if (context.options.on_violation == OnViolation::abort || !context.can_leave) {
+  if (must_abort(context)) {
     print(context, headline(context.report.violations.back()));
-    std::abort();
+    give_up();
   }
   leave(context);
 }
@@ -63,23 +68,22 @@ std::string headline(const Finding& finding) {
 }  // namespace
 
 const char* name_of(Limit limit) noexcept {
-  switch (limit) {
-    case Limit::none:
-      break;
-    case Limit::steps:
-      return "too many steps: the program never goes quiet";
-    case Limit::callbacks:
-      return "too many callbacks: the program never goes quiet";
-    case Limit::turns:
-      return "too many loop turns: the loop never goes quiet";
-    case Limit::time:
-      return "too much virtual time has passed: the loop never goes quiet";
-    case Limit::calls_in_callback:
-      return "too many calls without a callback between them: the program does not return";
-    case Limit::hooks:
-      return "the poll hook says that it makes progress, and nothing comes of it";
-  }
-  return "none";
+  constexpr const char* names[] = {
+      "none",
+      "too many steps: the program never goes quiet",
+      "too many callbacks: the program never goes quiet",
+      "too many loop turns: the loop never goes quiet",
+      "too much virtual time has passed: the loop never goes quiet",
+      "too many calls without a callback between them: the program does not return",
+      "the poll hook says that it makes progress, and nothing comes of it",
+  };
+  return names[static_cast<size_t>(limit)];
+}
+
+void give_up() {
+  // What a dying process has covered counts too.
+  if (__llvm_profile_write_file != nullptr) __llvm_profile_write_file();
+  std::abort();
 }
 
 void violate(Context& context, const char* rule, Subject subject, const char* format, ...) {
@@ -107,9 +111,9 @@ void warn(Context& context, const char* rule, Subject subject, const char* forma
 void limit_reached(Context& context, Limit limit) {
   const ledger::Outside outside;
   context.report.limit = limit;
-  if (context.options.on_violation == OnViolation::abort || !context.can_leave) {
+  if (must_abort(context)) {
     print(context, name_of(limit));
-    std::abort();
+    give_up();
   }
   leave(context);
 }

@@ -20,6 +20,19 @@
 #include "uvsim/ledger.hpp"
 #include "uvsim/uvsim.hpp"
 
+// Defined whatever the header's age, so that every build can be tested alike.
+#if UV_VERSION_HEX < 0x012e00
+extern "C" {
+int uv_pipe_bind2(uv_pipe_t* handle, const char* name, size_t namelen, unsigned int flags);
+int uv_pipe_connect2(uv_connect_t* req, uv_pipe_t* handle, const char* name, size_t namelen,
+                     unsigned int flags, uv_connect_cb cb);
+}
+#endif
+#if UV_VERSION_HEX < 0x013400
+extern "C" int uv_tcp_keepalive_ex(uv_tcp_t* handle, int on, unsigned int idle, unsigned int intvl,
+                                   unsigned int cnt);
+#endif
+
 namespace uvsim {
 
 using Context = Simulation::Context;
@@ -212,18 +225,18 @@ class AddressMap {
       if (slots_[i].address == address) return slots_[i].record;
     return nullptr;
   }
-  // Replaces what was there.
+  // REQUIRES: it is not there.
   void put(const void* address, Record* record) {
     if ((size_ + 1) * 2 > slots_.size()) grow();
     size_t i = home(address);
-    while (used(i) && slots_[i].address != address) i = (i + 1) & mask_;
-    if (!used(i)) ++size_;
+    while (used(i)) i = (i + 1) & mask_;
+    ++size_;
     slots_[i] = {address, record, round_};
   }
   // REQUIRES: it is there.
   void erase(const void* address) {
     size_t hole = home(address);
-    while (slots_[hole].address != address || !used(hole)) hole = (hole + 1) & mask_;
+    while (slots_[hole].address != address) hole = (hole + 1) & mask_;
     --size_;
     for (size_t i = (hole + 1) & mask_; used(i); i = (i + 1) & mask_) {
       // An entry may move into the hole unless its home lies after the hole.
@@ -340,7 +353,7 @@ class ByteQueue {
   size_t size() const { return size_; }
   void clear() { head_ = size_ = 0; }
   void push(const char* bytes, size_t count);
-  void pop(char* bytes, size_t count);  // `bytes` may be null
+  void pop(char* bytes, size_t count);
   void truncate(size_t count) { size_ = count < size_ ? count : size_; }
   void shrink();  // gives memory back if it is much
 
@@ -394,6 +407,7 @@ struct Socket {
   bool linger_reset = false;
   bool read_shut = false;   // no more input: our shutdown, or the connection is dead
   bool write_shut = false;  // no more output
+  bool shut_for_good = false;
   bool fin_queued = false;  // the other end has ended its output, after `in`
   bool blocking = false;
   int error = 0;  // SO_ERROR, positive errno
@@ -529,7 +543,6 @@ struct Caught {
 struct LoopState {
   uv_loop_t* loop = nullptr;
   uint32_t id = 0;
-  bool open = false;
   bool running = false;
   bool measures_idle = false;
   bool wants_sqpoll = false;
@@ -635,6 +648,7 @@ Context& current() noexcept;
 // Libuv survives it; noted in the report.
 [[gnu::cold]] void warn(Context& context, const char* rule, Subject subject, const char* format,
                         ...) __attribute__((format(printf, 4, 5)));
+[[noreturn, gnu::cold]] void give_up();  // abort()
 [[noreturn, gnu::cold]] void limit_reached(Context& context, Limit limit);
 // Nothing can happen any more in `loop`. Returns only with OnQuiescence::unblock.
 [[gnu::cold]] void quiescent(Context& context, LoopState& loop);
@@ -703,29 +717,21 @@ inline Context& look() {
   return context;
 }
 
+// The two sides of a callback: counted, traced and told; and the way back.
+const void* begin_callback(Context& context, What what, Subject subject, const void* owner,
+                           int64_t value);
+void end_callback(Context& context, const void* outer_owner);
+
 // Runs a callback of the program.
 template <class Function, class... Arguments>
 void call_back(Context& context, What what, Subject subject, const void* owner, int64_t value,
                Function function, Arguments... arguments) {
-  ++context.step;
-  if (++context.callbacks > context.options.max_callbacks) limit_reached(context, Limit::callbacks);
-  if (context.step > context.step_limit) limit_reached(context, Limit::steps);
-  const Event event{context.step, context.now_ns, value,         0,    nullptr,
-                    subject,      what,           context.depth, false};
-  context.trace.add(event);
-  if (context.event_hook != nullptr) context.tell(event, context.handles.find(owner));
-  const void* const outer = context.owner;
-  context.owner = owner;
-  context.calls_here = 0;
-  context.clock_looks = 0;
-  ++context.depth;
+  const void* const outer_owner = begin_callback(context, what, subject, owner, value);
   {
     const ledger::Inside inside;
     function(arguments...);
   }
-  --context.depth;
-  context.owner = outer;
-  context.calls_here = 0;
+  end_callback(context, outer_owner);
 }
 
 // ---------------------------------------------------------------------------------------------

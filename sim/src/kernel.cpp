@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -45,11 +46,9 @@ void ByteQueue::push(const char* bytes, size_t count) {
 
 void ByteQueue::pop(char* bytes, size_t count) {
   if (count == 0) return;
-  if (bytes != nullptr) {
-    const size_t first = count < capacity_ - head_ ? count : capacity_ - head_;
-    std::memcpy(bytes, data_.get() + head_, first);
-    std::memcpy(bytes + first, data_.get(), count - first);
-  }
+  const size_t first = count < capacity_ - head_ ? count : capacity_ - head_;
+  std::memcpy(bytes, data_.get() + head_, first);
+  std::memcpy(bytes + first, data_.get(), count - first);
   size_ -= count;
   head_ = size_ == 0 ? 0 : (head_ + count) & (capacity_ - 1);
 }
@@ -207,37 +206,27 @@ bool roomy(const Socket& sender) {
 }  // namespace
 
 uint32_t Kernel::events(Socket& socket) {
-  switch (socket.state) {
-    case SocketState::listening:
-      return socket.queued() > 0 ? uint32_t{POLLIN} : 0;
-    case SocketState::connecting:
-      return 0;
-    case SocketState::fresh:
-      return POLLOUT | POLLHUP;
-    case SocketState::established:
-    case SocketState::dead:
-      break;
-  }
+  if (socket.state == SocketState::listening) return socket.queued() > 0 ? uint32_t{POLLIN} : 0;
+  if (socket.state == SocketState::connecting) return 0;
+  if (socket.state == SocketState::fresh) return POLLOUT | POLLHUP;
   const bool over = socket.input_over();
   uint32_t result = 0;
-  if ((over && socket.write_shut) || socket.state == SocketState::dead) result |= POLLHUP;
+  if (over && socket.write_shut) result |= POLLHUP;
   if (over) result |= POLLIN | POLLRDHUP;
   if (socket.in.size() > 0) result |= POLLIN;
   if (socket.error != 0) result |= POLLERR;
-  if (socket.write_shut || room(socket) > 0) result |= POLLOUT;
   // A little room is not worth a wake-up.
-  if (!socket.write_shut && socket.peer != nullptr && !roomy(socket)) {
-    result &= ~uint32_t{POLLOUT};
+  if (socket.write_shut || roomy(socket))
+    result |= POLLOUT;
+  else
     socket.nospace = true;
-  }
   return result;
 }
 
 size_t Kernel::room(const Socket& socket) const {
-  const Socket* const peer = socket.peer;
-  if (peer == nullptr) return socket.send_room;
-  const size_t capacity = socket.send_room + window(*peer);
-  return peer->in.size() < capacity ? capacity - peer->in.size() : 0;
+  const size_t capacity = socket.send_room + window(*socket.peer);
+  const size_t used = socket.peer->in.size();
+  return used < capacity ? capacity - used : 0;
 }
 
 void Kernel::space_may_have_come(Socket& sender) {
@@ -253,7 +242,7 @@ ssize_t Kernel::read(Socket& socket, char* bytes, size_t size) {
     const bool fin_was_there = socket.fin_arrived();
     socket.in.pop(bytes, count);
     socket.received += count;
-    if (socket.peer != nullptr) space_may_have_come(*socket.peer);
+    space_may_have_come(*socket.peer);
     if (!fin_was_there && socket.fin_arrived()) wake(socket, 0);
     return static_cast<ssize_t>(count);
   }
@@ -265,8 +254,7 @@ ssize_t Kernel::read(Socket& socket, char* bytes, size_t size) {
     return -error;
   }
   if (socket.input_over()) return 0;
-  if (socket.state == SocketState::fresh || socket.state == SocketState::listening)
-    return is_pipe ? -EINVAL : -ENOTCONN;
+  if (socket.state == SocketState::fresh) return -ENOTCONN;
   return -EAGAIN;
 }
 
@@ -281,8 +269,7 @@ ssize_t Kernel::write(Socket& socket, const uv_buf_t* buffers, unsigned count, s
     socket.error = 0;
     return -error;
   }
-  if (socket.state != SocketState::established || socket.write_shut)
-    return socket.family == Family::pipe && socket.state == SocketState::fresh ? -ENOTCONN : -EPIPE;
+  if (socket.state != SocketState::established || socket.write_shut) return -EPIPE;
   const size_t space = socket.blocking ? SIZE_MAX : room(socket);
   if (wanted > 0 && space == 0) {
     socket.nospace = true;
@@ -309,7 +296,7 @@ ssize_t Kernel::write(Socket& socket, const uv_buf_t* buffers, unsigned count, s
 }
 
 void Kernel::fin_to(Socket& socket) {
-  if (socket.state == SocketState::dead || socket.fin_queued) return;
+  if (socket.fin_queued) return;
   socket.fin_queued = true;
   if (socket.fin_arrived()) wake(socket, 0);
 }
@@ -317,13 +304,17 @@ void Kernel::fin_to(Socket& socket) {
 int Kernel::shutdown_write(Socket& socket) {
   if (socket.family == Family::pipe) {
     socket.write_shut = true;
-    if (socket.peer != nullptr) fin_to(*socket.peer);
+    fin_to(*socket.peer);
     return 0;
   }
   // shutdown(2) also settles what connect(2) will think.
   const bool alive = socket.state == SocketState::established;
   if (socket.attempt == Attempt::pending) socket.attempt = alive ? Attempt::over : Attempt::broken;
-  if (!alive) return -ENOTCONN;
+  if (!alive) {
+    // It fails, and yet this socket will never send again, whatever it is connected to.
+    socket.write_shut = socket.shut_for_good = true;
+    return -ENOTCONN;
+  }
   socket.write_shut = true;
   fin_to(*socket.peer);
   wake(socket, 0);
@@ -378,7 +369,7 @@ void Kernel::close(Socket& socket) {
   }
   const bool unread = socket.in.size() > 0;
   if (socket.was_connected && !socket.outside) --connections;
-  if (socket.state == SocketState::established && socket.peer != nullptr) {
+  if (socket.state == SocketState::established) {
     Socket& peer = *socket.peer;
     // Lingering for no time means something to TCP only.
     const bool is_reset = socket.linger_reset && socket.family != Family::pipe;
@@ -470,8 +461,7 @@ uint16_t Kernel::free_port() {
 
 int Kernel::bind(Socket& socket, const Address& address) {
   if (socket.bound || socket.state != SocketState::fresh) return -EINVAL;
-  if (socket.family != address.family)
-    return socket.family == Family::ipv4 ? -EAFNOSUPPORT : -EINVAL;
+  if (socket.family != address.family) return -EINVAL;
   if (!is_local(address)) return -EADDRNOTAVAIL;
   if (address.port != 0) {
     // With SO_REUSEADDR, which libuv always sets, only a listener is in the way.
@@ -492,7 +482,6 @@ int Kernel::listen(Socket& socket, int backlog) {
   constexpr int somaxconn = 4096;
   if (socket.state == SocketState::established || socket.state == SocketState::connecting)
     return -EINVAL;
-  if (socket.family == Family::pipe && !socket.bound) return -EINVAL;
   if (socket.state == SocketState::fresh) {
     if (!socket.bound) {
       Address any;
@@ -513,7 +502,6 @@ int Kernel::listen(Socket& socket, int backlog) {
 }
 
 int Kernel::bind_name(Socket& socket, const char* name, size_t size) {
-  if (socket.bound) return -EINVAL;
   if (find_name(name, size) != nullptr) return -EADDRINUSE;
   socket.path.assign(name, size);
   socket.bound = true;
@@ -522,12 +510,7 @@ int Kernel::bind_name(Socket& socket, const char* name, size_t size) {
 }
 
 void Kernel::forget_bound(Socket& socket) {
-  if (!socket.bound) return;
-  for (size_t i = 0; i < bound_.size(); ++i) {
-    if (bound_[i] != &socket) continue;
-    bound_.erase(bound_.begin() + static_cast<std::ptrdiff_t>(i));
-    return;
-  }
+  if (socket.bound) bound_.erase(std::find(bound_.begin(), bound_.end(), &socket));
 }
 
 Socket* Kernel::find_name(const char* name, size_t size) const {
@@ -540,16 +523,12 @@ Socket* Kernel::find_name(const char* name, size_t size) const {
 }
 
 Socket* Kernel::find_listener(const Address& address) const {
-  Socket* best = nullptr;
   for (Socket* const socket : bound_) {
     if (socket->family == Family::pipe || socket->state != SocketState::listening) continue;
-    if (!overlaps(*socket, address, true)) continue;
-    // The exact address is preferred to the wildcard, and IPv4 to an IPv6 socket that takes it.
-    if (best == nullptr || (is_wildcard(best->local) && !is_wildcard(socket->local)) ||
-        (best->family != address.family && socket->family == address.family))
-      best = socket;
+    // Two that overlap cannot listen, unless they share the port: then the first is as good.
+    if (overlaps(*socket, address, true)) return socket;
   }
-  return best;
+  return nullptr;
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -651,7 +630,8 @@ int Kernel::connect_again(Socket& socket) {
   }
   socket.state = SocketState::fresh;
   socket.attempt = Attempt::none;
-  socket.read_shut = socket.write_shut = socket.refused = socket.fin_queued = false;
+  socket.read_shut = socket.refused = socket.fin_queued = false;
+  socket.write_shut = socket.shut_for_good;
   socket.error = 0;
   socket.in.clear();
   return -error;
@@ -697,8 +677,8 @@ int Kernel::connect(Socket& socket, const Address& address) {
 }
 
 int Kernel::connect_name(Socket& socket, const char* name, size_t size) {
-  if (socket.state == SocketState::established) return -EISCONN;
-  if (socket.state != SocketState::fresh) return -EINVAL;
+  if (socket.state != SocketState::fresh)
+    return socket.state == SocketState::established ? -EISCONN : -EINVAL;
   Socket* const listener = find_name(name, size);
   if (listener == nullptr) return -ENOENT;
   if (listener->state != SocketState::listening) return -ECONNREFUSED;

@@ -24,8 +24,7 @@ int shed_load(Context& context, LoopState& state, Socket& listener) {
   state.emfile_fd = -1;
   int fd;
   while ((fd = accept_one(context, listener)) >= 0) context.kernel.close_descriptor(fd);
-  const int reserve = context.kernel.open_machinery();
-  if (reserve >= 0) state.emfile_fd = reserve;
+  state.emfile_fd = context.kernel.open_machinery();
   return fd;
 }
 

@@ -32,9 +32,9 @@ uint64_t look_at_clock(Context& context) {
 }
 
 bool loop_alive(const uv_loop_t* loop) {
-  auto* const mutable_loop = const_cast<uv_loop_t*>(loop);
+  // Whatever is in the pending queue belongs to an active request.
   return loop->active_handles > 0 || loop->active_reqs.count > 0 ||
-         !empty(link_of(mutable_loop->pending_queue)) || loop->closing_handles != nullptr;
+         loop->closing_handles != nullptr;
 }
 
 void run_pending(Context& context, uv_loop_t* loop) {
@@ -137,7 +137,6 @@ void empty_queues(uv_loop_t* loop) {
 void reset_state(Context& context, LoopState& state, uv_loop_t* loop) {
   state.loop = loop;
   state.id = ++context.next_loop_id;
-  state.open = true;
   state.registered = false;
   state.running = state.measures_idle = state.wants_sqpoll = state.async_written = false;
   state.idle_ns = state.poll_count = state.events_seen = 0;
@@ -180,7 +179,7 @@ int uv_loop_init(uv_loop_t* loop) {
   Context& context = call.context;
   if (context.pick(2, ChoicePoint::call_loop_init) == 1) return call.result(UV_EMFILE);
   for (const LoopState* const other : context.loops) {
-    if (other->loop == loop && other->open)
+    if (other->loop == loop)
       violate(context, "R34", other->subject(), "uv_loop_init was called on a loop that is open");
   }
   LoopState& state = *context.loop_pool.take();
@@ -226,7 +225,6 @@ int uv_loop_close(uv_loop_t* loop) {
   close_machinery(context, state);
   if (state.emfile_fd >= 0) context.kernel.close_descriptor(state.emfile_fd);
   if (context.ledger_running) ledger::give_back(state.loan);
-  state.open = false;
   for (size_t i = 0; i < context.loops.size(); ++i) {
     if (context.loops[i] != &state) continue;
     context.loops.erase(context.loops.begin() + static_cast<std::ptrdiff_t>(i));

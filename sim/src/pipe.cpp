@@ -153,7 +153,6 @@ void uv_pipe_connect(uv_connect_t* req, uv_pipe_t* handle, const char* name, uv_
   call.result(connect_pipe(call, record, req, handle, name, std::strlen(name), 0, true, cb));
 }
 
-#if UV_VERSION_HEX >= 0x012e00
 int uv_pipe_bind2(uv_pipe_t* handle, const char* name, size_t namelen, unsigned int flags) {
   Call call(What::uv_pipe_bind);
   HandleRecord& record = call.live(handle, UV_NAMED_PIPE);
@@ -166,7 +165,6 @@ int uv_pipe_connect2(uv_connect_t* req, uv_pipe_t* handle, const char* name, siz
   HandleRecord& record = call.live(handle, UV_NAMED_PIPE);
   return call.result(connect_pipe(call, record, req, handle, name, namelen, flags, false, cb));
 }
-#endif
 
 int uv_pipe_getsockname(const uv_pipe_t* handle, char* buffer, size_t* size) {
   return pipe_name(What::uv_pipe_getsockname, handle, buffer, size, false);

@@ -16,15 +16,12 @@ namespace uvsim {
 namespace {
 
 uint32_t events_of(Context& context, Watch& watch) {
-  switch (watch.kind) {
-    case Watch::Kind::socket:
-      return context.kernel.events(*watch.socket) & (watch.interest | POLLERR | POLLHUP);
-    case Watch::Kind::async:
-      return watch.loop->async_written || has_work(*watch.loop) ? uint32_t{POLLIN} : 0;
-    case Watch::Kind::signal:
-      break;
-  }
-  return watch.loop->signal_pipe.empty() ? 0 : uint32_t{POLLIN};
+  if (watch.kind == Watch::Kind::socket)
+    return context.kernel.events(*watch.socket) & (watch.interest | POLLERR | POLLHUP);
+  const bool ready = watch.kind == Watch::Kind::async
+                         ? watch.loop->async_written || has_work(*watch.loop)
+                         : !watch.loop->signal_pipe.empty();
+  return ready ? uint32_t{POLLIN} : 0;
 }
 
 void register_watchers(Context& context, LoopState& state) {
@@ -43,20 +40,16 @@ void register_watchers(Context& context, LoopState& state) {
 }
 
 void jump(Context& context, LoopState& state, uint64_t to_ns) {
-  if (to_ns <= context.now_ns) return;
   const uint64_t ns = to_ns - context.now_ns;
   if (state.measures_idle) state.idle_ns += ns;
   context.event(What::time_jump, state.subject(), static_cast<int64_t>(ns));
   spend(context, ns);
 }
 
-// epoll takes off its list whoever it finds not to be ready after all.
-void drop_stale(Context& context, LoopState& state) {
-  Link* const list = &state.ready_list;
-  for (Link* link = list->next; link != list;) {
-    Watch& watch = *UVSIM_OWNER(link, Watch, ready);
-    link = link->next;
-    if (events_of(context, watch) != 0) continue;
+// epoll takes off its list whoever it finds not to be ready. REQUIRES: nobody is.
+void drop_stale(LoopState& state) {
+  while (!empty(&state.ready_list)) {
+    Watch& watch = *UVSIM_OWNER(state.ready_list.next, Watch, ready);
     remove(&watch.ready);
     watch.is_ready = false;
   }
@@ -75,7 +68,7 @@ bool wait_for_events(Context& context, LoopState& state, uint64_t deadline) {
       return false;
     }
     if (anything_ready(state)) return true;
-    drop_stale(context, state);
+    drop_stale(state);
     if (deadline <= context.now_ns) return false;
     if (progress == Progress::made) {
       if (++fruitless > context.options.max_idle_hooks) limit_reached(context, Limit::hooks);
@@ -156,21 +149,18 @@ int dispatch(Context& context, LoopState& state) {
   // By index, and a copy: a callback may run another loop, or grow this one's batch never.
   for (size_t i = 0; i < state.batch.size(); ++i) {
     const Ready ready = state.batch[i];
-    switch (ready.watch->kind) {
-      case Watch::Kind::socket:
-        count += dispatch_socket(context, ready);
-        break;
-      case Watch::Kind::async:
-        // The thread pool reports through the loop's first async handle.
-        run_work(state);
-        run_async(context, state);
-        ++count;
-        break;
-      case Watch::Kind::signal:
-        has_signals = true;
-        ++count;
-        break;
+    if (ready.watch->kind == Watch::Kind::socket) {
+      count += dispatch_socket(context, ready);
+      continue;
     }
+    ++count;
+    if (ready.watch->kind == Watch::Kind::signal) {
+      has_signals = true;
+      continue;
+    }
+    // The thread pool reports through the loop's first async handle.
+    run_work(state);
+    run_async(context, state);
   }
   if (has_signals) run_signals(context, state);
   state.events_seen += static_cast<uint64_t>(count);

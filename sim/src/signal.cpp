@@ -3,6 +3,7 @@
 // other events.
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 
 #include "internal.hpp"
@@ -53,11 +54,7 @@ void stop(Context& context, uv_signal_t* handle) {
   if (handle->signum == 0) return;
   const int signum = handle->signum;
   std::vector<uv_signal_t*>& started = context.signals;
-  for (size_t i = 0; i < started.size(); ++i) {
-    if (started[i] != handle) continue;
-    started.erase(started.begin() + static_cast<std::ptrdiff_t>(i));
-    break;
-  }
+  started.erase(std::find(started.begin(), started.end(), handle));
   handle->signum = 0;
   if (context.options.real_signals && !anybody_waits(context, signum)) uninstall(signum);
   handle_stop(base(handle));
@@ -71,7 +68,9 @@ bool can_be_caught(int signum) {
 // What the kernel does with a signal that the program has said nothing about.
 bool dies_of(int signum) {
   struct sigaction now;
-  if (sigaction(signum, nullptr, &now) != 0 || now.sa_handler != SIG_DFL) return false;
+  // The C library's own two cannot be asked about.
+  if (sigaction(signum, nullptr, &now) != 0) return true;
+  if (now.sa_handler != SIG_DFL) return false;
   return signum != SIGCHLD && signum != SIGURG && signum != SIGWINCH && signum != SIGCONT;
 }
 

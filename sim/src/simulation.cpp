@@ -99,7 +99,7 @@ void watchdog_barks(int /*signum*/) {
       "uvsim: the watchdog: the program has not come back from a callback in time\n";
   const ssize_t ignored = ::write(STDERR_FILENO, message, sizeof message - 1);
   static_cast<void>(ignored);
-  std::abort();
+  give_up();
 }
 
 void start_watchdog(const Context& context) {
@@ -290,7 +290,7 @@ void Simulation::begin(Choices& choices) {
   }
   if (t_current != nullptr) {
     std::fputs("uvsim: a simulation began while another was running on this thread\n", stderr);
-    std::abort();
+    give_up();
   }
   context.reset(choices);
   t_current = context_;
@@ -308,7 +308,7 @@ void Simulation::begin(Choices& choices) {
     context.ledger_running = ledger::begin(wishes);
     if (!context.ledger_running) {
       std::fprintf(stderr, "uvsim: the ledger is silent: %s\n", ledger::silence());
-      if (!context.plain) std::abort();
+      if (!context.plain) give_up();
     }
   }
   start_watchdog(context);
@@ -342,11 +342,10 @@ const Report& Simulation::run(Choices& choices, const std::function<int()>& prog
   begin(choices);
   // Not a local: after a long jump, locals that changed are indeterminate.
   context_->program_result = 0;
-  if (setjmp(context_->leave) == 0) {
-    context_->can_leave = true;
-    context_->program_result = program();
-    context_->report.finished = true;
-  }
+  if (setjmp(context_->leave) != 0) return end(0);
+  context_->can_leave = true;
+  context_->program_result = program();
+  context_->report.finished = true;
   return end(context_->program_result);
 }
 

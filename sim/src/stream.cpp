@@ -37,10 +37,7 @@ void stream_init(Call& call, HandleRecord& record, uv_stream_t* stream) {
   watcher.pevents = 0;
   // One descriptor per loop is kept in reserve for the day when there are no others (R39).
   LoopState& state = loop_state(call.context, stream->loop);
-  if (state.emfile_fd < 0) {
-    const int fd = call.context.kernel.open_machinery();
-    if (fd >= 0) state.emfile_fd = fd;
-  }
+  if (state.emfile_fd < 0) state.emfile_fd = call.context.kernel.open_machinery();
 }
 
 int stream_open(Context& context, uv_stream_t* stream, int fd, unsigned flags) {
@@ -178,12 +175,17 @@ void connect_done(Context& context, HandleRecord& record, uv_stream_t* stream) {
   }
 }
 
-// 1.44 takes a hang-up for the end of file where the last read came back short, without reading
-// again; 1.52 reads until it is told.
-bool hangup_is_eof(Context& context, const uv_stream_t* stream, uint32_t events) {
-  if (!context.v1_44()) return false;
-  return (events & POLLHUP) != 0 && (stream->flags & flag_reading) != 0 &&
-         (stream->flags & flag_read_partial) != 0 && (stream->flags & flag_read_eof) == 0;
+// What makes libuv read.
+uint32_t reasons_to_read(const Context& context) {
+  return context.v1_44() ? POLLIN | POLLERR | POLLHUP : POLLIN | POLLERR;
+}
+
+// A hang-up is the end of the file, without a buffer, where libuv knows that there is nothing left
+// to read: 1.44 concludes it from a read that came back short, 1.52 from a hang-up with no input.
+bool hangup_is_eof(const Context& context, const uv_stream_t* stream, uint32_t events) {
+  const unsigned flags = stream->flags;
+  if ((events & POLLHUP) == 0 || (flags & flag_reading) == 0) return false;
+  return context.v1_44() ? (flags & flag_read_partial) != 0 : (events & POLLIN) == 0;
 }
 
 }  // namespace
@@ -212,7 +214,7 @@ void stream_io(Context& context, uv_stream_t* stream, uint32_t events) {
     connect_done(context, record, stream);
     return;
   }
-  if ((events & (POLLIN | POLLERR | POLLHUP)) != 0) read_some(context, record, stream);
+  if ((events & reasons_to_read(context)) != 0) read_some(context, record, stream);
   if (stream->io_watcher.fd == -1) return;
   if (hangup_is_eof(context, stream, events)) {
     const uv_buf_t nothing = uv_buf_t{};

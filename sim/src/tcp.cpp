@@ -75,9 +75,7 @@ int tcp_new_socket(Context& context, uv_tcp_t* tcp, Family family, unsigned flag
   Socket* socket = nullptr;
   const int fd = context.kernel.open_socket(family, &socket);
   if (fd < 0) return fd;
-  const int error = stream_open(context, stream, fd, flags);
-  if (error != 0) context.kernel.close_descriptor(fd);
-  return error;
+  return stream_open(context, stream, fd, flags);
 }
 
 int tcp_listen(Context& context, uv_tcp_t* tcp, int backlog, uv_connection_cb callback) {
@@ -107,7 +105,6 @@ int bind_tcp(Call& call, HandleRecord& record, uv_tcp_t* tcp, const sockaddr* ad
   constexpr int faults[] = {0, -EADDRINUSE, -EACCES, -EADDRNOTAVAIL};
   error = faults[context.pick(4, ChoicePoint::call_bind)];
   if (error == 0) error = context.kernel.bind(socket, address);
-  if (error == -EAFNOSUPPORT) return UV_EINVAL;
   if (error != 0 && error != -EADDRINUSE) return error;
   // Told later, by listen, connect or getsockname (R40).
   tcp->delayed_error = error;
@@ -269,12 +266,10 @@ int uv_tcp_keepalive(uv_tcp_t* handle, int enable, unsigned int delay) {
   return keepalive(handle, enable, delay, 1, 10);
 }
 
-#if UV_VERSION_HEX >= 0x013400
 int uv_tcp_keepalive_ex(uv_tcp_t* handle, int on, unsigned int idle, unsigned int intvl,
                         unsigned int cnt) {
   return keepalive(handle, on, idle, intvl, cnt);
 }
-#endif
 
 int uv_tcp_simultaneous_accepts(uv_tcp_t* handle, int enable) {
   Call call(What::uv_tcp_simultaneous_accepts, enable);

@@ -8,30 +8,24 @@
 
 namespace uvsim {
 
-const char* name_of(What what) noexcept {
-  switch (what) {
-#define UVSIM_NAME(name) \
-  case What::name:       \
-    return #name;
-    UVSIM_CALLS(UVSIM_NAME)
-    UVSIM_CALLBACKS(UVSIM_NAME)
-    UVSIM_HAPPENINGS(UVSIM_NAME)
+namespace {
+
+constexpr const char* names[] = {
+#define UVSIM_NAME(name) #name,
+    UVSIM_CALLS(UVSIM_NAME) "", UVSIM_CALLBACKS(UVSIM_NAME) "", UVSIM_HAPPENINGS(UVSIM_NAME)
 #undef UVSIM_NAME
-    case What::first_callback:
-    case What::first_happening:
-      break;
-  }
-  return "?";
+};
+
+}  // namespace
+
+const char* name_of(What what) noexcept {
+  return names[static_cast<size_t>(what)];
 }
 
 std::string text_of(Subject subject) {
   if (subject.id == 0) return "";
-  const char* kind = "handle";
-  if (subject.kind == subject_loop)
-    kind = "loop";
-  else if (subject.kind == subject_peer)
-    kind = "peer";
-  else if (subject.kind < UV_HANDLE_TYPE_MAX)
+  const char* kind = subject.kind == subject_loop ? "loop" : "peer";
+  if (subject.kind < UV_HANDLE_TYPE_MAX)
     kind = uv_handle_type_name(static_cast<uv_handle_type>(subject.kind));
   return std::string(kind) + "#" + std::to_string(subject.id);
 }
@@ -39,9 +33,8 @@ std::string text_of(Subject subject) {
 void Trace::reset(uint32_t keep, bool on) {
   hash_ = 0x5bd1e995;
   count_ = 0;
-  size_t size = 0;
-  if (on && keep > 0)
-    for (size = 64; size < keep;) size *= 2;
+  size_t size = on ? 64 : 0;
+  while (on && size < keep) size *= 2;
   if (kept_.size() != size) kept_.assign(size, Event{});
   mask_ = size == 0 ? 0 : size - 1;
 }

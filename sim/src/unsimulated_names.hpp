@@ -53,19 +53,9 @@
 #else
 #define UVSIM_SINCE_1_45(X)
 #endif
-#if UV_VERSION_HEX < 0x012e00
-#define UVSIM_SINCE_1_46(X) X(uv_pipe_bind2) X(uv_pipe_connect2)
-#else
-#define UVSIM_SINCE_1_46(X)
-#endif
-#if UV_VERSION_HEX < 0x013400
-#define UVSIM_SINCE_1_52(X) X(uv_tcp_keepalive_ex)
-#else
-#define UVSIM_SINCE_1_52(X)
-#endif
 // clang-format on
 
 #define UVSIM_EVERY_UNSIMULATED(X) \
-  UVSIM_UNSIMULATED(X) UVSIM_SINCE_1_45(X) UVSIM_SINCE_1_46(X) UVSIM_SINCE_1_52(X)
+  UVSIM_UNSIMULATED(X) UVSIM_SINCE_1_45(X)
 
 #endif  // UVSIM_UNSIMULATED_NAMES_HPP

@@ -47,7 +47,8 @@ uint64_t sum_of(const uv_write_t* request, uint64_t position, size_t count) {
 void sigpipe(Context& context, HandleRecord& record) {
   if (!context.options.check_sigpipe || !context.options.checks) return;
   struct sigaction now;
-  if (sigaction(SIGPIPE, nullptr, &now) != 0 || now.sa_handler != SIG_DFL) return;
+  sigaction(SIGPIPE, nullptr, &now);
+  if (now.sa_handler != SIG_DFL) return;
   violate(context, "R21", record.subject(),
           "this write raises SIGPIPE, and the program does not ignore it: it would die here");
 }
@@ -57,7 +58,7 @@ ssize_t write_socket(Context& context, HandleRecord& record, Socket& socket,
                      const uv_buf_t* buffers, unsigned count) {
   constexpr int faults[] = {0, ECONNRESET, EPIPE, ENOBUFS};
   size_t limit = SIZE_MAX;
-  if (context.asks && socket.state != SocketState::connecting) {
+  if (context.asks && socket.state == SocketState::established) {
     const int fault = faults[context.pick(4, ChoicePoint::write_error, &socket)];
     if (fault != 0) {
       if (fault != ENOBUFS) context.kernel.fail_connection(socket);
@@ -328,8 +329,8 @@ int uv_try_write(uv_stream_t* handle, const uv_buf_t bufs[], unsigned int nbufs)
 int uv_shutdown(uv_shutdown_t* req, uv_stream_t* handle, uv_shutdown_cb cb) {
   Call call(What::uv_shutdown);
   HandleRecord& record = call.live(handle, UV_STREAM);
-  if ((handle->flags & flag_writable) == 0 || (handle->flags & (flag_shut | flag_shutting)) != 0 ||
-      is_closing(record.handle))
+  // A closing stream is not writable either.
+  if ((handle->flags & flag_writable) == 0 || (handle->flags & (flag_shut | flag_shutting)) != 0)
     return call.result(UV_ENOTCONN);
   if (call.context.pick(2, ChoicePoint::call_shutdown, socket_of(call.context, handle)) == 1)
     return call.result(UV_ENOTCONN);

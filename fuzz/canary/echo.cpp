@@ -1,0 +1,154 @@
+#include "echo.hpp"
+
+#include <uv.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <new>
+
+#include "harness/plan.hpp"
+#include "harness/trial.hpp"
+
+namespace canary {
+namespace {
+
+Defect wanted = Defect::none;
+
+struct Client {
+  uv_tcp_t tcp;
+  uv_shutdown_t shutdown;
+};
+
+struct Write {
+  uv_write_t request;
+  char* bytes;
+};
+
+struct Server {
+  uv_loop_t loop;
+  uv_tcp_t listener;
+  uv_signal_t signal;
+};
+
+Client* client_of(void* stream) { return static_cast<Client*>(static_cast<uv_handle_t*>(stream)->data); }
+
+void on_close(uv_handle_t* tcp) {
+  Client* const client = client_of(tcp);
+  if (wanted != Defect::leak) std::free(client);
+}
+
+void close(Client* client) {
+  auto* const tcp = reinterpret_cast<uv_handle_t*>(&client->tcp);
+  if (uv_is_closing(tcp) == 0) uv_close(tcp, on_close);
+}
+
+void on_shutdown(uv_shutdown_t* request, int) { close(client_of(request->handle)); }
+
+void on_write(uv_write_t* request, int status) {
+  auto* const write = reinterpret_cast<Write*>(request);
+  Client* const client = client_of(request->handle);
+  std::free(write->bytes);
+  if (wanted == Defect::double_free && status != 0) std::free(write->bytes);
+  std::free(write);
+  if (status != 0) close(client);
+}
+
+void on_alloc(uv_handle_t*, size_t, uv_buf_t* buffer) {
+  constexpr unsigned size = 512;
+  auto* const bytes = static_cast<char*>(std::malloc(size));
+  *buffer = uv_buf_init(bytes, bytes == nullptr ? 0 : size);
+}
+
+void echo(Client* client, char* bytes, unsigned size) {
+  auto* const write = static_cast<Write*>(std::malloc(sizeof(Write)));
+  if (write == nullptr) {
+    std::free(bytes);
+    return close(client);
+  }
+  write->bytes = bytes;
+  const unsigned kept = wanted == Defect::truncated_echo && size > 1 ? size - 1 : size;
+  uv_buf_t buffer = uv_buf_init(bytes, kept);
+  auto* const stream = reinterpret_cast<uv_stream_t*>(&client->tcp);
+  if (uv_write(&write->request, stream, &buffer, 1, on_write) == 0) return;
+  std::free(bytes);
+  std::free(write);
+  close(client);
+}
+
+void on_read(uv_stream_t* stream, ssize_t nread, const uv_buf_t* buffer) {
+  Client* const client = client_of(stream);
+  if (nread > 0) return echo(client, buffer->base, static_cast<unsigned>(nread));
+  std::free(buffer->base);
+  if (nread == 0) return;
+  if (nread != UV_EOF || uv_shutdown(&client->shutdown, stream, on_shutdown) != 0) close(client);
+}
+
+void on_connection(uv_stream_t* listener, int status) {
+  if (status != 0) return;
+  auto* const client = static_cast<Client*>(std::malloc(sizeof(Client)));
+  if (client == nullptr) std::abort();
+  if (uv_tcp_init(listener->loop, &client->tcp) != 0) return std::free(client);
+  client->tcp.data = client;
+  auto* const stream = reinterpret_cast<uv_stream_t*>(&client->tcp);
+  if (uv_accept(listener, stream) != 0 || uv_read_start(stream, on_alloc, on_read) != 0) {
+    close(client);
+  }
+}
+
+void on_signal(uv_signal_t* signal, int) {
+  uv_walk(
+      signal->loop,
+      [](uv_handle_t* handle, void* listener) {
+        if (uv_is_closing(handle) != 0) return;
+        const bool own = handle == listener || handle->type != UV_TCP;
+        uv_close(handle, own ? nullptr : on_close);
+      },
+      &static_cast<Server*>(signal->data)->listener);
+}
+
+int serve() {
+  std::signal(SIGPIPE, SIG_IGN);
+  Server server;
+  if (uv_loop_init(&server.loop) != 0) return 1;
+  int status = uv_signal_init(&server.loop, &server.signal);
+  server.signal.data = &server;
+  if (status == 0) status = uv_tcp_init(&server.loop, &server.listener);
+  if (status != 0) return 1;
+  sockaddr_in address;
+  status = uv_ip4_addr("127.0.0.1", 0, &address);
+  const auto* const any = reinterpret_cast<const sockaddr*>(&address);
+  if (status == 0) status = uv_tcp_bind(&server.listener, any, 0);
+  auto* const stream = reinterpret_cast<uv_stream_t*>(&server.listener);
+  if (status == 0) status = uv_listen(stream, 16, on_connection);
+  if (status == 0) status = uv_signal_start(&server.signal, on_signal, SIGTERM);
+  if (status != 0) on_signal(&server.signal, SIGTERM);
+  uv_run(&server.loop, UV_RUN_DEFAULT);
+  return uv_loop_close(&server.loop) == 0 && status == 0 ? 0 : 1;
+}
+
+}  // namespace
+
+harness::Subject echo_server(Defect defect) {
+  wanted = defect;
+  harness::Subject subject;
+  subject.name = "canary";
+  subject.start = serve;
+  return subject;
+}
+
+int run(Defect defect, const unsigned char* data, unsigned long size) {
+  static harness::Trial trial;
+  using enum uvsim::ChoicePoint;
+  // What it does not claim to survive: a client that it cannot take in.
+  trial.options().asked =
+      harness::Trial::usual_faults().without(call_tcp_init).without(call_accept);
+  harness::Plan plan(data, size, trial.options().asked);
+  if (!trial.run(echo_server(defect), harness::Setting{}, plan).ok()) {
+    std::fprintf(stderr, "%s%s", trial.trace_text().c_str(), trial.summary().c_str());
+    std::abort();
+  }
+  return 0;
+}
+
+}  // namespace canary

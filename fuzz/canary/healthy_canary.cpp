@@ -1,0 +1,9 @@
+// The same server without a defect: this target must not fail.
+#include <cstddef>
+#include <cstdint>
+
+#include "echo.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  return canary::run(canary::Defect::none, data, size);
+}

@@ -1,0 +1,108 @@
+// Holds the whole server, adapter and core on uvsim, to the eight oracles of harness/verdict.hpp,
+// with clients, faults, time and signals as the input says: on libuv 1.44 and on 1.52.
+//
+// Input: four bytes for the shape of the server and its machine, the rest is a harness::Plan. An
+// input that has come to its end goes on kindly, so every run ends.
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "fuzz.hpp"
+#include "harness/marks.hpp"
+#include "harness/plan.hpp"
+#include "harness/trial.hpp"
+#include "server_subject.hpp"
+
+namespace {
+
+using echoproof::Time;
+
+struct Case {
+  fuzz::ServerShape shape;
+  harness::Setting setting;
+};
+
+// Everything is 0 for the most ordinary case.
+Case read_case(fuzz::Input& input, uvsim::Options& options) {
+  const unsigned first = input.byte();
+  const unsigned second = input.byte();
+  const unsigned third = input.byte();
+  options.version = first % 2 == 0 ? uvsim::Version::v1_52 : uvsim::Version::v1_44;
+  static constexpr std::array<std::size_t, 4> block_sizes{64, 16, 1, 4096};
+  static constexpr std::array<std::size_t, 4> block_counts{4, 1, 2, 3};
+  static constexpr std::array<std::uint32_t, 4> clients{2, 1, 3, 5};
+  static constexpr std::array<std::size_t, 4> connections{8, 1, 2, 3};
+  static constexpr std::array<std::uint32_t, 4> windows{256, 1, 40, 65536};
+  const std::size_t block_size = block_sizes[first / 2 % 4];
+  Case result{
+      .shape = {.limits = {.connections = connections[second / 4 % 4],
+                           .buffer_memory = block_counts[first / 8 % 4] * block_size,
+                           .block_size = block_size,
+                           .idle = second / 16 % 4 == 1 ? Time::max() : Time(2000),
+                           .write = Time(1000),
+                           .write_contended = second / 64 % 2 == 0 ? Time(200) : Time(5000)},
+                .drain = third % 4 == 1 ? Time(0) : Time(700),
+                .backlog = third / 4 % 4 == 1 ? 1 : 16},
+      // So many blocks' worth that a run stays short.
+      .setting = {.clients = clients[second % 4],
+                  .send_max = block_size * 20,
+                  .said_max = block_size * 50}};
+  options.send_window = windows[first / 32 % 4];
+  options.receive_window = options.send_window;
+  // Descriptors that a loop, signals, a listener and libuv's spare leave over; few, or no limit.
+  options.descriptors = third / 16 % 4 == 1 ? 9 : 0;
+  return result;
+}
+
+// All that can fail in this server's life: it neither connects nor shuts down.
+uvsim::ChoiceSet faults() {
+  using enum uvsim::ChoicePoint;
+  return uvsim::ChoiceSet::all()
+      .without(connect_result)
+      .without(call_connect)
+      .without(call_shutdown)
+      .without(shutdown_error)
+      .without(call_pipe_init)
+      .without(call_async_init);
+}
+
+harness::Trial& trial() {
+  static harness::Trial instance = [] {
+    uvsim::Options options = harness::Trial::default_options();
+    options.asked = faults();
+    options.fail_allocations = true;
+    return harness::Trial(options);
+  }();
+  return instance;
+}
+
+}  // namespace
+
+extern "C" void fuzz_target_report() {
+  const std::vector<std::string> missing = harness::Marks::unreached(faults(), true);
+  std::fprintf(stderr, "%.1f events in a run; %zu coverage marks reached, %zu not\n",
+               static_cast<double>(trial().steps()) / static_cast<double>(trial().runs()),
+               harness::Marks::reached(), missing.size());
+  for (const std::string& mark : missing) std::fprintf(stderr, "  not reached: %s\n", mark.c_str());
+}
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  harness::Trial& runner = trial();
+  constexpr std::size_t header = 3;
+  fuzz::Input input(data, size);
+  const Case the_case = read_case(input, runner.options());
+  const std::size_t used = size < header ? size : header;
+  harness::Plan plan(data + used, size - used, runner.options().asked);
+  harness::Subject subject = fuzz::server_subject(the_case.shape);
+  // libuv itself turns clients away when descriptors are short (R39).
+  subject.may_reject = runner.options().descriptors != 0;
+  if (!runner.run(subject, the_case.setting, plan).ok()) {
+    std::fprintf(stderr, "%s%s", runner.trace_text().c_str(), runner.summary().c_str());
+    std::abort();
+  }
+  return 0;
+}

@@ -1,0 +1,123 @@
+#include "server_subject.hpp"
+
+#include <uv.h>
+
+#include <array>
+#include <csignal>
+#include <memory>
+#include <new>
+
+#include "uv/address.hpp"
+#include "uv/server.hpp"
+
+namespace fuzz {
+namespace {
+
+using echoproof::Server;
+
+void no_log(echoproof::Severity, const char*, int) {}
+
+class Program {
+ public:
+  explicit Program(const ServerShape& shape) : shape_(shape), server_(shape.limits, no_log) {}
+
+  int run() {
+    const int status = start();
+    if (status == 0) uv_run(&loop_, UV_RUN_DEFAULT);
+    const bool clean = finish();
+    if (status != 0) return echoproof_failed_to_start;
+    return clean && server_.ledger().outstanding() == 0 ? 0 : echoproof_not_clean;
+  }
+
+ private:
+  static constexpr int echoproof_failed_to_start = 1;
+  static constexpr int echoproof_not_clean = 3;
+
+  int start() {
+    int status = uv_loop_init(&loop_);
+    if (status != 0) return status;
+    loop_open_ = true;
+    for (const int number : {SIGTERM, SIGUSR1}) {
+      uv_signal_t& handle = signals_[signals_open_];
+      status = uv_signal_init(&loop_, &handle);
+      if (status != 0) return status;
+      ++signals_open_;
+      handle.data = this;
+      status = uv_signal_start(&handle, on_signal, number);
+      if (status != 0) return status;
+      uv_unref(reinterpret_cast<uv_handle_t*>(&handle));
+    }
+    sockaddr_storage address{};
+    if (!echoproof::parse_address("127.0.0.1", 7000, address)) return UV_EINVAL;
+    return server_.listen(loop_, address, shape_.backlog);
+  }
+
+  bool finish() {
+    if (!loop_open_) return true;
+    server_.close();
+    for (std::size_t i = 0; i < signals_open_; ++i) {
+      uv_close(reinterpret_cast<uv_handle_t*>(&signals_[i]), nullptr);
+    }
+    const bool idle = uv_run(&loop_, UV_RUN_DEFAULT) == 0;
+    return uv_loop_close(&loop_) == 0 && idle;
+  }
+
+  static void on_signal(uv_signal_t* handle, int number) {
+    Program& program = *static_cast<Program*>(handle->data);
+    if (number == SIGUSR1) {
+      static_cast<void>(program.server_.statistics());
+      return;
+    }
+    program.server_.drain(program.draining_ ? echoproof::Time(0) : program.shape_.drain);
+    program.draining_ = true;
+  }
+
+  const ServerShape& shape_;
+  Server server_;
+  uv_loop_t loop_{};
+  std::array<uv_signal_t, 2> signals_{};
+  std::size_t signals_open_ = 0;
+  bool loop_open_ = false;
+  bool draining_ = false;
+};
+
+int serve(const ServerShape& shape) {
+  std::signal(SIGPIPE, SIG_IGN);
+  std::unique_ptr<Program> program;
+  try {
+    program = std::make_unique<Program>(shape);
+  } catch (const std::bad_alloc&) {
+    return 1;
+  }
+  return program->run();
+}
+
+std::uint64_t count_of(echoproof::Time time) {
+  return time == echoproof::Time::max() ? harness::Subject::unlimited
+                                        : static_cast<std::uint64_t>(time.count());
+}
+
+}  // namespace
+
+harness::Subject server_subject(const ServerShape& shape) {
+  // What one connection may cost beside its block; the blocks are there from the start.
+  constexpr std::uint64_t session_bytes_max = 1024;
+  harness::Subject subject;
+  subject.name = "echo-server";
+  subject.start = [&shape] { return serve(shape); };
+  subject.other_signal = SIGUSR1;
+  subject.may_reject = false;
+  subject.reopens_listener = true;
+  subject.live_bytes_max = shape.limits.connections * session_bytes_max;
+  subject.idle_ms = count_of(shape.limits.idle);
+  subject.write_ms = count_of(std::min(shape.limits.write, shape.limits.write_contended));
+  subject.write_at_most_ms = count_of(shape.limits.write);
+  // Each of those before it in the line may hold the only block for its time, unless it is idle.
+  constexpr std::uint64_t others = 8;
+  constexpr bool idle_connections_hold_no_block = false;
+  if (idle_connections_hold_no_block) subject.answer_ms = others * subject.write_ms;
+  subject.drain_ms = count_of(shape.drain);
+  return subject;
+}
+
+}  // namespace fuzz

@@ -1,0 +1,19 @@
+// Our server as a Subject: the adapter and the core, with the loop and the signals of a program
+// around them, as in src/main.cpp.
+#pragma once
+
+#include "core/service.hpp"
+#include "harness/subject.hpp"
+
+namespace fuzz {
+
+struct ServerShape {
+  echoproof::Limits limits;
+  echoproof::Time drain;
+  int backlog = 16;
+};
+
+// `shape` must outlive the subject.
+harness::Subject server_subject(const ServerShape& shape);
+
+}  // namespace fuzz

@@ -1,0 +1,29 @@
+#include "harness/payload.hpp"
+
+#include <array>
+
+namespace harness::payload {
+namespace {
+
+// A prime, so that no power of two that a server may lose or repeat is a multiple of it.
+constexpr std::size_t period = 65521;
+// Where the next client begins: far enough from the one before, and no multiple of anything.
+constexpr std::size_t stride = 8209;
+
+const auto table = [] {
+  std::array<std::uint8_t, period + piece_max> bytes{};
+  std::uint32_t state = 1;
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    state = state * 1664525U + 1013904223U;
+    bytes[i] = i < period ? static_cast<std::uint8_t>(state >> 24) : bytes[i - period];
+  }
+  return bytes;
+}();
+
+}  // namespace
+
+const std::uint8_t* bytes(std::uint32_t client, std::uint64_t offset) {
+  return table.data() + (client * stride + offset) % period;
+}
+
+}  // namespace harness::payload

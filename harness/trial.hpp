@@ -1,0 +1,52 @@
+// A trial: one Subject, one World, one source of choices, and what eight oracles say of it.
+//
+// One Trial serves many runs, one after the other, each from a clean start; what it needs it keeps.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "harness/subject.hpp"
+#include "uvsim/uvsim.hpp"
+#include "harness/verdict.hpp"
+#include "harness/world.hpp"
+
+namespace harness {
+
+class Trial {
+ public:
+  explicit Trial(const uvsim::Options& options = default_options());
+  Trial(const Trial&) = delete;  // the simulation refers to the World in here
+  Trial& operator=(const Trial&) = delete;
+
+  // Small limits, so that a run that goes nowhere is found out soon.
+  static uvsim::Options default_options();
+  // What can go wrong for a server that has started, on a machine that works.
+  static uvsim::ChoiceSet usual_faults();
+
+  // Apply from the next run on.
+  uvsim::Options& options() { return simulation_.options(); }
+
+  const Verdict& run(const Subject& subject, const Setting& setting, uvsim::Choices& choices);
+
+  std::uint64_t runs() const { return runs_; }
+  std::uint64_t steps() const { return steps_; }  // of all runs
+
+  const uvsim::Report& report() const { return simulation_.report(); }
+  // Of the last run.
+  std::string trace_text() const { return simulation_.trace_text(); }
+  std::string trace_json() const { return simulation_.trace_json(); }
+  // A few lines: which oracle, which rule, where.
+  std::string summary() const;
+
+ private:
+  void judge(const Subject& subject);
+
+  uvsim::Simulation simulation_;
+  World world_;
+  Verdict verdict_;
+  std::uint64_t runs_ = 0;
+  std::uint64_t steps_ = 0;
+};
+
+}  // namespace harness

@@ -1,0 +1,39 @@
+// What a trial ended with: which oracle was broken, and how, in words.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace harness {
+
+#define HARNESS_ORACLES(X)                                                                     \
+  X(prefix, "what a client received is a prefix of what it sent, and nothing of anybody else") \
+  X(whole, "a client that ended its output, kept reading and met no fault, got every byte")    \
+  X(ledger, "every allocation is freed exactly once, and not while it is lent")                \
+  X(contract, "no rule of libuv's contract is broken")                                         \
+  X(bound, "live bytes stay within the limit")                                                 \
+  X(alive, "once faults stop, everything comes to its end in bounded time, without spinning")  \
+  X(apart, "what happens to one connection changes nothing for the others")                    \
+  X(clean, "after a stop nothing is left open, and the exit status is 0")
+
+enum class Oracle : std::uint8_t {
+  none,
+#define HARNESS_ORACLE(name, meaning) name,
+  HARNESS_ORACLES(HARNESS_ORACLE)
+#undef HARNESS_ORACLE
+};
+const char* name_of(Oracle oracle);
+const char* meaning_of(Oracle oracle);
+
+struct Verdict {
+  Oracle broken = Oracle::none;  // the first that was
+  std::string rule;              // "R27", where the contract has a number for it
+  std::string message;
+  std::uint64_t step = 0;
+  std::uint64_t trace_hash = 0;
+  std::uint64_t steps = 0;
+
+  bool ok() const { return broken == Oracle::none; }
+};
+
+}  // namespace harness
