@@ -16,11 +16,9 @@
 // Present only where the program is built with AddressSanitizer.
 extern "C" void* __asan_region_is_poisoned(void* begin, size_t size) __attribute__((weak));
 
-// Stands in for the function of the same name where coverage is not measured.
-extern "C" __attribute__((weak)) int __llvm_profile_write_file(void);
-int __llvm_profile_write_file() {
-  return 0;
-}
+#if defined(__LLVM_INSTR_PROFILE_GENERATE)
+extern "C" int __llvm_profile_write_file(void);
+#endif
 
 namespace uvsim {
 namespace {
@@ -84,8 +82,10 @@ const char* name_of(Limit limit) noexcept {
 }
 
 void give_up() {
+#if defined(__LLVM_INSTR_PROFILE_GENERATE)
   // What a dying process has covered counts too.
   __llvm_profile_write_file();
+#endif
   std::abort();
 }
 

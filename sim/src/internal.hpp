@@ -577,6 +577,7 @@ struct Simulation::Context {
   void* event_context = nullptr;
   uint32_t asked_about = 0;  // Peer::id
   bool leave_wanted = false;
+  bool was_left = false;  // by a long jump
   uint64_t baseline_live = 0;
   bool plain = false;  // made by the first uv_* call of a program without a driver
   bool in_run = false;

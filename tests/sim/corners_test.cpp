@@ -321,6 +321,18 @@ TEST_F(Corners, a_plain_program_that_waits_for_ever_is_told_for_what) {
               ::testing::ExitedWithCode(1), "for ever for 1 pending request");
 }
 
+TEST_F(Corners, a_plain_program_that_frees_twice_is_stopped_at_once) {
+  EXPECT_EXIT(plain([] {
+                uv_loop_init(&loop);
+                void* volatile memory = std::malloc(7);
+                void* volatile again = memory;
+                std::free(memory);
+                std::free(again);
+                return 0;
+              }),
+              ::testing::KilledBySignal(SIGABRT), "double free");
+}
+
 int free_open_handle(bool run_again) {
   uv_loop_init(&loop);
   for (int i = 0; i < 2; ++i) {
@@ -973,6 +985,15 @@ TEST_F(Corners, ipv4_and_ipv6_wildcards_exclude_each_other_unless_told) {
     return close_all(&loop);
   });
   EXPECT_EQ(log(), "00");
+  log().clear();
+  run([] {
+    init(2);
+    say(bind6_and_listen(0, "::1", port));
+    bind_to(1, "127.0.0.1", port);
+    say(code(listen_on(1)));
+    return close_all(&loop);
+  });
+  EXPECT_EQ(log(), "00 0");
 }
 
 TEST_F(Corners, a_socket_keeps_its_family) {
