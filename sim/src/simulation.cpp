@@ -69,6 +69,8 @@ struct PlainProgram {
 PlainProgram* g_plain = nullptr;
 
 void plain_program_exits() {
+  // What static objects free from now on is nobody's business any more.
+  if (ledger::running()) ledger::end();
   const char* const wish = std::getenv("UVSIM_TRACE");
   if (wish == nullptr) return;
   const bool json = std::strcmp(wish, "json") == 0;
@@ -78,6 +80,7 @@ void plain_program_exits() {
 }
 
 Context& make_plain_context() {
+  const ledger::Outside outside;
   if (g_plain != nullptr && g_plain->simulation.context().in_run)
     violate(g_plain->simulation.context(), "R36", Subject{},
             "a uv_* function was called from a second thread; uvsim runs programs of one thread");
@@ -142,7 +145,7 @@ void close_ledger(Context& context) {
         std::to_string(leaks.count) + " allocation(s) leaked; the first: " + leaks.first;
   }
   // The frames that owned what is left are gone, by no fault of the program.
-  if (!context.report.finished && totals.live > 0) ledger::release_live();
+  if (context.was_left && totals.live > 0) ledger::release_live();
   ledger::end();
   context.ledger_running = false;
 }
@@ -151,8 +154,10 @@ void close_ledger(Context& context) {
 
 Context& current() noexcept {
   if (t_current != nullptr) return *t_current;
-  const ledger::Outside outside;
-  return make_plain_context();
+  Context& context = make_plain_context();
+  // From the first call on, the caller is the program under test.
+  ledger::detail::inside = 1;
+  return context;
 }
 
 uint32_t Simulation::Context::pick_asked(uint32_t n, ChoicePoint point, const Socket* about) {
@@ -201,7 +206,7 @@ void Simulation::Context::reset(Choices& source) {
   owner = nullptr;
   next_handle_id = next_loop_id = 0;
   asked_about = 0;
-  leave_wanted = in_hook = false;
+  leave_wanted = in_hook = was_left = false;
   baseline_live = 0;
   // Saturating: a limit of "for ever" must not wrap.
   const uint64_t most = (~uint64_t{0} - start_ns) / 1'000'000'000;
@@ -212,6 +217,7 @@ void Simulation::Context::reset(Choices& source) {
   report.ledger = LedgerSummary{};
   report.limit = Limit::none;
   report.quiescent = report.finished = false;
+  freed_early = Finding{};
   handles.clear();
   requests.clear();
   handle_pool.give_back_all();
@@ -284,7 +290,7 @@ uint64_t Simulation::ledger_live_bytes() const {
 
 void Simulation::begin(Choices& choices) {
   Context& context = *context_;
-  if (t_current != nullptr && t_current->plain && !context.plain) {
+  if (t_current != nullptr && t_current->plain) {
     // The driver itself called libuv before: its own plain run is over.
     t_current->simulation->end();
   }
@@ -342,7 +348,10 @@ const Report& Simulation::run(Choices& choices, const std::function<int()>& prog
   begin(choices);
   // Not a local: after a long jump, locals that changed are indeterminate.
   context_->program_result = 0;
-  if (setjmp(context_->leave) != 0) return end(0);
+  if (setjmp(context_->leave) != 0) {
+    context_->was_left = true;
+    return end(0);
+  }
   context_->can_leave = true;
   context_->program_result = program();
   context_->report.finished = true;
