@@ -256,10 +256,10 @@ bool World::act() {
 
 // False if nobody is there who could do it.
 bool World::perform(Deed deed) {
-  const auto with = [this](auto able, void (World::*act)(Client&)) {
+  const auto with = [this](auto able, void (World::*deed_to)(Client&)) {
     Client* const client = choose(able);
     if (client == nullptr) return false;
-    (this->*act)(*client);
+    (this->*deed_to)(*client);
     return true;
   };
   switch (deed) {
@@ -292,7 +292,7 @@ bool World::perform(Deed deed) {
 template <class Able>
 Client* World::choose(Able able) {
   std::uint32_t choices = 0;
-  for (std::uint32_t i = 0; i < count_; ++i) choices += able(clients_[i]) ? 1 : 0;
+  for (std::uint32_t i = 0; i < count_; ++i) choices += able(clients_[i]) ? 1U : 0U;
   if (choices == 0) return nullptr;
   std::uint32_t chosen = ask(choices);
   for (std::uint32_t i = 0;; ++i) {
@@ -304,7 +304,7 @@ bool World::connect() {
   const std::size_t listeners = network_->listeners();
   if (listeners == 0 || count_ == setting_.clients_max) return false;
   std::uint32_t here = 0;
-  for (std::uint32_t i = 0; i < count_; ++i) here += clients_[i].over ? 0 : 1;
+  for (std::uint32_t i = 0; i < count_; ++i) here += clients_[i].over ? 0U : 1U;
   if (here >= setting_.clients) return false;
   Marks::hit(Mark::connected);
   Client& client = clients_[count_];
