@@ -604,6 +604,7 @@ struct Simulation::Context {
   Trace trace;
   Report report;
   bool ledger_running = false;
+  Finding freed_early;  // R12, R13, R28, R29, R34, in a plain program, while no loop was running
 
   AddressMap<HandleRecord> handles;
   AddressMap<RequestRecord> requests;
@@ -655,6 +656,8 @@ Context& current() noexcept;
 // What keeps the loop alive, for a message.
 std::string describe_pending(Context& context, LoopState& loop);
 void ledger_incident(void* context, const ledger::Incident& incident);
+// A loop is going to run after something that it uses was freed.
+void must_not_have_freed_early(Context& context);
 // A uv_* function that uvsim does not simulate was called: says so and ends.
 [[noreturn, gnu::cold]] void unsimulated(const char* function) noexcept;
 // The memory must be readable, as far as a sanitizer can tell. R12, R2.

@@ -315,6 +315,7 @@ int uv_run(uv_loop_t* loop, uv_run_mode mode) {
   call.subject(state.subject());
   if (state.running)
     violate(context, "R35", state.subject(), "uv_run was called from a callback of the same loop");
+  must_not_have_freed_early(context);
   state.running = true;
   bool alive = loop_alive(loop);
   if (!alive) update_time(context, loop);

@@ -69,6 +69,8 @@ struct PlainProgram {
 PlainProgram* g_plain = nullptr;
 
 void plain_program_exits() {
+  // What static objects free from now on is nobody's business any more.
+  if (ledger::running()) ledger::end();
   const char* const wish = std::getenv("UVSIM_TRACE");
   if (wish == nullptr) return;
   const bool json = std::strcmp(wish, "json") == 0;
@@ -212,6 +214,7 @@ void Simulation::Context::reset(Choices& source) {
   report.ledger = LedgerSummary{};
   report.limit = Limit::none;
   report.quiescent = report.finished = false;
+  freed_early = Finding{};
   handles.clear();
   requests.clear();
   handle_pool.give_back_all();
@@ -284,7 +287,7 @@ uint64_t Simulation::ledger_live_bytes() const {
 
 void Simulation::begin(Choices& choices) {
   Context& context = *context_;
-  if (t_current != nullptr && t_current->plain && !context.plain) {
+  if (t_current != nullptr && t_current->plain) {
     // The driver itself called libuv before: its own plain run is over.
     t_current->simulation->end();
   }

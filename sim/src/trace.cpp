@@ -47,6 +47,7 @@ uint64_t Trace::first(uint64_t last) const {
 
 std::string Trace::text(uint64_t last) const {
   std::string out;
+  if (kept_.empty()) return out;
   if (first(last) > 0) out += "  (" + std::to_string(first(last)) + " earlier events)\n";
   for (uint64_t i = first(last); i < count_; ++i) {
     const Event& event = kept_[i & mask_];
