@@ -55,9 +55,7 @@ inline void init(Link* link) {
   link->next = link;
   link->prev = link;
 }
-inline bool empty(const Link* link) {
-  return link->next == link;
-}
+inline bool empty(const Link* link) { return link->next == link; }
 inline void remove(Link* link) {
   link->prev->next = link->next;
   link->next->prev = link->prev;
@@ -69,9 +67,7 @@ inline void push_back(Link* list, Link* link) {
   list->prev->next = link;
   list->prev = link;
 }
-inline void push_front(Link* list, Link* link) {
-  push_back(list->next, link);
-}
+inline void push_front(Link* list, Link* link) { push_back(list->next, link); }
 // `to` becomes the list and `from` empty. REQUIRES: `to` is in no list.
 inline void move_all(Link* from, Link* to) {
   init(to);
@@ -741,9 +737,7 @@ void call_back(Context& context, What what, Subject subject, const void* owner, 
 // ---------------------------------------------------------------------------------------------
 // Handles (handle.cpp)
 
-inline bool is_active(const uv_handle_t* h) {
-  return (h->flags & flag_active) != 0;
-}
+inline bool is_active(const uv_handle_t* h) { return (h->flags & flag_active) != 0; }
 inline bool is_closing(const uv_handle_t* h) {
   return (h->flags & (flag_closing | flag_closed)) != 0;
 }

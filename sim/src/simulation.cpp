@@ -22,9 +22,7 @@ Kindest& kindest() {
   return instance;
 }
 
-uint64_t number_of(const char* text) {
-  return std::strtoull(text, nullptr, 0);
-}
+uint64_t number_of(const char* text) { return std::strtoull(text, nullptr, 0); }
 
 // A source of choices named by the environment, or null for the kindest.
 std::unique_ptr<Choices> choices_from_environment() {
@@ -189,9 +187,7 @@ void Simulation::Context::tell(const Event& event, const HandleRecord* record) {
   event_hook(event_context, view);
 }
 
-uint16_t event_names() noexcept {
-  return static_cast<uint16_t>(What::finding) + 1;
-}
+uint16_t event_names() noexcept { return static_cast<uint16_t>(What::finding) + 1; }
 
 void Simulation::Context::reset(Choices& source) {
   options = next_options;
@@ -248,28 +244,16 @@ Simulation* Simulation::current() noexcept {
   return t_current == nullptr ? nullptr : t_current->simulation;
 }
 
-Options& Simulation::options() {
-  return context_->next_options;
-}
-void Simulation::on_poll(PollHook hook) {
-  context_->hook = std::move(hook);
-}
+Options& Simulation::options() { return context_->next_options; }
+void Simulation::on_poll(PollHook hook) { context_->hook = std::move(hook); }
 void Simulation::on_event(EventHook hook, void* context) {
   context_->event_hook = hook;
   context_->event_context = context;
 }
-Network& Simulation::network() {
-  return context_->network;
-}
-const Report& Simulation::report() const {
-  return context_->report;
-}
-std::string Simulation::trace_text() const {
-  return context_->trace.text(~uint64_t{0});
-}
-std::string Simulation::trace_json() const {
-  return context_->trace.json();
-}
+Network& Simulation::network() { return context_->network; }
+const Report& Simulation::report() const { return context_->report; }
+std::string Simulation::trace_text() const { return context_->trace.text(~uint64_t{0}); }
+std::string Simulation::trace_json() const { return context_->trace.json(); }
 void Simulation::note(const char* text, int64_t value) {
   context_->event(What::note, Subject{}, value, text);
 }

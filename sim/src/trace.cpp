@@ -18,9 +18,7 @@ constexpr const char* names[] = {
 
 }  // namespace
 
-const char* name_of(What what) noexcept {
-  return names[static_cast<size_t>(what)];
-}
+const char* name_of(What what) noexcept { return names[static_cast<size_t>(what)]; }
 
 std::string text_of(Subject subject) {
   if (subject.id == 0) return "";

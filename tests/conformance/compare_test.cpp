@@ -49,9 +49,7 @@ struct Alteration {
   const char* instead;
 };
 
-void PrintTo(const Alteration& alteration, std::ostream* out) {
-  *out << alteration.name;
-}
+void PrintTo(const Alteration& alteration, std::ostream* out) { *out << alteration.name; }
 
 class AlteredTrace : public testing::TestWithParam<Alteration> {};
 

@@ -29,9 +29,7 @@ Arm::Arm(std::vector<std::string> command) : command_(std::move(command)) {
   std::signal(SIGPIPE, SIG_IGN);
 }
 
-Arm::~Arm() {
-  stop();
-}
+Arm::~Arm() { stop(); }
 
 std::string Arm::name() const {
   std::string name;

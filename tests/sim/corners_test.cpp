@@ -16,9 +16,7 @@ namespace {
 void* poisoned;
 }
 extern "C" void* __asan_region_is_poisoned(void* begin, size_t size);
-void* __asan_region_is_poisoned(void* /*begin*/, size_t /*size*/) {
-  return poisoned;
-}
+void* __asan_region_is_poisoned(void* /*begin*/, size_t /*size*/) { return poisoned; }
 #endif
 
 namespace uvsim::test {
@@ -301,9 +299,7 @@ int wait_for(void (*prepare_loop)()) {
   return 0;
 }
 
-void plain(int (*program)()) {
-  std::exit(program());
-}
+void plain(int (*program)()) { std::exit(program()); }
 
 TEST_F(Corners, a_plain_program_that_waits_for_ever_is_told_for_what) {
   EXPECT_EXIT(plain([] {
