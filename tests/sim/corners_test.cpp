@@ -329,6 +329,8 @@ TEST_F(Corners, a_plain_program_that_frees_twice_is_stopped_at_once) {
               ::testing::KilledBySignal(SIGABRT), "double free");
 }
 
+// The loop refers to what was freed, and AddressSanitizer says so before the next uv_run does.
+#if !defined(UVSIM_TESTS_ASAN)
 int free_open_handle(bool run_again) {
   uv_loop_init(&loop);
   for (int i = 0; i < 2; ++i) {
@@ -358,6 +360,7 @@ TEST_F(Corners, a_plain_program_may_free_handles_on_its_way_out_and_is_told) {
               }),
               ::testing::KilledBySignal(SIGABRT), "R29");
 }
+#endif
 
 TEST_F(Corners, an_abort_without_a_trace_says_the_message) {
   options().on_violation = OnViolation::abort;
