@@ -104,7 +104,6 @@ TEST(NormalisedTrace, ignores_how_a_reset_shows_in_large_scripts_only) {
   EXPECT_NE(normalised(failed + reset, false), normalised(failed + end, false));
   EXPECT_NE(normalised("> p0 read EOF\n", true),
             normalised("> p0 read EOF without a buffer\n", true));
-  EXPECT_NE(normalised(failed + "> p0 read EOF\n", true), normalised(failed + end, true));
   EXPECT_NE(normalised(failed + "> p0 closed\n", true), normalised(failed + end, true));
   EXPECT_NE(normalised(failed + with(end, "> p0 closed\n", ""), true),
             normalised(failed + end, true));

@@ -319,6 +319,14 @@ static void do_settle(void) {
   trace("settled");
 }
 
+/* In the meantime timers of the kernel acknowledge what was sent, and so put sockets on epoll's
+   list that have nothing to report. The turn takes them off again, or they would go first later on.
+ */
+static void do_sleep(void) {
+  uv_sleep(SLEEP_MS);
+  do_turn();
+}
+
 static int is_stream(enum actor actor) { return actor <= P2; }
 static int is_end(enum actor actor) { return actor >= C0 && actor <= P2; }
 static int is_timer(enum actor actor) { return actor == T0 || actor == T1; }
@@ -356,7 +364,7 @@ void player_do(enum verb verb, enum actor actor, unsigned a, unsigned b) {
   int is_client = actor >= C0 && actor <= C2;
   if (verb == V_TURN) do_turn();
   if (verb == V_SETTLE) do_settle();
-  if (verb == V_SLEEP) uv_sleep(SLEEP_MS);
+  if (verb == V_SLEEP) do_sleep();
   if (verb == V_STOP_LOOP) uv_stop(&loop);
   if (verb == V_MANUAL) accepts_by_itself = 0;
   if (verb == V_ACCEPT && cast[S].life == OPEN) do_accept();

@@ -136,8 +136,8 @@ bool cuts_a_stream_short(const std::string& line) {
   return is_failed_write(line) || contains(line, "read ECONNRESET") || contains(line, ".reset = 0");
 }
 
-bool is_reset(const std::string& line) {
-  return contains(line, "read EOF without a buffer") || contains(line, "read ECONNRESET");
+bool ends_reading(const std::string& line) {
+  return contains(line, "read EOF") || contains(line, "read ECONNRESET");
 }
 
 std::string actor_of(const std::string& line) {
@@ -174,9 +174,9 @@ std::string normalised(const std::string& trace, bool is_large) {
       continue;
     }
     channel.end_reads(totals_count);
-    if (!totals_count && is_reset(line)) {
+    if (!totals_count && ends_reading(line)) {
       channel.is_over = channels[actor_of(line) + " write"].is_over = true;
-      channel.text += "the reset\n";
+      channel.text += "the end\n";
       continue;
     }
     channel.text += line + '\n';
