@@ -28,7 +28,7 @@ else()
   message(STATUS "Tests against libuv 1.52 are left out: run ci/newer-libuv to obtain it")
 endif()
 
-if(NEWER_LIBUV)
+if(NEWER_LIBUV AND NOT TARGET uv_newer)
   enable_language(C)
   add_library(uv_newer INTERFACE)
   add_library(uv::newer ALIAS uv_newer)

@@ -1,5 +1,5 @@
-// Any command line is either understood or refused: what is understood is within the limits that the
-// program relies on, and what is refused is refused with words.
+// Any command line is either understood or refused: what is understood is within the limits that
+// the program relies on, and what is refused is refused with words.
 //
 // Input: the arguments, each ended by a line feed.
 #include <cstddef>

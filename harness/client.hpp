@@ -24,7 +24,7 @@ struct Client {
   std::uint32_t number = 0;
   std::uint64_t sent = 0;
   std::uint64_t received = 0;
-  std::uint64_t spoke_at_ns = 0;     // its last data, or when it came
+  std::uint64_t spoke_at_ns = 0;      // its last data, or when it came
   std::uint64_t caught_up_at_ns = 0;  // when it last was owed nothing
   std::uint64_t waits_since_ns = 0;   // it last spoke, read something, or took to reading again
   std::uint64_t write_queued_at_ns = 0;
@@ -36,7 +36,7 @@ struct Client {
   std::uint8_t excuses = 0;
   bool half_closed = false;
   bool owed_at_half_close = false;
-  bool over = false;     // closed or reset by itself
+  bool over = false;      // closed or reset by itself
   bool seen_end = false;  // FIN or RST from the server, and everything before it was read
   bool stalled = false;
   bool whole = false;  // it got everything, and then the end

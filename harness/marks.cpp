@@ -45,16 +45,13 @@ constexpr std::array expected{
 
 bool possible(Mark mark, bool ends) {
   switch (mark) {
-    case Mark::quiescent:
-      return !ends;
+    case Mark::quiescent: return !ends;
     case Mark::ended:
     case Mark::stopped:
     case Mark::stopped_idle:
     case Mark::stopped_twice:
-    case Mark::sent_after_stop:
-      return ends;
-    default:
-      return true;
+    case Mark::sent_after_stop: return ends;
+    default: return true;
   }
 }
 
@@ -63,8 +60,7 @@ std::array<const char*, Marks::events_max> event_names;
 Marks::Outcome outcome_of(const uvsim::EventView& event) {
   constexpr int eof = -4095;
   constexpr int canceled = -ECANCELED;
-  const std::int64_t value =
-      event.kind == uvsim::EventKind::callback ? event.value : event.result;
+  const std::int64_t value = event.kind == uvsim::EventKind::callback ? event.value : event.result;
   if (value > 0) return Marks::positive;
   if (value == 0) return event.closing ? Marks::zero_when_closing : Marks::zero;
   if (value == eof) return Marks::eof;

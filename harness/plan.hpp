@@ -1,11 +1,11 @@
 // Plan: fuzz bytes as choices, in a form in which few bytes say much.
 //
 // Most of what a run asks has one boring answer: no fault. Spending a byte on each such question
-// would make inputs long and a mutation of one byte change the meaning of all that follow. So a byte
-// is spent only on the World's own questions, and faults are planned between them: a byte from
+// would make inputs long and a mutation of one byte change the meaning of all that follow. So a
+// byte is spent only on the World's own questions, and faults are planned between them: a byte from
 // `fault` on, and the byte after it, say which question will be answered unkindly, how often it is
-// answered kindly before, how, and how many times. Both halves are read in order, and the end of the
-// input is the end of all unkindness.
+// answered kindly before, how, and how many times. Both halves are read in order, and the end of
+// the input is the end of all unkindness.
 #pragma once
 
 #include <array>
@@ -25,7 +25,6 @@ class Plan final : public uvsim::Choices {
 
  private:
   static constexpr std::uint8_t fault = 0xe0;
-  
 
   struct Fault {
     std::uint8_t wait = 0;    // questions to be answered kindly first

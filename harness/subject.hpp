@@ -2,9 +2,9 @@
 // be held to.
 //
 // Any function that starts a server will do, main() included. It needs no hook of ours: the World
-// finds its listeners by looking at the network, ends it with the signal it waits for, and judges it
-// at quiescence if it waits for none. What is left at its default here is assumed in the server's
-// favour.
+// finds its listeners by looking at the network, ends it with the signal it waits for, and judges
+// it at quiescence if it waits for none. What is left at its default here is assumed in the
+// server's favour.
 #pragma once
 
 #include <csignal>

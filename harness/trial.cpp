@@ -8,11 +8,9 @@ namespace harness {
 
 const char* name_of(Oracle oracle) {
   switch (oracle) {
-    case Oracle::none:
-      return "none";
+    case Oracle::none: return "none";
 #define HARNESS_ORACLE(name, meaning) \
-  case Oracle::name:                  \
-    return #name;
+  case Oracle::name: return #name;
       HARNESS_ORACLES(HARNESS_ORACLE)
 #undef HARNESS_ORACLE
   }
@@ -21,11 +19,9 @@ const char* name_of(Oracle oracle) {
 
 const char* meaning_of(Oracle oracle) {
   switch (oracle) {
-    case Oracle::none:
-      return "nothing was found";
+    case Oracle::none: return "nothing was found";
 #define HARNESS_ORACLE(name, meaning) \
-  case Oracle::name:                  \
-    return meaning;
+  case Oracle::name: return meaning;
       HARNESS_ORACLES(HARNESS_ORACLE)
 #undef HARNESS_ORACLE
   }
@@ -58,18 +54,25 @@ uvsim::ChoiceSet Trial::usual_faults() {
       .without(allocation);
 }
 
-Trial::Trial(const uvsim::Options& options) : simulation_(options) {
-  simulation_.on_poll([this](uvsim::Network& network, uvsim::Wait wait) {
-    return world_.on_poll(network, wait);
-  });
-  simulation_.on_event(
-      [](void* world, const uvsim::EventView& event) { static_cast<World*>(world)->on_event(event); },
-      &world_);
+void Trial::on_event(void* trial, const uvsim::EventView& event) {
+  static_cast<Trial*>(trial)->world_.on_event(event);
+}
+
+void Trial::on_event_told(void* trial, const uvsim::EventView& event) {
+  static_cast<Trial*>(trial)->story_->on_event(event);
+  on_event(trial, event);
+}
+
+Trial::Trial(const uvsim::Options& options) : simulation_(options), story_(Story::wanted()) {
+  simulation_.on_poll(
+      [this](uvsim::Network& network, uvsim::Wait wait) { return world_.on_poll(network, wait); });
+  simulation_.on_event(story_ == nullptr ? on_event : on_event_told, this);
 }
 
 const Verdict& Trial::run(const Subject& subject, const Setting& setting, uvsim::Choices& choices) {
   // As a process begins: a server that relies on it being ignored has to say so (R21).
   std::signal(SIGPIPE, SIG_DFL);
+  if (story_ != nullptr) story_->begin(subject.name);
   world_.begin(simulation_, subject, setting, choices);
   simulation_.run(world_.choices(), [this, &subject] {
     const int status = subject.start();
@@ -77,6 +80,7 @@ const Verdict& Trial::run(const Subject& subject, const Setting& setting, uvsim:
     return status;
   });
   judge(subject);
+  if (story_ != nullptr) story_->end(verdict_);
   Marks::gather();
   ++runs_;
   steps_ += verdict_.steps;

@@ -6,10 +6,11 @@
 #include <functional>
 #include <string>
 
+#include "harness/story.hpp"
 #include "harness/subject.hpp"
-#include "uvsim/uvsim.hpp"
 #include "harness/verdict.hpp"
 #include "harness/world.hpp"
+#include "uvsim/uvsim.hpp"
 
 namespace harness {
 
@@ -40,10 +41,13 @@ class Trial {
   std::string summary() const;
 
  private:
+  static void on_event(void* trial, const uvsim::EventView& event);
+  static void on_event_told(void* trial, const uvsim::EventView& event);
   void judge(const Subject& subject);
 
   uvsim::Simulation simulation_;
   World world_;
+  Story* story_;  // null: nobody asked for it
   Verdict verdict_;
   std::uint64_t runs_ = 0;
   std::uint64_t steps_ = 0;

@@ -87,6 +87,7 @@ std::uint32_t World::pick(std::uint32_t n, uvsim::ChoicePoint point) {
   const std::uint32_t answer = source_->pick(n, point) % n;
   if (answer == 0) return 0;
   Marks::hit(point, answer);
+  if (point != world) simulation_->note(uvsim::name_of(point), answer);
   switch (point) {
     case ready_order:
     case ready_count:
@@ -95,14 +96,10 @@ std::uint32_t World::pick(std::uint32_t n, uvsim::ChoicePoint point) {
     case read_again:
     case write_size:
     case write_again:
-    case world:
-      return answer;  // unkind, but no fault: everything still has to come to its end
+    case world: return answer;  // unkind, but no fault: everything still has to come to its end
     case call_timer_start:
-    case call_timer_init:
-      timer_fault_ = true;
-      break;
-    default:
-      break;
+    case call_timer_init: timer_fault_ = true; break;
+    default: break;
   }
   ++faults_;
   if (network_ == nullptr) return answer;
@@ -194,8 +191,7 @@ void World::on_event(const uvsim::EventView& event) {
       }
       return;
     case Kind::unknown:
-    case Kind::other:
-      return;
+    case Kind::other: return;
   }
 }
 
@@ -267,10 +263,8 @@ bool World::perform(Deed deed) {
     return true;
   };
   switch (deed) {
-    case Deed::let_go:
-      return false;
-    case Deed::connect:
-      return connect();
+    case Deed::let_go: return false;
+    case Deed::connect: return connect();
     case Deed::send:
     case Deed::send_again:
       return said_ < setting_.said_max &&
@@ -279,25 +273,18 @@ bool World::perform(Deed deed) {
       return with([](const Client& c) { return !c.over && c.view.readable > 0; }, &World::read);
     case Deed::half_close:
       return with([](const Client& c) { return c.can_send(); }, &World::half_close);
-    case Deed::close:
-      return with([](const Client& c) { return !c.over; }, &World::close);
-    case Deed::reset:
-      return with([](const Client& c) { return !c.over; }, &World::reset);
-    case Deed::stall:
-      return with([](const Client& c) { return !c.over; }, &World::stall);
-    case Deed::shrink:
-      return with([](const Client& c) { return !c.over; }, &World::shrink);
+    case Deed::close: return with([](const Client& c) { return !c.over; }, &World::close);
+    case Deed::reset: return with([](const Client& c) { return !c.over; }, &World::reset);
+    case Deed::stall: return with([](const Client& c) { return !c.over; }, &World::stall);
+    case Deed::shrink: return with([](const Client& c) { return !c.over; }, &World::shrink);
     case Deed::pass_time: {
       static constexpr std::array<std::uint64_t, 4> lengths{1, 20, 130, 1100};
       pass_time(lengths[ask(4)] * ms);
       return true;
     }
-    case Deed::wait_for_timer:
-      return false;
-    case Deed::stop:
-      return stop();
-    case Deed::other_signal:
-      return signal(subject_->other_signal);
+    case Deed::wait_for_timer: return false;
+    case Deed::stop: return stop();
+    case Deed::other_signal: return signal(subject_->other_signal);
   }
   return false;
 }
@@ -367,7 +354,7 @@ void World::half_close(Client& client) {
 }
 
 void World::close(Client& client) {
-  Marks::hit(client.view.readable > 0             ? Mark::closed_unread
+  Marks::hit(client.view.readable > 0        ? Mark::closed_unread
              : client.received < client.sent ? Mark::closed_owed
                                              : Mark::closed_quiet);
   client.over = true;
@@ -501,8 +488,8 @@ uvsim::Progress World::wait_for_server(uvsim::Wait wait) {
   check_deadlines(wait);
   // A server that cannot be told to end, and where nothing is left to be waited for.
   const bool listens = network_->listeners() > 0 || !subject_->reopens_listener;
-  const bool settled = stops_ == 0 && all_gone() && listens &&
-                       network_->open_connections() == 0 && simulation_->ledger_live() == 0;
+  const bool settled = stops_ == 0 && all_gone() && listens && network_->open_connections() == 0 &&
+                       simulation_->ledger_live() == 0;
   if (wait.ns != uvsim::Wait::forever && waited_ns_ < patience_ns && !settled) {
     Marks::hit(Mark::waited_for_timer);
     waited_ns_ += wait.ns;
@@ -659,8 +646,8 @@ void World::saw_end(Client& client, bool by_reset) {
   if (client.excused(Excuse::silence)) Marks::hit(Mark::closed_for_silence);
   if (client.excused(Excuse::stalling)) Marks::hit(Mark::closed_for_stalling);
   if (client.excused() || (client.received == 0 && subject_->may_reject)) return;
-  const bool others = std::any_of(
-      clients_.begin(), clients_.begin() + count_, [&client](const Client& other) {
+  const bool others =
+      std::any_of(clients_.begin(), clients_.begin() + count_, [&client](const Client& other) {
         return &other != &client && (other.over || other.stalled || other.excused());
       });
   fail(others || faults_ > 0 ? Oracle::apart : Oracle::whole, &client,

@@ -2,10 +2,10 @@
 //
 // It lives in uvsim's poll hook: whenever the loop would look for events, the World is asked first.
 // It asks the run's Choices what to do, and 0 always means: nothing, let the server work. When the
-// server rests and the World has chosen nothing, it takes one kind step: clients read what there is,
-// those that got everything end their output, those that saw the end close, the last one gone the
-// operator stops the server, and otherwise time passes. So choices that have run out end every run
-// quietly, in the same way, and what has not come to its end by then never will.
+// server rests and the World has chosen nothing, it takes one kind step: clients read what there
+// is, those that got everything end their output, those that saw the end close, the last one gone
+// the operator stops the server, and otherwise time passes. So choices that have run out end every
+// run quietly, in the same way, and what has not come to its end by then never will.
 //
 // What may live here: what clients do, and what they see. What follows from it is in oracles.hpp.
 #pragma once
@@ -16,8 +16,8 @@
 
 #include "harness/client.hpp"
 #include "harness/subject.hpp"
-#include "uvsim/uvsim.hpp"
 #include "harness/verdict.hpp"
+#include "uvsim/uvsim.hpp"
 
 namespace harness {
 
@@ -119,7 +119,7 @@ class World final : private uvsim::Choices {
   std::uint32_t busy_polls_ = 0;  // in a row in which nothing moved
   std::uint64_t moved_ = 0;       // bytes, connections and deeds; changes when anything does
   std::uint64_t moved_before_ = 0;
-  std::uint64_t said_ = 0;  // bytes, by all clients
+  std::uint64_t said_ = 0;       // bytes, by all clients
   std::uint64_t waited_ns_ = 0;  // for the server alone, since anything moved
   std::uint64_t stopped_at_ns_ = 0;
   std::uint64_t bytes_at_start_ = 0;

@@ -31,7 +31,9 @@ struct Server {
   uv_signal_t signal;
 };
 
-Client* client_of(void* stream) { return static_cast<Client*>(static_cast<uv_handle_t*>(stream)->data); }
+Client* client_of(void* stream) {
+  return static_cast<Client*>(static_cast<uv_handle_t*>(stream)->data);
+}
 
 void on_close(uv_handle_t* tcp) {
   Client* const client = client_of(tcp);

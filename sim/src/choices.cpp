@@ -22,17 +22,13 @@ constexpr Words words[choice_point_count] = {
 
 }  // namespace
 
-const char* name_of(ChoicePoint point) noexcept {
-  return words[static_cast<size_t>(point)].name;
-}
+const char* name_of(ChoicePoint point) noexcept { return words[static_cast<size_t>(point)].name; }
 
 const char* meaning_of(ChoicePoint point) noexcept {
   return words[static_cast<size_t>(point)].meaning;
 }
 
-uint32_t Kindest::pick(uint32_t /*n*/, ChoicePoint /*point*/) {
-  return 0;
-}
+uint32_t Kindest::pick(uint32_t /*n*/, ChoicePoint /*point*/) { return 0; }
 
 uint32_t Bytes::pick(uint32_t n, ChoicePoint /*point*/) {
   uint32_t value = 0;

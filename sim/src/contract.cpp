@@ -16,8 +16,9 @@
 // Present only where the program is built with AddressSanitizer.
 extern "C" void* __asan_region_is_poisoned(void* begin, size_t size) __attribute__((weak));
 
-// Present only where coverage is measured.
-extern "C" int __llvm_profile_write_file(void) __attribute__((weak));
+#if defined(__LLVM_INSTR_PROFILE_GENERATE)
+extern "C" int __llvm_profile_write_file(void);
+#endif
 
 namespace uvsim {
 namespace {
@@ -81,8 +82,10 @@ const char* name_of(Limit limit) noexcept {
 }
 
 void give_up() {
+#if defined(__LLVM_INSTR_PROFILE_GENERATE)
   // What a dying process has covered counts too.
-  if (__llvm_profile_write_file != nullptr) __llvm_profile_write_file();
+  __llvm_profile_write_file();
+#endif
   std::abort();
 }
 
@@ -145,6 +148,20 @@ void quiescent(Context& context, LoopState& loop) {
   std::exit(EXIT_FAILURE);
 }
 
+namespace {
+
+// A plain program that frees what libuv still uses, outside of uv_run, does itself no harm if it
+// runs no loop any more: many do so on their way out. It is told at once, and stopped by the next
+// uv_run.
+bool may_be_the_end(const Context& context, const ledger::Incident& incident) {
+  if (!context.plain || incident.loan == nullptr) return false;
+  for (const LoopState* const state : context.loops)
+    if (state->running) return false;
+  return true;
+}
+
+}  // namespace
+
 void ledger_incident(void* opaque, const ledger::Incident& incident) {
   Context& context = *static_cast<Context*>(opaque);
   char text[400];
@@ -158,7 +175,19 @@ void ledger_incident(void* opaque, const ledger::Incident& incident) {
   }
   context.report.ledger.ok = false;
   context.report.ledger.message = text;
+  if (may_be_the_end(context, incident)) {
+    if (context.freed_early.rule.empty()) {
+      context.freed_early = {rule, text_of(subject), text, context.step};
+      std::fprintf(stderr, "uvsim: warning: %s\n", headline(context.freed_early).c_str());
+    }
+    return;
+  }
   violate(context, rule, subject, "%s", text);
+}
+
+void must_not_have_freed_early(Context& context) {
+  if (context.freed_early.rule.empty()) return;
+  end_with(context, context.freed_early);
 }
 
 void unsimulated(const char* function) noexcept {

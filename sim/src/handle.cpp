@@ -39,9 +39,7 @@ void handle_unref(uv_handle_t* handle) {
 namespace {
 
 // How much of the program's memory a handle is.
-size_t size_of(uv_handle_type type) {
-  return uv_handle_size(type);
-}
+size_t size_of(uv_handle_type type) { return uv_handle_size(type); }
 
 void lend_handle(Context& context, HandleRecord& record, int rule) {
   if (!context.ledger_running) return;
@@ -125,30 +123,14 @@ void begin_close(Context& context, HandleRecord& record, uv_close_cb callback) {
   record.close_step = context.step;
   lend_handle(context, record, 28);
   switch (record.type) {
-    case UV_TCP:
-      stream_close(context, stream_of(handle));
-      break;
-    case UV_NAMED_PIPE:
-      pipe_close(context, reinterpret_cast<uv_pipe_t*>(handle));
-      break;
-    case UV_TIMER:
-      timer_close(context, reinterpret_cast<uv_timer_t*>(handle));
-      break;
-    case UV_IDLE:
-      idle_close(reinterpret_cast<uv_idle_t*>(handle));
-      break;
-    case UV_PREPARE:
-      prepare_close(reinterpret_cast<uv_prepare_t*>(handle));
-      break;
-    case UV_CHECK:
-      check_close(reinterpret_cast<uv_check_t*>(handle));
-      break;
-    case UV_ASYNC:
-      async_close(reinterpret_cast<uv_async_t*>(handle));
-      break;
-    default:
-      signal_close(context, reinterpret_cast<uv_signal_t*>(handle));
-      break;
+    case UV_TCP: stream_close(context, stream_of(handle)); break;
+    case UV_NAMED_PIPE: pipe_close(context, reinterpret_cast<uv_pipe_t*>(handle)); break;
+    case UV_TIMER: timer_close(context, reinterpret_cast<uv_timer_t*>(handle)); break;
+    case UV_IDLE: idle_close(reinterpret_cast<uv_idle_t*>(handle)); break;
+    case UV_PREPARE: prepare_close(reinterpret_cast<uv_prepare_t*>(handle)); break;
+    case UV_CHECK: check_close(reinterpret_cast<uv_check_t*>(handle)); break;
+    case UV_ASYNC: async_close(reinterpret_cast<uv_async_t*>(handle)); break;
+    default: signal_close(context, reinterpret_cast<uv_signal_t*>(handle)); break;
   }
   handle->next_closing = handle->loop->closing_handles;
   handle->loop->closing_handles = handle;
@@ -284,27 +266,13 @@ int uv_has_ref(const uv_handle_t* handle) {
   return (handle->flags & flag_ref) != 0 ? 1 : 0;
 }
 
-uv_handle_type uv_handle_get_type(const uv_handle_t* handle) {
-  return handle->type;
-}
-void* uv_handle_get_data(const uv_handle_t* handle) {
-  return handle->data;
-}
-uv_loop_t* uv_handle_get_loop(const uv_handle_t* handle) {
-  return handle->loop;
-}
-void uv_handle_set_data(uv_handle_t* handle, void* data) {
-  handle->data = data;
-}
-uv_req_type uv_req_get_type(const uv_req_t* req) {
-  return req->type;
-}
-void* uv_req_get_data(const uv_req_t* req) {
-  return req->data;
-}
-void uv_req_set_data(uv_req_t* req, void* data) {
-  req->data = data;
-}
+uv_handle_type uv_handle_get_type(const uv_handle_t* handle) { return handle->type; }
+void* uv_handle_get_data(const uv_handle_t* handle) { return handle->data; }
+uv_loop_t* uv_handle_get_loop(const uv_handle_t* handle) { return handle->loop; }
+void uv_handle_set_data(uv_handle_t* handle, void* data) { handle->data = data; }
+uv_req_type uv_req_get_type(const uv_req_t* req) { return req->type; }
+void* uv_req_get_data(const uv_req_t* req) { return req->data; }
+void uv_req_set_data(uv_req_t* req, void* data) { req->data = data; }
 
 int uv_cancel(uv_req_t* req) {
   Call call(What::uv_cancel);

@@ -55,9 +55,7 @@ inline void init(Link* link) {
   link->next = link;
   link->prev = link;
 }
-inline bool empty(const Link* link) {
-  return link->next == link;
-}
+inline bool empty(const Link* link) { return link->next == link; }
 inline void remove(Link* link) {
   link->prev->next = link->next;
   link->next->prev = link->prev;
@@ -69,9 +67,7 @@ inline void push_back(Link* list, Link* link) {
   list->prev->next = link;
   list->prev = link;
 }
-inline void push_front(Link* list, Link* link) {
-  push_back(list->next, link);
-}
+inline void push_front(Link* list, Link* link) { push_back(list->next, link); }
 // `to` becomes the list and `from` empty. REQUIRES: `to` is in no list.
 inline void move_all(Link* from, Link* to) {
   init(to);
@@ -577,6 +573,7 @@ struct Simulation::Context {
   void* event_context = nullptr;
   uint32_t asked_about = 0;  // Peer::id
   bool leave_wanted = false;
+  bool was_left = false;  // by a long jump
   uint64_t baseline_live = 0;
   bool plain = false;  // made by the first uv_* call of a program without a driver
   bool in_run = false;
@@ -604,6 +601,7 @@ struct Simulation::Context {
   Trace trace;
   Report report;
   bool ledger_running = false;
+  Finding freed_early;  // R12, R13, R28, R29, R34, in a plain program, while no loop was running
 
   AddressMap<HandleRecord> handles;
   AddressMap<RequestRecord> requests;
@@ -655,6 +653,8 @@ Context& current() noexcept;
 // What keeps the loop alive, for a message.
 std::string describe_pending(Context& context, LoopState& loop);
 void ledger_incident(void* context, const ledger::Incident& incident);
+// A loop is going to run after something that it uses was freed.
+void must_not_have_freed_early(Context& context);
 // A uv_* function that uvsim does not simulate was called: says so and ends.
 [[noreturn, gnu::cold]] void unsimulated(const char* function) noexcept;
 // The memory must be readable, as far as a sanitizer can tell. R12, R2.
@@ -737,9 +737,7 @@ void call_back(Context& context, What what, Subject subject, const void* owner, 
 // ---------------------------------------------------------------------------------------------
 // Handles (handle.cpp)
 
-inline bool is_active(const uv_handle_t* h) {
-  return (h->flags & flag_active) != 0;
-}
+inline bool is_active(const uv_handle_t* h) { return (h->flags & flag_active) != 0; }
 inline bool is_closing(const uv_handle_t* h) {
   return (h->flags & (flag_closing | flag_closed)) != 0;
 }

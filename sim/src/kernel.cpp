@@ -453,9 +453,8 @@ uint16_t Kernel::free_port() {
   for (;;) {
     const uint16_t port = next_port_;
     next_port_ = next_port_ == 60'999 ? uint16_t{32'768} : static_cast<uint16_t>(next_port_ + 1);
-    bool taken = false;
-    for (const Socket* const socket : bound_) taken = taken || socket->local.port == port;
-    if (!taken) return port;
+    const auto has_it = [port](const Socket* socket) { return socket->local.port == port; };
+    if (std::none_of(bound_.begin(), bound_.end(), has_it)) return port;
   }
 }
 
@@ -592,8 +591,8 @@ void Kernel::run_timers() {
   for (size_t i = 0; i < timers_.size();) {
     const NetworkTimer timer = timers_[i];
     Socket& socket = *timer.socket;
-    const bool stale =
-        socket.serial != timer.serial || socket.state != SocketState::connecting || socket.orphan;
+    // Closed since, or another socket by now.
+    const bool stale = socket.serial != timer.serial || socket.orphan;
     if (!stale && timer.at_ns > context_->now_ns) {
       ++i;
       continue;
@@ -617,8 +616,7 @@ int Kernel::connect_again(Socket& socket) {
   if (socket.attempt == Attempt::over || socket.state == SocketState::listening) return -EISCONN;
   if (socket.attempt == Attempt::broken) return -EINVAL;
   if (socket.state == SocketState::connecting) return -EALREADY;
-  const bool history = socket.write_shut && socket.fin_arrived();
-  if (socket.state == SocketState::established && !history) {
+  if (socket.state == SocketState::established) {
     socket.attempt = Attempt::over;
     return 0;
   }

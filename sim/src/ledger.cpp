@@ -261,9 +261,7 @@ void hold(std::uint32_t index) noexcept {
   while (book.held_bytes > held_bytes_max && book.held_count > 1) release_oldest();
 }
 
-std::uint64_t step_now() noexcept {
-  return book.options.step == nullptr ? 0 : *book.options.step;
-}
+std::uint64_t step_now() noexcept { return book.options.step == nullptr ? 0 : *book.options.step; }
 
 void note_release(const Record& record) noexcept {
   ++book.totals.releases;
@@ -476,9 +474,7 @@ bool watching() noexcept {
   return inside > 0 && (book.running.load(std::memory_order_relaxed) || probe.running);
 }
 
-bool run_in_progress() noexcept {
-  return book.running.load(std::memory_order_relaxed);
-}
+bool run_in_progress() noexcept { return book.running.load(std::memory_order_relaxed); }
 
 bool refuses(std::size_t size) noexcept {
   if (book.options.fails == nullptr || probe.running) return false;
@@ -635,13 +631,9 @@ void end() noexcept {
   book.running.store(false);
 }
 
-bool running() noexcept {
-  return detail::run_in_progress();
-}
+bool running() noexcept { return detail::run_in_progress(); }
 
-const Totals& totals() noexcept {
-  return book.totals;
-}
+const Totals& totals() noexcept { return book.totals; }
 
 void fail_allocations(FailureOracle fails, void* context) noexcept {
   book.options.fails = fails;
@@ -692,9 +684,7 @@ void give_back(LoanId loan) noexcept {
   --book.loans_active;
 }
 
-std::size_t loans() noexcept {
-  return book.loans_active;
-}
+std::size_t loans() noexcept { return book.loans_active; }
 
 namespace {
 
@@ -742,9 +732,7 @@ std::size_t visit_live_since(std::uint64_t identity, Visitor visit, void* contex
 
 }  // namespace
 
-void for_each_live(Visitor visit, void* context) noexcept {
-  visit_live_since(0, visit, context);
-}
+void for_each_live(Visitor visit, void* context) noexcept { visit_live_since(0, visit, context); }
 
 void release_live() noexcept {
   clear_loans();

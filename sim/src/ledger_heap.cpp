@@ -80,9 +80,7 @@ void* next_memalign(std::size_t alignment, std::size_t size) {
 // ---- Booking ----------------------------------------------------------------------------------
 
 // True if this library books what it forwards; a sanitizer's hooks do it otherwise.
-bool books() noexcept {
-  return active_backend != Backend::sanitizer;
-}
+bool books() noexcept { return active_backend != Backend::sanitizer; }
 
 void* book_allocation(void* address, std::size_t size, const void* caller, const void* frame) {
   if (probe.running) {
@@ -196,9 +194,7 @@ char* watched_copy(const char* text, std::size_t size, const void* caller, const
   return __interceptor_strndup(text, length);
 }
 
-bool power_of_two(std::size_t number) {
-  return number != 0 && (number & (number - 1)) == 0;
-}
+bool power_of_two(std::size_t number) { return number != 0 && (number & (number - 1)) == 0; }
 
 // ---- A sanitizer's hooks ----------------------------------------------------------------------
 
@@ -267,9 +263,7 @@ bool install_sanitizer_hooks() noexcept {
          __sanitizer_install_malloc_and_free_hooks(on_sanitizer_malloc, on_sanitizer_free) > 0;
 }
 
-void free_for_real(void* address) noexcept {
-  next_free(address);
-}
+void free_for_real(void* address) noexcept { next_free(address); }
 
 // AddressSanitizer insists on the function that matches; it remembers which one allocated.
 void free_whatever(void* address) noexcept {

@@ -51,14 +51,10 @@ class Line {
 
 const char* name_of(LoanKind kind) noexcept {
   switch (kind) {
-    case LoanKind::loop:
-      return "loop";
-    case LoanKind::handle:
-      return "handle";
-    case LoanKind::request:
-      return "request";
-    case LoanKind::buffer:
-      return "buffer";
+    case LoanKind::loop: return "loop";
+    case LoanKind::handle: return "handle";
+    case LoanKind::request: return "request";
+    case LoanKind::buffer: return "buffer";
   }
   return "memory";
 }
@@ -136,18 +132,10 @@ const char* describe(const Allocation& allocation, char* text, std::size_t size)
 const char* describe(const Incident& incident, char* text, std::size_t size) noexcept {
   Line line{text, size};
   switch (incident.fault) {
-    case Fault::leak:
-      line.add("leak");
-      break;
-    case Fault::double_free:
-      line.add("double free");
-      break;
-    case Fault::foreign_free:
-      line.add("free of a pointer that no allocator returned");
-      break;
-    case Fault::freed_while_lent:
-      line.add("freed while lent");
-      break;
+    case Fault::leak: line.add("leak"); break;
+    case Fault::double_free: line.add("double free"); break;
+    case Fault::foreign_free: line.add("free of a pointer that no allocator returned"); break;
+    case Fault::freed_while_lent: line.add("freed while lent"); break;
   }
   line.add(" of %p in step %" PRIu64, incident.address, incident.step);
   if (incident.loan != nullptr) {

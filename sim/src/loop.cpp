@@ -16,9 +16,7 @@ void spend(Context& context, uint64_t ns) {
   if (context.now_ns >= context.end_ns) limit_reached(context, Limit::time);
 }
 
-void update_time(Context& context, uv_loop_t* loop) {
-  loop->time = context.now_ns / 1'000'000;
-}
+void update_time(Context& context, uv_loop_t* loop) { loop->time = context.now_ns / 1'000'000; }
 
 namespace {
 
@@ -267,15 +265,9 @@ void uv_loop_delete(uv_loop_t* loop) {
   if (!is_default) program_free(loop);
 }
 
-size_t uv_loop_size() {
-  return sizeof(uv_loop_t);
-}
-void* uv_loop_get_data(const uv_loop_t* loop) {
-  return loop->data;
-}
-void uv_loop_set_data(uv_loop_t* loop, void* data) {
-  loop->data = data;
-}
+size_t uv_loop_size() { return sizeof(uv_loop_t); }
+void* uv_loop_get_data(const uv_loop_t* loop) { return loop->data; }
+void uv_loop_set_data(uv_loop_t* loop, void* data) { loop->data = data; }
 
 int uv_loop_alive(const uv_loop_t* loop) {
   look();
@@ -315,6 +307,7 @@ int uv_run(uv_loop_t* loop, uv_run_mode mode) {
   call.subject(state.subject());
   if (state.running)
     violate(context, "R35", state.subject(), "uv_run was called from a callback of the same loop");
+  must_not_have_freed_early(context);
   state.running = true;
   bool alive = loop_alive(loop);
   if (!alive) update_time(context, loop);
@@ -344,9 +337,7 @@ void uv_update_time(uv_loop_t* loop) {
   update_time(context, loop);
 }
 
-uint64_t uv_hrtime() {
-  return look_at_clock(look());
-}
+uint64_t uv_hrtime() { return look_at_clock(look()); }
 
 void uv_sleep(unsigned int msec) {
   Call call(What::uv_sleep, msec);
@@ -376,9 +367,7 @@ int uv_backend_timeout(const uv_loop_t* loop) {
   return backend_timeout(loop, state);
 }
 
-uint64_t uv_metrics_idle_time(uv_loop_t* loop) {
-  return loop_state(look(), loop).idle_ns;
-}
+uint64_t uv_metrics_idle_time(uv_loop_t* loop) { return loop_state(look(), loop).idle_ns; }
 
 #if UV_VERSION_HEX >= 0x012d00
 int uv_metrics_info(uv_loop_t* loop, uv_metrics_t* metrics) {
@@ -435,13 +424,7 @@ void print_handles(uv_loop_t* loop, bool only_active, FILE* stream) {
 
 }  // namespace
 
-void uv_print_all_handles(uv_loop_t* loop, FILE* stream) {
-  print_handles(loop, false, stream);
-}
-void uv_print_active_handles(uv_loop_t* loop, FILE* stream) {
-  print_handles(loop, true, stream);
-}
+void uv_print_all_handles(uv_loop_t* loop, FILE* stream) { print_handles(loop, false, stream); }
+void uv_print_active_handles(uv_loop_t* loop, FILE* stream) { print_handles(loop, true, stream); }
 
-void uv_library_shutdown() {
-  Call call(What::uv_library_shutdown);
-}
+void uv_library_shutdown() { Call call(What::uv_library_shutdown); }

@@ -68,24 +68,20 @@ const char* unknown_error(int code) {
 const char* name_of_error(int code) {
   switch (code) {
 #define UVSIM_NAME(name, message) \
-  case UV_##name:                 \
-    return #name;
+  case UV_##name: return #name;
     UV_ERRNO_MAP(UVSIM_NAME)
 #undef UVSIM_NAME
-    default:
-      return nullptr;
+    default: return nullptr;
   }
 }
 
 const char* message_of_error(int code) {
   switch (code) {
 #define UVSIM_MESSAGE(name, message) \
-  case UV_##name:                    \
-    return message;
+  case UV_##name: return message;
     UV_ERRNO_MAP(UVSIM_MESSAGE)
 #undef UVSIM_MESSAGE
-    default:
-      return nullptr;
+    default: return nullptr;
   }
 }
 
@@ -162,9 +158,7 @@ void program_free(void* memory) noexcept {
   installed.release(memory);
 }
 
-void reset_program_allocator() noexcept {
-  installed = the_c_library;
-}
+void reset_program_allocator() noexcept { installed = the_c_library; }
 
 unsigned interface_index_of(const char* name) noexcept {
   return std::strcmp(name, interface_name) == 0 ? interface_index : 0;
@@ -227,15 +221,11 @@ char* uv_err_name_r(int err, char* buf, size_t buflen) {
   return buf;
 }
 
-int uv_translate_sys_error(int sys_errno) {
-  return sys_errno <= 0 ? sys_errno : -sys_errno;
-}
+int uv_translate_sys_error(int sys_errno) { return sys_errno <= 0 ? sys_errno : -sys_errno; }
 
 // ---- Versions, sizes, names of types -----------------------------------------------------------
 
-unsigned int uv_version(void) {
-  return UV_VERSION_HEX;
-}
+unsigned int uv_version(void) { return UV_VERSION_HEX; }
 
 #define UVSIM_TEXT_OF(number) #number
 #define UVSIM_TEXT(number) UVSIM_TEXT_OF(number)
@@ -251,11 +241,9 @@ const char* uv_version_string(void) {
 UVSIM_ANY_NUMBER size_t uv_handle_size(uv_handle_type type) {
   switch (type) {
 #define UVSIM_SIZE(upper, lower) \
-  case UV_##upper:               \
-    return sizeof(uv_##lower##_t);
+  case UV_##upper: return sizeof(uv_##lower##_t);
     UV_HANDLE_TYPE_MAP(UVSIM_SIZE)
-    default:
-      return static_cast<size_t>(-1);
+    default: return static_cast<size_t>(-1);
   }
 }
 
@@ -263,21 +251,17 @@ UVSIM_ANY_NUMBER size_t uv_req_size(uv_req_type type) {
   switch (type) {
     UV_REQ_TYPE_MAP(UVSIM_SIZE)
 #undef UVSIM_SIZE
-    default:
-      return static_cast<size_t>(-1);
+    default: return static_cast<size_t>(-1);
   }
 }
 
 UVSIM_ANY_NUMBER const char* uv_handle_type_name(uv_handle_type type) {
   switch (type) {
 #define UVSIM_TYPE_NAME(upper, lower) \
-  case UV_##upper:                    \
-    return #lower;
+  case UV_##upper: return #lower;
     UV_HANDLE_TYPE_MAP(UVSIM_TYPE_NAME)
-    case UV_FILE:
-      return "file";
-    default:
-      return nullptr;
+    case UV_FILE: return "file";
+    default: return nullptr;
   }
 }
 
@@ -285,8 +269,7 @@ UVSIM_ANY_NUMBER const char* uv_req_type_name(uv_req_type type) {
   switch (type) {
     UV_REQ_TYPE_MAP(UVSIM_TYPE_NAME)
 #undef UVSIM_TYPE_NAME
-    default:
-      return nullptr;
+    default: return nullptr;
   }
 }
 

@@ -27,9 +27,7 @@ Peer enrol(Context& context, Socket& socket) {
   return Peer{socket.peer_id};
 }
 
-Subject subject_of(Peer peer) {
-  return {peer.id, subject_peer};
-}
+Subject subject_of(Peer peer) { return {peer.id, subject_peer}; }
 
 Socket* listener_at(const Context& context, size_t index) {
   for (Socket* const socket : context.kernel.bound_sockets()) {
@@ -206,15 +204,11 @@ PeerView Network::view(Peer peer) const {
   view.reset = socket.reset_seen;
   if (socket.orphan) return view;
   switch (socket.state) {
-    case SocketState::connecting:
-      view.state = PeerState::connecting;
-      return view;
+    case SocketState::connecting: view.state = PeerState::connecting; return view;
     case SocketState::dead:
       view.state = socket.refused ? PeerState::refused : PeerState::established;
       break;
-    default:
-      view.state = PeerState::established;
-      break;
+    default: view.state = PeerState::established; break;
   }
   view.readable = socket.visible();
   view.fin = socket.fin_arrived();
@@ -225,9 +219,7 @@ PeerView Network::view(Peer peer) const {
   return view;
 }
 
-size_t Network::peers() const {
-  return running().kernel.peers.size();
-}
+size_t Network::peers() const { return running().kernel.peers.size(); }
 
 bool Network::signal(int signum) {
   Context& context = running();
@@ -243,21 +235,13 @@ void Network::advance(uint64_t ns) {
   context.kernel.run_timers();
 }
 
-uint64_t Network::now_ns() const {
-  return running().now_ns;
-}
+uint64_t Network::now_ns() const { return running().now_ns; }
 
-Peer Network::asked_about() const {
-  return Peer{running().asked_about};
-}
+Peer Network::asked_about() const { return Peer{running().asked_about}; }
 
-void Network::leave() {
-  running().leave_wanted = true;
-}
+void Network::leave() { running().leave_wanted = true; }
 
-size_t Network::open_connections() const {
-  return running().kernel.connections;
-}
+size_t Network::open_connections() const { return running().kernel.connections; }
 
 bool Network::loop_has_work() const {
   for (LoopState* const state : running().loops) {

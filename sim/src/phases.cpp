@@ -91,24 +91,12 @@ void phase_run(Context& context, LoopState& state) {
 
 }  // namespace
 
-void run_idle(Context& context, LoopState& state) {
-  phase_run<Idle>(context, state);
-}
-void run_prepare(Context& context, LoopState& state) {
-  phase_run<Prepare>(context, state);
-}
-void run_check(Context& context, LoopState& state) {
-  phase_run<Check>(context, state);
-}
-void idle_close(uv_idle_t* idle) {
-  phase_stop<Idle>(idle);
-}
-void prepare_close(uv_prepare_t* prepare) {
-  phase_stop<Prepare>(prepare);
-}
-void check_close(uv_check_t* check) {
-  phase_stop<Check>(check);
-}
+void run_idle(Context& context, LoopState& state) { phase_run<Idle>(context, state); }
+void run_prepare(Context& context, LoopState& state) { phase_run<Prepare>(context, state); }
+void run_check(Context& context, LoopState& state) { phase_run<Check>(context, state); }
+void idle_close(uv_idle_t* idle) { phase_stop<Idle>(idle); }
+void prepare_close(uv_prepare_t* prepare) { phase_stop<Prepare>(prepare); }
+void check_close(uv_check_t* check) { phase_stop<Check>(check); }
 
 }  // namespace uvsim
 
@@ -120,9 +108,7 @@ int uv_idle_init(uv_loop_t* loop, uv_idle_t* handle) {
 int uv_idle_start(uv_idle_t* handle, uv_idle_cb cb) {
   return phase_start<Idle>(What::uv_idle_start, handle, cb);
 }
-int uv_idle_stop(uv_idle_t* handle) {
-  return phase_stop_call<Idle>(What::uv_idle_stop, handle);
-}
+int uv_idle_stop(uv_idle_t* handle) { return phase_stop_call<Idle>(What::uv_idle_stop, handle); }
 
 int uv_prepare_init(uv_loop_t* loop, uv_prepare_t* handle) {
   return phase_init<Prepare>(What::uv_prepare_init, loop, handle);

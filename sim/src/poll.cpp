@@ -129,14 +129,14 @@ int dispatch_socket(Context& context, const Ready& ready) {
   // Closed by a callback of this batch.
   if (socket.serial != ready.serial || socket.watch.loop == nullptr) return 0;
   uv_stream_t* const stream = socket.stream;
-  if (stream == nullptr || stream->io_watcher.pevents == 0) {
+  if (stream == nullptr) {
     forget_watch(socket.watch);
     return 0;
   }
   const uint32_t wanted = stream->io_watcher.pevents;
   uint32_t events = ready.events & (wanted | POLLERR | POLLHUP);
-  // A bare error or hang-up is no event of its own: whoever waits for anything finds it out.
-  if (events == POLLERR || events == POLLHUP) events |= wanted & (POLLIN | POLLOUT);
+  // A bare hang-up is no event of its own: whoever waits for anything finds it out.
+  if (events == POLLHUP) events |= wanted & (POLLIN | POLLOUT);
   if (events == 0) return 0;
   stream_io(context, stream, events);
   return 1;
@@ -182,7 +182,7 @@ Progress ask_hook(Context& context, bool ready, uint64_t deadline) {
 }
 
 void make_ready(Watch& watch) {
-  if (watch.loop == nullptr || watch.is_ready) return;
+  if (watch.is_ready) return;
   watch.is_ready = true;
   push_back(&watch.loop->ready_list, &watch.ready);
 }

@@ -142,9 +142,7 @@ void run_signals(Context& context, LoopState& state) {
                           state.signal_pipe.begin() + static_cast<std::ptrdiff_t>(count));
 }
 
-void signal_close(Context& context, uv_signal_t* handle) {
-  stop(context, handle);
-}
+void signal_close(Context& context, uv_signal_t* handle) { stop(context, handle); }
 
 bool signal_is_trapped(const uv_signal_t* handle) {
   return handle->caught_signals != handle->dispatched_signals;

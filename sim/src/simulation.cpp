@@ -22,9 +22,7 @@ Kindest& kindest() {
   return instance;
 }
 
-uint64_t number_of(const char* text) {
-  return std::strtoull(text, nullptr, 0);
-}
+uint64_t number_of(const char* text) { return std::strtoull(text, nullptr, 0); }
 
 // A source of choices named by the environment, or null for the kindest.
 std::unique_ptr<Choices> choices_from_environment() {
@@ -69,6 +67,8 @@ struct PlainProgram {
 PlainProgram* g_plain = nullptr;
 
 void plain_program_exits() {
+  // What static objects free from now on is nobody's business any more.
+  if (ledger::running()) ledger::end();
   const char* const wish = std::getenv("UVSIM_TRACE");
   if (wish == nullptr) return;
   const bool json = std::strcmp(wish, "json") == 0;
@@ -78,6 +78,7 @@ void plain_program_exits() {
 }
 
 Context& make_plain_context() {
+  const ledger::Outside outside;
   if (g_plain != nullptr && g_plain->simulation.context().in_run)
     violate(g_plain->simulation.context(), "R36", Subject{},
             "a uv_* function was called from a second thread; uvsim runs programs of one thread");
@@ -142,7 +143,7 @@ void close_ledger(Context& context) {
         std::to_string(leaks.count) + " allocation(s) leaked; the first: " + leaks.first;
   }
   // The frames that owned what is left are gone, by no fault of the program.
-  if (!context.report.finished && totals.live > 0) ledger::release_live();
+  if (context.was_left && totals.live > 0) ledger::release_live();
   ledger::end();
   context.ledger_running = false;
 }
@@ -151,8 +152,10 @@ void close_ledger(Context& context) {
 
 Context& current() noexcept {
   if (t_current != nullptr) return *t_current;
-  const ledger::Outside outside;
-  return make_plain_context();
+  Context& context = make_plain_context();
+  // From the first call on, the caller is the program under test.
+  ledger::detail::inside = 1;
+  return context;
 }
 
 uint32_t Simulation::Context::pick_asked(uint32_t n, ChoicePoint point, const Socket* about) {
@@ -184,9 +187,7 @@ void Simulation::Context::tell(const Event& event, const HandleRecord* record) {
   event_hook(event_context, view);
 }
 
-uint16_t event_names() noexcept {
-  return static_cast<uint16_t>(What::finding) + 1;
-}
+uint16_t event_names() noexcept { return static_cast<uint16_t>(What::finding) + 1; }
 
 void Simulation::Context::reset(Choices& source) {
   options = next_options;
@@ -201,7 +202,7 @@ void Simulation::Context::reset(Choices& source) {
   owner = nullptr;
   next_handle_id = next_loop_id = 0;
   asked_about = 0;
-  leave_wanted = in_hook = false;
+  leave_wanted = in_hook = was_left = false;
   baseline_live = 0;
   // Saturating: a limit of "for ever" must not wrap.
   const uint64_t most = (~uint64_t{0} - start_ns) / 1'000'000'000;
@@ -212,6 +213,7 @@ void Simulation::Context::reset(Choices& source) {
   report.ledger = LedgerSummary{};
   report.limit = Limit::none;
   report.quiescent = report.finished = false;
+  freed_early = Finding{};
   handles.clear();
   requests.clear();
   handle_pool.give_back_all();
@@ -242,28 +244,16 @@ Simulation* Simulation::current() noexcept {
   return t_current == nullptr ? nullptr : t_current->simulation;
 }
 
-Options& Simulation::options() {
-  return context_->next_options;
-}
-void Simulation::on_poll(PollHook hook) {
-  context_->hook = std::move(hook);
-}
+Options& Simulation::options() { return context_->next_options; }
+void Simulation::on_poll(PollHook hook) { context_->hook = std::move(hook); }
 void Simulation::on_event(EventHook hook, void* context) {
   context_->event_hook = hook;
   context_->event_context = context;
 }
-Network& Simulation::network() {
-  return context_->network;
-}
-const Report& Simulation::report() const {
-  return context_->report;
-}
-std::string Simulation::trace_text() const {
-  return context_->trace.text(~uint64_t{0});
-}
-std::string Simulation::trace_json() const {
-  return context_->trace.json();
-}
+Network& Simulation::network() { return context_->network; }
+const Report& Simulation::report() const { return context_->report; }
+std::string Simulation::trace_text() const { return context_->trace.text(~uint64_t{0}); }
+std::string Simulation::trace_json() const { return context_->trace.json(); }
 void Simulation::note(const char* text, int64_t value) {
   context_->event(What::note, Subject{}, value, text);
 }
@@ -284,7 +274,7 @@ uint64_t Simulation::ledger_live_bytes() const {
 
 void Simulation::begin(Choices& choices) {
   Context& context = *context_;
-  if (t_current != nullptr && t_current->plain && !context.plain) {
+  if (t_current != nullptr && t_current->plain) {
     // The driver itself called libuv before: its own plain run is over.
     t_current->simulation->end();
   }
@@ -342,7 +332,10 @@ const Report& Simulation::run(Choices& choices, const std::function<int()>& prog
   begin(choices);
   // Not a local: after a long jump, locals that changed are indeterminate.
   context_->program_result = 0;
-  if (setjmp(context_->leave) != 0) return end(0);
+  if (setjmp(context_->leave) != 0) {
+    context_->was_left = true;
+    return end(0);
+  }
   context_->can_leave = true;
   context_->program_result = program();
   context_->report.finished = true;

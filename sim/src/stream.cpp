@@ -193,14 +193,10 @@ bool hangup_is_eof(const Context& context, const uv_stream_t* stream, uint32_t e
 size_t choose_size(Context& context, const Socket& socket, size_t most, ChoicePoint point) {
   // Different answers only: 1, half and all but one coincide for small counts.
   switch (context.pick(most < 4 ? static_cast<uint32_t>(most) : 4, point, &socket)) {
-    case 0:
-      return most;
-    case 1:
-      return 1;
-    case 2:
-      return most == 3 ? 2 : most / 2;
-    default:
-      return most - 1;
+    case 0: return most;
+    case 1: return 1;
+    case 2: return most == 3 ? 2 : most / 2;
+    default: return most - 1;
   }
 }
 

@@ -63,9 +63,7 @@ void set_title(const char* text) {
 
 }  // namespace
 
-void reset_title() noexcept {
-  has_title = false;
-}
+void reset_title() noexcept { has_title = false; }
 
 }  // namespace uvsim
 
@@ -75,13 +73,9 @@ extern "C" {
 
 // ---- The process -------------------------------------------------------------------------------
 
-uv_pid_t uv_os_getpid(void) {
-  return getpid();
-}
+uv_pid_t uv_os_getpid(void) { return getpid(); }
 
-uv_pid_t uv_os_getppid(void) {
-  return getppid();
-}
+uv_pid_t uv_os_getppid(void) { return getppid(); }
 
 char** uv_setup_args(int argc, char** argv) {
   if (argc > 0) set_title(argv[0]);
@@ -117,26 +111,18 @@ int uv_cwd(char* buffer, size_t* size) {
   return give_text(path, std::strlen(path), buffer, size);
 }
 
-int uv_chdir(const char* dir) {
-  return chdir(dir) == 0 ? 0 : -errno;
-}
+int uv_chdir(const char* dir) { return chdir(dir) == 0 ? 0 : -errno; }
 
 void uv_disable_stdio_inheritance(void) {
   // There are no children to inherit it.
 }
 
-uv_os_fd_t uv_get_osfhandle(int fd) {
-  return fd;
-}
+uv_os_fd_t uv_get_osfhandle(int fd) { return fd; }
 
-int uv_open_osfhandle(uv_os_fd_t os_fd) {
-  return os_fd;
-}
+int uv_open_osfhandle(uv_os_fd_t os_fd) { return os_fd; }
 
 // No terminal was opened, so that none has to be put back.
-int uv_tty_reset_mode(void) {
-  return 0;
-}
+int uv_tty_reset_mode(void) { return 0; }
 
 // ---- The environment ---------------------------------------------------------------------------
 
@@ -189,9 +175,7 @@ int uv_os_environ(uv_env_item_t** envitems, int* count) {
   return 0;
 }
 
-void uv_os_free_environ(uv_env_item_t* envitems, int) {
-  program_free(envitems);
-}
+void uv_os_free_environ(uv_env_item_t* envitems, int) { program_free(envitems); }
 
 int uv_os_homedir(char* buffer, size_t* size) {
   constexpr const char* name = "HOME";
@@ -239,9 +223,7 @@ int uv_os_setpriority(uv_pid_t, int priority) {
   return priority < UV_PRIORITY_HIGHEST || priority > UV_PRIORITY_LOW ? UV_EINVAL : 0;
 }
 
-unsigned int uv_available_parallelism(void) {
-  return 1;
-}
+unsigned int uv_available_parallelism(void) { return 1; }
 
 int uv_cpu_info(uv_cpu_info_t** cpu_infos, int* count) {
   *cpu_infos = nullptr;
@@ -258,26 +240,16 @@ int uv_cpu_info(uv_cpu_info_t** cpu_infos, int* count) {
   return 0;
 }
 
-void uv_free_cpu_info(uv_cpu_info_t* cpu_infos, int) {
-  program_free(cpu_infos);
-}
+void uv_free_cpu_info(uv_cpu_info_t* cpu_infos, int) { program_free(cpu_infos); }
 
-uint64_t uv_get_total_memory(void) {
-  return 8 * gigabyte;
-}
+uint64_t uv_get_total_memory(void) { return 8 * gigabyte; }
 
-uint64_t uv_get_free_memory(void) {
-  return 4 * gigabyte;
-}
+uint64_t uv_get_free_memory(void) { return 4 * gigabyte; }
 
-uint64_t uv_get_constrained_memory(void) {
-  return 0;
-}
+uint64_t uv_get_constrained_memory(void) { return 0; }
 
 #if UV_VERSION_HEX >= 0x012d00
-uint64_t uv_get_available_memory(void) {
-  return 4 * gigabyte;
-}
+uint64_t uv_get_available_memory(void) { return 4 * gigabyte; }
 #endif
 
 int uv_resident_set_memory(size_t* rss) {
@@ -290,9 +262,7 @@ int uv_uptime(double* uptime) {
   return 0;
 }
 
-void uv_loadavg(double avg[3]) {
-  std::fill_n(avg, 3, 0.0);
-}
+void uv_loadavg(double avg[3]) { std::fill_n(avg, 3, 0.0); }
 
 // Computing takes no time, only waiting does.
 int uv_getrusage(uv_rusage_t* rusage) {

@@ -39,9 +39,7 @@ struct Barrier {
 };
 static_assert(sizeof(Barrier) <= sizeof(uv_barrier_t));
 
-Barrier* barrier_in(uv_barrier_t* barrier) {
-  return reinterpret_cast<Barrier*>(barrier);
-}
+Barrier* barrier_in(uv_barrier_t* barrier) { return reinterpret_cast<Barrier*>(barrier); }
 
 [[noreturn]] void would_wait(const char* function, const char* what) {
   violate(current(), "", Subject{}, "%s would wait for ever: %s", function, what);
@@ -94,9 +92,7 @@ int uv_thread_create_ex(uv_thread_t* tid, const uv_thread_options_t* params, uv_
   return uv_thread_create(tid, entry, arg);
 }
 
-uv_thread_t uv_thread_self(void) {
-  return running->id;
-}
+uv_thread_t uv_thread_self(void) { return running->id; }
 
 int uv_thread_join(uv_thread_t* tid) {
   if (*tid == running->id) would_wait("uv_thread_join", "a thread joins itself");
@@ -104,9 +100,7 @@ int uv_thread_join(uv_thread_t* tid) {
   return 0;
 }
 
-int uv_thread_equal(const uv_thread_t* t1, const uv_thread_t* t2) {
-  return *t1 == *t2 ? 1 : 0;
-}
+int uv_thread_equal(const uv_thread_t* t1, const uv_thread_t* t2) { return *t1 == *t2 ? 1 : 0; }
 
 // ---- Mutexes -----------------------------------------------------------------------------------
 
@@ -140,15 +134,11 @@ void uv_mutex_lock(uv_mutex_t* handle) {
   if (uv_mutex_trylock(handle) != 0) would_wait("uv_mutex_lock", "the mutex is locked");
 }
 
-void uv_mutex_unlock(uv_mutex_t* handle) {
-  must(pthread_mutex_unlock(handle), "uv_mutex_unlock");
-}
+void uv_mutex_unlock(uv_mutex_t* handle) { must(pthread_mutex_unlock(handle), "uv_mutex_unlock"); }
 
 // ---- Read-write locks --------------------------------------------------------------------------
 
-int uv_rwlock_init(uv_rwlock_t* rwlock) {
-  return -pthread_rwlock_init(rwlock, nullptr);
-}
+int uv_rwlock_init(uv_rwlock_t* rwlock) { return -pthread_rwlock_init(rwlock, nullptr); }
 
 void uv_rwlock_destroy(uv_rwlock_t* rwlock) {
   must(pthread_rwlock_destroy(rwlock), "uv_rwlock_destroy");
@@ -184,13 +174,9 @@ int uv_sem_init(uv_sem_t* sem, unsigned int value) {
   return sem_init(sem, 0, value) == 0 ? 0 : -errno;
 }
 
-void uv_sem_destroy(uv_sem_t* sem) {
-  must(sem_destroy(sem) == 0 ? 0 : errno, "uv_sem_destroy");
-}
+void uv_sem_destroy(uv_sem_t* sem) { must(sem_destroy(sem) == 0 ? 0 : errno, "uv_sem_destroy"); }
 
-void uv_sem_post(uv_sem_t* sem) {
-  must(sem_post(sem) == 0 ? 0 : errno, "uv_sem_post");
-}
+void uv_sem_post(uv_sem_t* sem) { must(sem_post(sem) == 0 ? 0 : errno, "uv_sem_post"); }
 
 int uv_sem_trywait(uv_sem_t* sem) {
   const int error = sem_trywait(sem) == 0 ? 0 : errno;
@@ -205,13 +191,9 @@ void uv_sem_wait(uv_sem_t* sem) {
 
 // ---- Condition variables -----------------------------------------------------------------------
 
-int uv_cond_init(uv_cond_t* cond) {
-  return -pthread_cond_init(cond, nullptr);
-}
+int uv_cond_init(uv_cond_t* cond) { return -pthread_cond_init(cond, nullptr); }
 
-void uv_cond_destroy(uv_cond_t* cond) {
-  must(pthread_cond_destroy(cond), "uv_cond_destroy");
-}
+void uv_cond_destroy(uv_cond_t* cond) { must(pthread_cond_destroy(cond), "uv_cond_destroy"); }
 
 // Nobody waits.
 void uv_cond_signal(uv_cond_t*) {}
@@ -244,9 +226,7 @@ int uv_barrier_wait(uv_barrier_t* barrier) {
   return 1;
 }
 
-void uv_barrier_destroy(uv_barrier_t* barrier) {
-  barrier_in(barrier)->count = 0;
-}
+void uv_barrier_destroy(uv_barrier_t* barrier) { barrier_in(barrier)->count = 0; }
 
 // ---- Once, and thread-local data ---------------------------------------------------------------
 

@@ -18,9 +18,7 @@ constexpr const char* names[] = {
 
 }  // namespace
 
-const char* name_of(What what) noexcept {
-  return names[static_cast<size_t>(what)];
-}
+const char* name_of(What what) noexcept { return names[static_cast<size_t>(what)]; }
 
 std::string text_of(Subject subject) {
   if (subject.id == 0) return "";
@@ -47,6 +45,7 @@ uint64_t Trace::first(uint64_t last) const {
 
 std::string Trace::text(uint64_t last) const {
   std::string out;
+  if (kept_.empty()) return out;
   if (first(last) > 0) out += "  (" + std::to_string(first(last)) + " earlier events)\n";
   for (uint64_t i = first(last); i < count_; ++i) {
     const Event& event = kept_[i & mask_];

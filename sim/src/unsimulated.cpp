@@ -12,8 +12,6 @@
 
 #define UVSIM_DEFINE(name)                                                \
   extern "C" [[noreturn]] void uvsim_unsimulated_##name() __asm__(#name); \
-  void uvsim_unsimulated_##name() {                                       \
-    uvsim::unsimulated(#name);                                            \
-  }
+  void uvsim_unsimulated_##name() { uvsim::unsimulated(#name); }
 
 UVSIM_EVERY_UNSIMULATED(UVSIM_DEFINE)

@@ -26,13 +26,9 @@ namespace {
 // What libuv's private uv__work holds, as used here: `work` does it and `done` reports it.
 using Work = struct uv__work;
 
-Link* link_in(Work* work) {
-  return link_of(work->wq);
-}
+Link* link_in(Work* work) { return link_of(work->wq); }
 
-Work* work_at(Link* link) {
-  return UVSIM_OWNER(link, Work, wq);
-}
+Work* work_at(Link* link) { return UVSIM_OWNER(link, Work, wq); }
 
 template <class Request>
 Request* request_of(Work* work) {
@@ -338,16 +334,11 @@ void random_done(Work* work, int status) {
 
 Work* work_of(uv_req_t* request) {
   switch (request->type) {
-    case UV_WORK:
-      return &reinterpret_cast<uv_work_t*>(request)->work_req;
-    case UV_GETADDRINFO:
-      return &reinterpret_cast<uv_getaddrinfo_t*>(request)->work_req;
-    case UV_GETNAMEINFO:
-      return &reinterpret_cast<uv_getnameinfo_t*>(request)->work_req;
-    case UV_RANDOM:
-      return &reinterpret_cast<uv_random_t*>(request)->work_req;
-    default:
-      return nullptr;
+    case UV_WORK: return &reinterpret_cast<uv_work_t*>(request)->work_req;
+    case UV_GETADDRINFO: return &reinterpret_cast<uv_getaddrinfo_t*>(request)->work_req;
+    case UV_GETNAMEINFO: return &reinterpret_cast<uv_getnameinfo_t*>(request)->work_req;
+    case UV_RANDOM: return &reinterpret_cast<uv_random_t*>(request)->work_req;
+    default: return nullptr;
   }
 }
 
@@ -361,9 +352,7 @@ bool waits_in(uv_loop_t* loop, Work* work) {
 
 }  // namespace
 
-bool has_work(const LoopState& state) noexcept {
-  return !empty(link_of(state.loop->wq));
-}
+bool has_work(const LoopState& state) noexcept { return !empty(link_of(state.loop->wq)); }
 
 int run_work(LoopState& state) {
   Link turn;

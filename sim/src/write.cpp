@@ -246,13 +246,9 @@ int write_request(Call& call, uv_write_t* request, uv_stream_t* stream, const uv
   // counted, so that the loop never ends.
   switch (context.pick(nbufs > buffers_inside ? 3 : 2, ChoicePoint::call_write,
                        socket_of(context, stream))) {
-    case 1:
-      return UV_EBADF;
-    case 2:
-      ++stream->loop->active_reqs.count;
-      return UV_ENOMEM;
-    default:
-      break;
+    case 1: return UV_EBADF;
+    case 2: ++stream->loop->active_reqs.count; return UV_ENOMEM;
+    default: break;
   }
   const bool idle = stream->write_queue_size == 0;
   RequestRecord& pending = request_begin(context, stream->loop, request, UV_WRITE, record, "R13");

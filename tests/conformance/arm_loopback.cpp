@@ -11,9 +11,7 @@
 
 namespace conformance {
 
-const char* arm_name() {
-  return "loopback";
-}
+const char* arm_name() { return "loopback"; }
 
 std::vector<Version> arm_versions() {
   return {uv_version() < 0x012d00 ? Version::v1_44 : Version::v1_52};
@@ -28,9 +26,7 @@ std::string perform(const Scenario& scenario, Version version) {
   return trace;
 }
 
-void deliver_signal(int signum) {
-  std::raise(signum);
-}
+void deliver_signal(int signum) { std::raise(signum); }
 
 struct NoDescriptorsLeft::Hoard {
   rlimit limit_before;

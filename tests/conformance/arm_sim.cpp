@@ -30,13 +30,9 @@ std::string findings_of(const uvsim::Report& report) {
 
 }  // namespace
 
-const char* arm_name() {
-  return "sim";
-}
+const char* arm_name() { return "sim"; }
 
-std::vector<Version> arm_versions() {
-  return {Version::v1_44, Version::v1_52};
-}
+std::vector<Version> arm_versions() { return {Version::v1_44, Version::v1_52}; }
 
 std::string perform(const Scenario& scenario, Version version) {
   uvsim::Options options;
@@ -56,9 +52,7 @@ std::string perform(const Scenario& scenario, Version version) {
   return trace + findings_of(report);
 }
 
-void deliver_signal(int signum) {
-  uvsim::Simulation::current()->network().signal(signum);
-}
+void deliver_signal(int signum) { uvsim::Simulation::current()->network().signal(signum); }
 
 // A simulated descriptor can only be taken by a simulated handle; those of another loop are in
 // nobody's way.

@@ -34,14 +34,10 @@ class ScenarioTest : public testing::Test {
 /// Rules that no program can show without breaking libuv, or that are advice to the program.
 const char* exempt(int rule) {
   switch (rule) {
-    case 19:
-      return "there is no such rule";
-    case 21:
-      return "a program that does not ignore SIGPIPE dies";
-    case 27:
-      return "a second uv_close stops libuv by assertion";
-    default:
-      return nullptr;
+    case 19: return "there is no such rule";
+    case 21: return "a program that does not ignore SIGPIPE dies";
+    case 27: return "a second uv_close stops libuv by assertion";
+    default: return nullptr;
   }
 }
 

@@ -31,9 +31,7 @@ std::size_t total_size(const std::vector<std::string>& parts) {
   return size;
 }
 
-std::string with_tag(const std::string& tag) {
-  return tag.empty() ? "" : " " + tag;
-}
+std::string with_tag(const std::string& tag) { return tag.empty() ? "" : " " + tag; }
 
 bool is_printable(const std::string& bytes) {
   for (const char byte : bytes) {
@@ -48,9 +46,7 @@ std::string result_name(long long result) {
   return result < 0 ? uv_err_name(static_cast<int>(result)) : std::to_string(result);
 }
 
-char payload_byte(std::size_t offset) {
-  return static_cast<char>('a' + offset % 23);
-}
+char payload_byte(std::size_t offset) { return static_cast<char>('a' + offset % 23); }
 
 std::string payload(std::size_t size, std::size_t offset) {
   std::string bytes(size, '\0');
@@ -65,13 +61,9 @@ std::string fresh_pipe_name() {
 
 // ------------------------------------------------------------------------------------- any handle
 
-int Named::call(const std::string& what, int result) {
-  return lab.call(name + "." + what, result);
-}
+int Named::call(const std::string& what, int result) { return lab.call(name + "." + what, result); }
 
-void Named::traced(const std::string& what) {
-  lab.log("> %s %s", name.c_str(), what.c_str());
-}
+void Named::traced(const std::string& what) { lab.log("> %s %s", name.c_str(), what.c_str()); }
 
 void Named::close() {
   lab.log("%s.close", name.c_str());
@@ -82,9 +74,7 @@ void Named::close() {
   });
 }
 
-void Named::close_quietly() {
-  uv_close(handle(), nullptr);
-}
+void Named::close_quietly() { uv_close(handle(), nullptr); }
 
 void Named::ref() {
   lab.log("%s.ref", name.c_str());
@@ -114,15 +104,9 @@ int Timer::start(std::uint64_t timeout, std::uint64_t repeat) {
                         timeout, repeat));
 }
 
-int Timer::stop() {
-  return call("stop", uv_timer_stop(&uv));
-}
-int Timer::again() {
-  return call("again", uv_timer_again(&uv));
-}
-int Async::send() {
-  return call("send", uv_async_send(&uv));
-}
+int Timer::stop() { return call("stop", uv_timer_stop(&uv)); }
+int Timer::again() { return call("again", uv_timer_again(&uv)); }
+int Async::send() { return call("send", uv_async_send(&uv)); }
 
 namespace {
 
@@ -134,15 +118,11 @@ void signal_cb(uv_signal_t* signal, int signum) {
 
 }  // namespace
 
-int Signal::start(int signum) {
-  return call("start", uv_signal_start(&uv, signal_cb, signum));
-}
+int Signal::start(int signum) { return call("start", uv_signal_start(&uv, signal_cb, signum)); }
 int Signal::start_oneshot(int signum) {
   return call("start_oneshot", uv_signal_start_oneshot(&uv, signal_cb, signum));
 }
-int Signal::stop() {
-  return call("stop", uv_signal_stop(&uv));
-}
+int Signal::stop() { return call("stop", uv_signal_stop(&uv)); }
 
 // ---------------------------------------------------------------------------------------- streams
 
@@ -201,9 +181,7 @@ void connect_cb(uv_connect_t* request, int status) {
 
 }  // namespace
 
-int Stream::connect(Stream& server) {
-  return connect_port(server.port());
-}
+int Stream::connect(Stream& server) { return connect_port(server.port()); }
 
 int Stream::connect_port(int port) {
   sockaddr_in address;
@@ -260,12 +238,8 @@ void Stream::read_cb(uv_stream_t* stream, ssize_t nread, const uv_buf_t* buffer)
   if (self.on_read) self.on_read(nread);
 }
 
-int Stream::read_start() {
-  return call("read_start", uv_read_start(stream(), alloc_cb, read_cb));
-}
-int Stream::read_stop() {
-  return call("read_stop", uv_read_stop(stream()));
-}
+int Stream::read_start() { return call("read_start", uv_read_start(stream(), alloc_cb, read_cb)); }
+int Stream::read_stop() { return call("read_stop", uv_read_stop(stream())); }
 
 int Stream::write(const std::string& bytes, const std::string& tag) {
   return write_parts({bytes}, tag);

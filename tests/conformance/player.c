@@ -76,9 +76,7 @@ static void result(enum actor actor, const char* call, long long value) {
 /* ---- bytes --------------------------------------------------------------------------------- */
 
 /* Every byte is a function of its place in the stream, so a reader can check it by itself. */
-static char byte_at(size_t place) {
-  return (char)(place * 31 % 251);
-}
+static char byte_at(size_t place) { return (char)(place * 31 % 251); }
 
 static int bytes_are_right(const char* bytes, size_t size, size_t place) {
   for (size_t i = 0; i < size; i++) {
@@ -158,21 +156,11 @@ static void runs(const void* handle) {
   react(ON_RUN, actor);
 }
 
-static void on_timer(uv_timer_t* timer) {
-  runs(timer);
-}
-static void on_idle(uv_idle_t* idle) {
-  runs(idle);
-}
-static void on_prepare(uv_prepare_t* prepare) {
-  runs(prepare);
-}
-static void on_check(uv_check_t* check) {
-  runs(check);
-}
-static void on_async(uv_async_t* async) {
-  runs(async);
-}
+static void on_timer(uv_timer_t* timer) { runs(timer); }
+static void on_idle(uv_idle_t* idle) { runs(idle); }
+static void on_prepare(uv_prepare_t* prepare) { runs(prepare); }
+static void on_check(uv_check_t* check) { runs(check); }
+static void on_async(uv_async_t* async) { runs(async); }
 
 static void do_accept(void);
 
@@ -316,9 +304,7 @@ static void do_stop(enum actor actor) {
   result(actor, "stop", status);
 }
 
-static void do_turn(void) {
-  trace("turn = %d", uv_run(&loop, UV_RUN_NOWAIT));
-}
+static void do_turn(void) { trace("turn = %d", uv_run(&loop, UV_RUN_NOWAIT)); }
 
 /* Quiet for so many turns in a row is quiet for good: nothing here waits longer for the kernel. A
    reader without memory and an idle handle are never quiet, so there is a limit too. */
@@ -333,15 +319,17 @@ static void do_settle(void) {
   trace("settled");
 }
 
-static int is_stream(enum actor actor) {
-  return actor <= P2;
+/* In the meantime timers of the kernel acknowledge what was sent, and so put sockets on epoll's
+   list that have nothing to report. The turn takes them off again, or they would go first later on.
+ */
+static void do_sleep(void) {
+  uv_sleep(SLEEP_MS);
+  do_turn();
 }
-static int is_end(enum actor actor) {
-  return actor >= C0 && actor <= P2;
-}
-static int is_timer(enum actor actor) {
-  return actor == T0 || actor == T1;
-}
+
+static int is_stream(enum actor actor) { return actor <= P2; }
+static int is_end(enum actor actor) { return actor >= C0 && actor <= P2; }
+static int is_timer(enum actor actor) { return actor == T0 || actor == T1; }
 
 static void do_to_stream(enum verb verb, enum actor actor, unsigned a, unsigned b) {
   uv_stream_t* stream = &cast[actor].uv.stream;
@@ -376,7 +364,7 @@ void player_do(enum verb verb, enum actor actor, unsigned a, unsigned b) {
   int is_client = actor >= C0 && actor <= C2;
   if (verb == V_TURN) do_turn();
   if (verb == V_SETTLE) do_settle();
-  if (verb == V_SLEEP) uv_sleep(SLEEP_MS);
+  if (verb == V_SLEEP) do_sleep();
   if (verb == V_STOP_LOOP) uv_stop(&loop);
   if (verb == V_MANUAL) accepts_by_itself = 0;
   if (verb == V_ACCEPT && cast[S].life == OPEN) do_accept();

@@ -35,7 +35,7 @@ enum verb {
   V_STOP_LOOP, /* uv_stop */
   V_TURN,      /* one turn of the loop; not within a callback, nor the next two */
   V_SETTLE,    /* turns until nothing has happened for a while */
-  V_SLEEP,     /* real or virtual time passes, more than every timeout but the endless */
+  V_SLEEP,     /* more time passes than every timeout but the endless, and then a turn */
   VERBS
 };
 

@@ -78,9 +78,7 @@ actor random_end(const Pick& pick) {
   return one_of(pick, std::array{C0, C0, C0, C0, P0, P0, P0, P0, C1, P1, C1, P1, C2, P2});
 }
 
-actor random_client(const Pick& pick) {
-  return one_of(pick, std::array{C0, C0, C1, C2});
-}
+actor random_client(const Pick& pick) { return one_of(pick, std::array{C0, C0, C1, C2}); }
 
 actor random_watcher(const Pick& pick) {
   return one_of(pick, std::array{T0, T0, T1, IDLE, PREP, CHECK, ASYNC});

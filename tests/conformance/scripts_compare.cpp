@@ -29,9 +29,7 @@ Arm::Arm(std::vector<std::string> command) : command_(std::move(command)) {
   std::signal(SIGPIPE, SIG_IGN);
 }
 
-Arm::~Arm() {
-  stop();
-}
+Arm::~Arm() { stop(); }
 
 std::string Arm::name() const {
   std::string name;
@@ -117,6 +115,7 @@ namespace {
 struct Channel {
   std::string text;
   unsigned long long read_in_a_row = 0;
+  bool is_over = false;
 
   void end_reads(bool totals_count) {
     if (read_in_a_row == 0) return;
@@ -133,24 +132,24 @@ bool is_failed_write(const std::string& line) {
   return line[0] == '>' && contains(line, " write(") && line.compare(line.size() - 2, 2, " 0") != 0;
 }
 
-/// LINE without what depends on who heard of a reset first, a read or a write.
-std::string without_who_heard(const std::string& line) {
-  if (contains(line, "read EOF without a buffer") || contains(line, "read ECONNRESET")) {
-    return "read the reset";
-  }
-  if (is_failed_write(line) && (contains(line, " ECONNRESET") || contains(line, " EPIPE"))) {
-    return line.substr(0, line.rfind(' ')) + " the reset";
-  }
-  return line;
+bool cuts_a_stream_short(const std::string& line) {
+  return is_failed_write(line) || contains(line, "read ECONNRESET") || contains(line, ".reset = 0");
+}
+
+bool ends_reading(const std::string& line) {
+  return contains(line, "read EOF") || contains(line, "read ECONNRESET");
+}
+
+std::string actor_of(const std::string& line) {
+  const std::size_t start = line[0] == '>' ? 2 : 0;
+  return line.substr(start, line.find_first_of(" .:", start) - start);
 }
 
 /// "c0 read", "c0 write" or, for what is neither, "c0".
 std::string channel_of(const std::string& line) {
-  const std::size_t start = line[0] == '>' ? 2 : 0;
-  const std::string actor = line.substr(start, line.find_first_of(" .:", start) - start);
-  if (contains(line, "read")) return actor + " read";
-  if (contains(line, "write") || contains(line, "shutdown")) return actor + " write";
-  return actor;
+  if (contains(line, "read")) return actor_of(line) + " read";
+  if (contains(line, "write") || contains(line, "shutdown")) return actor_of(line) + " write";
+  return actor_of(line);
 }
 
 }  // namespace
@@ -162,10 +161,11 @@ std::string normalised(const std::string& trace, bool is_large) {
   for (std::string line; std::getline(all, line);) {
     if (!line.empty() && line != "settled") lines.push_back(line);
   }
-  const bool totals_count = std::none_of(lines.begin(), lines.end(), is_failed_write);
+  const bool totals_count = std::none_of(lines.begin(), lines.end(), cuts_a_stream_short);
   std::map<std::string, Channel> channels;
   for (const std::string& line : lines) {
     Channel& channel = channels[channel_of(line)];
+    if (channel.is_over) continue;
     const std::size_t read = line.find(" read ");
     const bool is_data = line[0] == '>' && read != std::string::npos &&
                          line.find_first_not_of("0123456789", read + 6) == std::string::npos;
@@ -174,7 +174,12 @@ std::string normalised(const std::string& trace, bool is_large) {
       continue;
     }
     channel.end_reads(totals_count);
-    channel.text += (totals_count ? line : without_who_heard(line)) + '\n';
+    if (!totals_count && ends_reading(line)) {
+      channel.is_over = channels[actor_of(line) + " write"].is_over = true;
+      channel.text += "the end\n";
+      continue;
+    }
+    channel.text += line + '\n';
   }
   std::string result;
   for (auto& [name, channel] : channels) {

@@ -41,10 +41,12 @@ class Arm {
 ///     kernel's buffers have grown;
 ///   how callbacks of different handles interleave, and those of one handle's reads with those of
 ///     its writes, since that depends on who fills or drains a buffer first;
-///   how many bytes were read in all, once a write failed or was cancelled: what had already left
-///     is what a buffer happened to hold. Then also which call hears of a reset first, and so
-///     whether reads end with ECONNRESET or, in 1.44, with the end of input, and writes with
-///     ECONNRESET or EPIPE: that depends on whether the last of these reads was a short one.
+///   how many bytes were read in all, once a write failed or was cancelled or a connection was
+///     reset: what had already arrived is what a buffer happened to hold;
+///   then also how a reset shows at the end that reads, and what that end's reads and writes come
+///   to
+///     afterwards: whether a read or a write hears of it first, and whether 1.44 takes it for the
+///     end of input, depends on whether the last read before it was a short one.
 std::string normalised(const std::string& trace, bool is_large);
 
 struct Divergence {

@@ -11,17 +11,13 @@
 
 namespace conformance {
 
-static void showValue(const Line& line, std::ostream& out) {
-  out << text_of(line) << '\n';
-}
+static void showValue(const Line& line, std::ostream& out) { out << text_of(line) << '\n'; }
 
 }  // namespace conformance
 
 namespace rc {
 
-void show(const conformance::Line& line, std::ostream& out) {
-  conformance::showValue(line, out);
-}
+void show(const conformance::Line& line, std::ostream& out) { conformance::showValue(line, out); }
 
 template <>
 struct Arbitrary<conformance::Line> {

@@ -17,7 +17,7 @@ endforeach()
 
 foreach(language C CXX)
   set(build ${WORK}/${language})
-  execute_process(COMMAND ${CMAKE_COMMAND} -S ${SOURCE} -B ${build} -DLANGUAGE=${language}
+  execute_process(COMMAND ${CMAKE_COMMAND} -G ${GENERATOR} -S ${SOURCE} -B ${build} -DLANGUAGE=${language}
                           -DCMAKE_${language}_COMPILER=${${language}} -DUV_INCLUDE_DIR=${uv_include}
                           -DCMAKE_PREFIX_PATH=${prefix}
                   OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)

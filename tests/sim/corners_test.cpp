@@ -10,6 +10,15 @@
 #include "../../sim/src/internal.hpp"
 #include "scenario.hpp"
 
+#if !defined(UVSIM_TESTS_ASAN)
+// What AddressSanitizer would answer.
+namespace {
+void* poisoned;
+}
+extern "C" void* __asan_region_is_poisoned(void* begin, size_t size);
+void* __asan_region_is_poisoned(void* /*begin*/, size_t /*size*/) { return poisoned; }
+#endif
+
 namespace uvsim::test {
 namespace {
 
@@ -252,6 +261,16 @@ TEST_F(Corners, two_leaks_are_counted_and_the_first_is_described) {
   for (void* const memory : kept) std::free(memory);
 }
 
+TEST_F(Corners, allocations_do_not_fail_in_a_kind_world) {
+  options().ledger = true;
+  options().fail_allocations = true;
+  const Report& report = run([] {
+    delete new int;
+    return 0;
+  });
+  EXPECT_EQ(report.summary(), "");
+}
+
 TEST_F(Corners, allocations_fail_where_choices_say_so) {
   options().ledger = true;
   options().fail_allocations = true;
@@ -280,9 +299,7 @@ int wait_for(void (*prepare_loop)()) {
   return 0;
 }
 
-void plain(int (*program)()) {
-  std::exit(program());
-}
+void plain(int (*program)()) { std::exit(program()); }
 
 TEST_F(Corners, a_plain_program_that_waits_for_ever_is_told_for_what) {
   EXPECT_EXIT(plain([] {
@@ -299,6 +316,51 @@ TEST_F(Corners, a_plain_program_that_waits_for_ever_is_told_for_what) {
   EXPECT_EXIT(plain([] { return wait_for([] { ++loop.active_reqs.count; }); }),
               ::testing::ExitedWithCode(1), "for ever for 1 pending request");
 }
+
+TEST_F(Corners, a_plain_program_that_frees_twice_is_stopped_at_once) {
+  EXPECT_EXIT(plain([] {
+                uv_loop_init(&loop);
+                void* volatile memory = std::malloc(7);
+                void* volatile again = memory;
+                std::free(memory);
+                std::free(again);
+                return 0;
+              }),
+              ::testing::KilledBySignal(SIGABRT), "double free");
+}
+
+// The loop refers to what was freed, and AddressSanitizer says so before the next uv_run does.
+#if !defined(UVSIM_TESTS_ASAN)
+int free_open_handle(bool run_again) {
+  uv_loop_init(&loop);
+  for (int i = 0; i < 2; ++i) {
+    auto* const heap = static_cast<uv_tcp_t*>(std::malloc(sizeof(uv_tcp_t)));
+    uv_tcp_init(&loop, heap);
+    std::free(heap);
+  }
+  if (run_again) uv_run(&loop, UV_RUN_NOWAIT);
+  return 0;
+}
+
+TEST_F(Corners, a_plain_program_may_free_handles_on_its_way_out_and_is_told) {
+  EXPECT_EXIT(plain([] { return free_open_handle(false); }), ::testing::ExitedWithCode(0),
+              "warning: R29: tcp#1");
+  EXPECT_EXIT(plain([] { return free_open_handle(true); }), ::testing::KilledBySignal(SIGABRT),
+              "R29: tcp#1");
+  EXPECT_EXIT(plain([] {
+                static uv_idle_t idle;
+                uv_loop_init(&loop);
+                uv_idle_init(&loop, &idle);
+                uv_idle_start(&idle, [](uv_idle_t* h) {
+                  auto* const heap = static_cast<uv_tcp_t*>(std::malloc(sizeof(uv_tcp_t)));
+                  uv_tcp_init(h->loop, heap);
+                  std::free(heap);
+                });
+                return uv_run(&loop, UV_RUN_DEFAULT);
+              }),
+              ::testing::KilledBySignal(SIGABRT), "R29");
+}
+#endif
 
 TEST_F(Corners, an_abort_without_a_trace_says_the_message) {
   options().on_violation = OnViolation::abort;
@@ -344,6 +406,20 @@ TEST_F(Corners, a_plain_program_may_go_on_after_a_simulation) {
 }
 
 #if !defined(UVSIM_TESTS_ASAN)
+TEST_F(Corners, a_buffer_must_be_as_large_as_it_says_where_a_sanitizer_can_tell) {
+  poisoned = &poisoned;
+  EXPECT_EQ(broken([] {
+              return with_pair(
+                  [] {
+                    uv_read_start(stream(&pair().accepted), on_alloc, on_read);
+                    write(0, "w", &pair().client, "x", 1);
+                  },
+                  4);
+            }),
+            "R12 tcp#2");
+  poisoned = nullptr;
+}
+
 TEST_F(Corners, a_buffer_that_was_freed_must_not_come_from_alloc_cb) {
   options().ledger = true;
   EXPECT_EQ(broken([] {
@@ -403,6 +479,10 @@ TEST_F(Corners, a_socket_whose_failure_was_heard_is_fresh_again) {
       on_read(s, n, b);
       if (n != UV_ECONNRESET) return;
       say(code(connect_to(&pair().client, 1)));
+      sockaddr_storage address;
+      int size = sizeof address;
+      EXPECT_EQ(uv_tcp_getpeername(&pair().client, reinterpret_cast<sockaddr*>(&address), &size),
+                UV_ENOTCONN);
       // libuv has set the handle readable and writable again.
       static uv_timer_t later;
       uv_timer_init(s->loop, &later);
@@ -904,6 +984,31 @@ TEST_F(Corners, ipv4_and_ipv6_wildcards_exclude_each_other_unless_told) {
     return close_all(&loop);
   });
   EXPECT_EQ(log(), "00");
+  log().clear();
+  run([] {
+    init(2);
+    say(bind6_and_listen(0, "::1", port));
+    bind_to(1, "127.0.0.1", port);
+    say(code(listen_on(1)));
+    return close_all(&loop);
+  });
+  EXPECT_EQ(log(), "00 0");
+}
+
+TEST_F(Corners, a_socket_keeps_its_family) {
+  run([] {
+    uv_loop_init(&loop);
+    uv_tcp_init_ex(&loop, &tcps[0], AF_INET6);
+    say(code(bind_to(0, "127.0.0.1", 0)));
+    uv_tcp_init(&loop, &tcps[1]);
+    bind6_to(1, "::", port, UV_TCP_IPV6ONLY);
+    listen_on(1);
+    uv_tcp_init(&loop, &tcps[2]);
+    call(tcps[2], "c");
+    say(code(connect_to(&tcps[2], port)));
+    return turns(2);
+  });
+  EXPECT_EQ(log(), "EINVAL 0 c:connected:ECONNREFUSED");
 }
 
 TEST_F(Corners, a_shared_port_needs_both_to_agree) {
@@ -1274,6 +1379,44 @@ TEST_F(Corners, every_random_world_is_survived) {
 
 // ---- What the World may ask --------------------------------------------------------------------
 
+TEST_F(Corners, a_socket_made_in_place_of_one_that_was_reported_hears_nothing_of_it) {
+  run([] {
+    return two_readers([](uv_stream_t* s, ssize_t n, const uv_buf_t* b) {
+      on_read(s, n, b);
+      if (uv_is_closing(handle(&tcps[3])) != 0) return;
+      uv_close(handle(&tcps[3]), nullptr);
+      uv_close(handle(&tcps[1]), nullptr);
+      uv_tcp_init_ex(&loop, &tcps[6], AF_INET);
+      uv_tcp_init_ex(&loop, &tcps[7], AF_INET);
+    });
+  });
+  EXPECT_EQ(log(), "w0:0 w1:0 c:read:1");
+}
+
+TEST_F(Corners, the_world_sees_what_it_can_send_to_a_program_that_closed) {
+  play({[](Network& n) { n.connect(size_t{0}); },
+        [](Network& n) {
+          EXPECT_TRUE(n.view(Peer{1}).fin);
+          EXPECT_EQ(n.view(Peer{1}).writable, 0u);
+          EXPECT_FALSE(n.loop_has_work());
+          n.leave();
+        }},
+       [] {
+         init(1);
+         Simulation::current()->network().listen(8000);
+         bind_to(0, "127.0.0.1", port);
+         uv_listen(stream(&tcps[0]), 1, [](uv_stream_t* server, int) {
+           uv_tcp_init(server->loop, &tcps[1]);
+           uv_accept(server, stream(&tcps[1]));
+           uv_close(handle(&tcps[1]), nullptr);
+         });
+         uv_timer_init(&loop, &timer);
+         uv_timer_start(&timer, [](uv_timer_t*) {}, 1'000'000, 0);
+         EXPECT_EQ(Simulation::current()->network().listener(0).port, port);
+         return uv_run(&loop, UV_RUN_DEFAULT);
+       });
+}
+
 TEST_F(Corners, the_world_sees_ipv6_listeners_and_skips_its_own) {
   play({[](Network& n) {
          n.listen(9000);
@@ -1316,23 +1459,24 @@ TEST_F(Corners, a_loop_with_work_says_so) {
          uv_prepare_start(&prepare, [](uv_prepare_t*) { uv_close(handle(&timer), nullptr); });
          return uv_run(&loop, UV_RUN_NOWAIT);
        });
-  simulation.on_poll([](Network& n, Wait wait) {
-    if (!wait.ready && wait.ns == 0 && n.loop_has_work()) say("work");
+  simulation.on_poll([](Network& n, Wait) {
+    if (n.loop_has_work()) say("work");
     return Progress::nothing;
   });
   run([] {
-    return with_pair(
-        [] {
-          static uv_prepare_t prepare;
-          uv_prepare_init(&pair().loop, &prepare);
-          uv_prepare_start(&prepare, [](uv_prepare_t* h) {
-            uv_shutdown(&pair().shutdown, stream(&pair().client), nullptr);
-            uv_prepare_stop(h);
-          });
-        },
-        6);
+    uv_os_sock_t fds[2];
+    init(1);
+    uv_socketpair(SOCK_STREAM, 0, fds, 0, 0);
+    uv_tcp_open(&tcps[0], fds[0]);
+    static uv_prepare_t prepare;
+    uv_prepare_init(&loop, &prepare);
+    uv_prepare_start(&prepare, [](uv_prepare_t*) {
+      uv_shutdown(&pair().shutdown, stream(&tcps[0]), on_shutdown);
+    });
+    uv_run(&loop, UV_RUN_NOWAIT);
+    return 0;
   });
-  EXPECT_EQ(log(), "work");
+  EXPECT_EQ(log(), "work a:shutdown:0");
 }
 
 // ---- Signals -----------------------------------------------------------------------------------

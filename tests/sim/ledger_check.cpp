@@ -39,9 +39,7 @@ void on_incident(void*, const ledger::Incident& incident) {
 }
 
 long failing = -1;
-bool fails(void*, std::size_t) {
-  return failing >= 0 && failing-- == 0;
-}
+bool fails(void*, std::size_t) { return failing >= 0 && failing-- == 0; }
 
 ledger::Options options() {
   ledger::Options options;
@@ -62,9 +60,7 @@ class Run {
   Run& operator=(const Run&) = delete;
 };
 
-bool interposed() {
-  return ledger::backend() == ledger::Backend::interposed;
-}
+bool interposed() { return ledger::backend() == ledger::Backend::interposed; }
 
 // Frees inside the program, and comes back even if that is an incident.
 void free_inside(void* memory) {
@@ -80,9 +76,7 @@ void* malloc_inside(std::size_t size) {
   return std::malloc(size);
 }
 
-std::uint64_t live() {
-  return ledger::totals().live;
-}
+std::uint64_t live() { return ledger::totals().live; }
 
 // ---- What is counted
 // -----------------------------------------------------------------------------
@@ -556,9 +550,7 @@ void an_oracle_can_be_changed_and_removed() {
 // ---- Leaks and quiescence
 // ------------------------------------------------------------------------
 
-void count(void* context, const ledger::Allocation&) {
-  ++*static_cast<int*>(context);
-}
+void count(void* context, const ledger::Allocation&) { ++*static_cast<int*>(context); }
 
 void leaks_are_visited_in_order() {
   const Run run;
@@ -737,9 +729,7 @@ void an_allocation_of_nothing_is_one() {
 }  // namespace
 
 // A signal handler that allocates is what one of the tests is about.
-extern "C" const char* __tsan_default_options() {
-  return "report_signal_unsafe=0";
-}
+extern "C" const char* __tsan_default_options() { return "report_signal_unsafe=0"; }
 
 int main(int argc, char** argv) {
   constexpr Test tests[] = {

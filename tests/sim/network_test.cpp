@@ -408,11 +408,8 @@ TEST_F(World, knows_which_peer_a_question_is_about) {
     if (wait.ready) return Progress::nothing;
     switch (n.peers()) {
       case 0:
-      case 1:
-        n.connect(size_t{0});
-        return Progress::made;
-      default:
-        break;
+      case 1: n.connect(size_t{0}); return Progress::made;
+      default: break;
     }
     if (n.view(Peer{2}).sent == 0) return n.send(Peer{2}, "x", 1), Progress::made;
     n.leave();

@@ -305,12 +305,8 @@ void* count_malloc(size_t size) {
   ++allocations;
   return std::malloc(size);
 }
-void* count_realloc(void* memory, size_t size) {
-  return std::realloc(memory, size);
-}
-void* count_calloc(size_t count, size_t size) {
-  return std::calloc(count, size);
-}
+void* count_realloc(void* memory, size_t size) { return std::realloc(memory, size); }
+void* count_calloc(size_t count, size_t size) { return std::calloc(count, size); }
 void count_free(void* memory) {
   --allocations;
   std::free(memory);
@@ -750,9 +746,7 @@ void the_machine_is_the_same_everywhere() {
 }  // namespace
 
 // Locks that are never released, or wrongly, are what some of the tests are about.
-extern "C" const char* __tsan_default_options() {
-  return "report_mutex_bugs=0:detect_deadlocks=0";
-}
+extern "C" const char* __tsan_default_options() { return "report_mutex_bugs=0:detect_deadlocks=0"; }
 
 int main(int argc, char** argv) {
   constexpr Test tests[] = {

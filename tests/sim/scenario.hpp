@@ -56,12 +56,8 @@ uv_stream_t* stream(Handle* h) {
   return reinterpret_cast<uv_stream_t*>(h);
 }
 
-inline void on_close(uv_handle_t* h) {
-  say(name(h) + ":closed");
-}
-inline void on_write(uv_write_t* req, int status) {
-  say(name(req) + ":" + code(status));
-}
+inline void on_close(uv_handle_t* h) { say(name(h) + ":closed"); }
+inline void on_write(uv_write_t* req, int status) { say(name(req) + ":" + code(status)); }
 inline void on_shutdown(uv_shutdown_t* req, int status) {
   say(name(req->handle) + ":shutdown:" + code(status));
 }

@@ -246,8 +246,8 @@ struct Options {
   uint32_t descriptors = 0;          // how many may be open; 0: no limit
   uint32_t send_buffer = 2'626'560;  // what uv_send_buffer_size shows; a loopback's default
   uint32_t receive_buffer = 131'072;
-  uint32_t send_window = 3'854'336;  // what the two really hold of a connection nobody reads
-  uint32_t receive_window = 65'536;
+  uint32_t send_window = 3'791'899;  // what the two really hold of a connection nobody reads
+  uint32_t receive_window = 127'973;
   uint64_t turn_ns = 10'000;  // each turn of a loop takes this long
   uint64_t clock_ns = 1'000;  // and each look at the clock this
 };

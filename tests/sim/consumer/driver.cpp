@@ -1,9 +1,9 @@
 // A driver of uvsim: a thousand runs of a program that waits a day, and one that leaks.
 #include <uv.h>
-#include <uvsim/uvsim.hpp>
 
 #include <cstdio>
 #include <cstdlib>
+#include <uvsim/uvsim.hpp>
 
 namespace {
 

@@ -1,9 +1,7 @@
 // R13: a request of the thread pool is freed before its callback.
 #include "negative.h"
 
-static void work(uv_work_t* request) {
-  (void)request;
-}
+static void work(uv_work_t* request) { (void)request; }
 
 int program(void) {
   uv_loop_t* loop = uv_default_loop();

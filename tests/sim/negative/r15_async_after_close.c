@@ -1,9 +1,7 @@
 // R15: uv_async_send is called after the close callback of the handle.
 #include "negative.h"
 
-static void on_async(uv_async_t* async) {
-  (void)async;
-}
+static void on_async(uv_async_t* async) { (void)async; }
 
 int program(void) {
   uv_loop_t* loop = uv_default_loop();

@@ -1,9 +1,7 @@
 // R15: a handle is used after its close callback, although its memory is still there.
 #include "negative.h"
 
-static void on_timer(uv_timer_t* timer) {
-  (void)timer;
-}
+static void on_timer(uv_timer_t* timer) { (void)timer; }
 
 int program(void) {
   uv_loop_t* loop = uv_default_loop();

@@ -1,9 +1,7 @@
 // R35: uv_loop_close is called from a callback of the same loop.
 #include "negative.h"
 
-static void on_timer(uv_timer_t* timer) {
-  uv_loop_close(timer->loop);
-}
+static void on_timer(uv_timer_t* timer) { uv_loop_close(timer->loop); }
 
 int program(void) {
   uv_loop_t* loop = uv_default_loop();

@@ -1,9 +1,7 @@
 // R35: uv_run is called from a callback of the same loop.
 #include "negative.h"
 
-static void on_timer(uv_timer_t* timer) {
-  uv_run(timer->loop, UV_RUN_NOWAIT);
-}
+static void on_timer(uv_timer_t* timer) { uv_run(timer->loop, UV_RUN_NOWAIT); }
 
 int program(void) {
   uv_loop_t* loop = uv_default_loop();
