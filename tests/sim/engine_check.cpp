@@ -25,9 +25,7 @@ struct Connection {
   char bytes[64];
 };
 
-void freed(uv_handle_t* handle) {
-  std::free(handle);
-}
+void freed(uv_handle_t* handle) { std::free(handle); }
 
 void end(Connection* connection) {
   auto* const handle = reinterpret_cast<uv_handle_t*>(&connection->tcp);
@@ -132,22 +130,12 @@ class World {
     switch (pick(8)) {
       case 0:
       case 1:
-      case 2:
-        network.send(peer, bytes, 1 + pick(99));
-        break;
+      case 2: network.send(peer, bytes, 1 + pick(99)); break;
       case 3:
-      case 4:
-        network.read(peer, bytes, sizeof bytes);
-        break;
-      case 5:
-        network.half_close(peer);
-        break;
-      case 6:
-        network.close(peer);
-        break;
-      default:
-        network.reset(peer);
-        break;
+      case 4: network.read(peer, bytes, sizeof bytes); break;
+      case 5: network.half_close(peer); break;
+      case 6: network.close(peer); break;
+      default: network.reset(peer); break;
     }
     return Progress::made;
   }
