@@ -175,9 +175,6 @@ variant(handle_initialised_or_not uv/server.cpp
 variant(spare_left_open uv/server.cpp
   [[    uv_close(handle(spare_), on_spare_close);]] [[]]
   "oracle (alive|clean|contract|ledger)|assertion failed")
-variant(listener_not_reopened uv/server.cpp
-  [[  if (server.accepting_) server.reopen_at_ = server.now() + reopen_pause;]] [[]]
-  "oracle alive")
 variant(listen_unchecked uv/server.cpp
   [[  if (status == 0) status = uv_listen(listener(), backlog_, on_connection);]]
   [[  if (status == 0) static_cast<void>(uv_listen(listener(), backlog_, on_connection));]]
