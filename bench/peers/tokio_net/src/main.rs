@@ -11,8 +11,7 @@ async fn echo(mut client: TcpStream) {
     }
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> std::io::Result<()> {
+async fn serve() -> std::io::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!(
         "{{\"event\":\"listening\",\"address\":\"127.0.0.1\",\"port\":{}}}",
@@ -23,4 +22,11 @@ async fn main() -> std::io::Result<()> {
         client.set_nodelay(true)?;
         tokio::spawn(echo(client));
     }
+}
+
+fn main() -> std::io::Result<()> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?
+        .block_on(serve())
 }
