@@ -1,0 +1,3 @@
+module go_net
+
+go 1.19
