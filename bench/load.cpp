@@ -1,6 +1,6 @@
 // A load generator for echo servers: many connections, one thread, every byte of the answer counted
-// and, with --verify, compared. For what wrk cannot do: messages of one byte, messages larger than a
-// response may be, connections that only sit there. Prints one JSON object.
+// and, with --verify, compared. For what wrk cannot do: messages of one byte, messages larger than
+// a response may be, connections that only sit there. Prints one JSON object.
 //
 //   load --port N --connections N --size BYTES --messages N [--pipeline N] [--verify]
 //   load --port N --connections N --idle          opens them, says so, holds them until stdin ends
@@ -59,8 +59,8 @@ struct Options {
 
 struct Connection {
   int fd = -1;
-  std::uint64_t sent = 0;      // bytes, in all
-  std::uint64_t received = 0;  // bytes, in all
+  std::uint64_t sent = 0;                 // bytes, in all
+  std::uint64_t received = 0;             // bytes, in all
   std::deque<Clock::time_point> started;  // of the messages whose echo is not complete
   bool writable_awaited = false;
 };

@@ -1,5 +1,5 @@
-// asio, in the shape of its own echo example: a session that reads some, writes all of it, and reads
-// again; one buffer a session. (libasio-dev, without Boost.)
+// asio, in the shape of its own echo example: a session that reads some, writes all of it, and
+// reads again; one buffer a session. (libasio-dev, without Boost.)
 #include <array>
 #include <asio.hpp>
 #include <cstdio>

@@ -95,14 +95,16 @@ int main(void) {
   socklen_t size = sizeof address;
   const int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (bind(listener, (struct sockaddr*)&address, sizeof address) != 0 ||
-      listen(listener, 4096) != 0 || getsockname(listener, (struct sockaddr*)&address, &size) != 0) {
+      listen(listener, 4096) != 0 ||
+      getsockname(listener, (struct sockaddr*)&address, &size) != 0) {
     perror("epoll_loop");
     return 1;
   }
   epoll_fd = epoll_create1(EPOLL_CLOEXEC);
   struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
   if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listener, &event) != 0) return 1;
-  printf("{\"event\":\"listening\",\"address\":\"127.0.0.1\",\"port\":%d}\n", ntohs(address.sin_port));
+  printf("{\"event\":\"listening\",\"address\":\"127.0.0.1\",\"port\":%d}\n",
+         ntohs(address.sin_port));
   fflush(stdout);
 
   static struct epoll_event events[events_max];

@@ -89,12 +89,14 @@ int main(void) {
   socklen_t size = sizeof address;
   const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (bind(listener, (struct sockaddr*)&address, sizeof address) != 0 ||
-      listen(listener, 4096) != 0 || getsockname(listener, (struct sockaddr*)&address, &size) != 0 ||
+      listen(listener, 4096) != 0 ||
+      getsockname(listener, (struct sockaddr*)&address, &size) != 0 ||
       io_uring_queue_init(entries, &ring, 0) != 0) {
     perror("io_uring_loop");
     return 1;
   }
-  printf("{\"event\":\"listening\",\"address\":\"127.0.0.1\",\"port\":%d}\n", ntohs(address.sin_port));
+  printf("{\"event\":\"listening\",\"address\":\"127.0.0.1\",\"port\":%d}\n",
+         ntohs(address.sin_port));
   fflush(stdout);
   submit_accept(listener);
   for (;;) {

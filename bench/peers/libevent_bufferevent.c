@@ -1,5 +1,6 @@
-// libevent's bufferevents: the library owns both buffers, the read callback moves one into the other.
-// A high-water mark on input keeps a client that never reads from growing the output for ever.
+// libevent's bufferevents: the library owns both buffers, the read callback moves one into the
+// other. A high-water mark on input keeps a client that never reads from growing the output for
+// ever.
 #include <arpa/inet.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -45,7 +46,8 @@ int main(void) {
   if (listener == NULL) return 1;
   socklen_t size = sizeof address;
   getsockname(evconnlistener_get_fd(listener), (struct sockaddr*)&address, &size);
-  printf("{\"event\":\"listening\",\"address\":\"127.0.0.1\",\"port\":%d}\n", ntohs(address.sin_port));
+  printf("{\"event\":\"listening\",\"address\":\"127.0.0.1\",\"port\":%d}\n",
+         ntohs(address.sin_port));
   fflush(stdout);
   return event_base_dispatch(base);
 }

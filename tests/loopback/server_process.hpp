@@ -79,6 +79,12 @@ inline std::optional<Ledger> parse_ledger(const std::string& line) {
   return ledger;
 }
 
+// Whether the program under test runs on the libuv that tests/loopback/CMakeLists.txt calls newer.
+inline bool on_newer_libuv() {
+  const char* const program = std::getenv("ECHO_SERVER");
+  return program != nullptr && std::string(program).find("newer-libuv") != std::string::npos;
+}
+
 class ServerProcess {
  public:
   // On a free port, and answering.
