@@ -30,7 +30,7 @@ variant(no_buffer_spins uv/server.cpp
   [[      case Action::wait:
         static_cast<void>(uv_read_stop(session.stream()));  // cannot fail (R11)]]
   [[      case Action::wait:]]
-  "assertion failed|oracle (alive|contract)")
+  "assertion failed|oracle (alive|contract|whole|apart)")
 variant(reads_while_writing uv/server.cpp
   [[      case Action::flush: {
         static_cast<void>(uv_read_stop(session.stream()));  // cannot fail (R11)]]
