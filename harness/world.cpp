@@ -15,6 +15,8 @@ constexpr std::uint64_t ms = 1'000'000;
 constexpr std::uint64_t slack_ms = 60;
 // Polls in a row in which the server claims to be busy and nothing moves.
 constexpr std::uint32_t busy_polls_max = 3'000;
+// Errors in a row that a listener may report to a server that claims to mend it.
+constexpr std::uint32_t refusals_max = 3;
 // How long the World waits for a server that does things at times and moves nothing.
 constexpr std::uint64_t patience_ns = 3'600'000 * ms;
 
@@ -28,18 +30,19 @@ std::uint64_t times_ms(std::uint64_t n) {
 }
 
 // The events that the World itself has to do with. Their numbers are learned from their names.
-enum class Kind : std::uint8_t { unknown, other, write, try_write, written, signal };
+enum class Kind : std::uint8_t { unknown, other, write, try_write, written, signal, connection };
 
 Kind kind_of(const uvsim::EventView& event) {
   static std::array<Kind, Marks::events_max> kinds{};
   Kind& kind = kinds[event.what % kinds.size()];
   if (kind == Kind::unknown) {
     const auto is = [&event](const char* name) { return std::strcmp(event.name, name) == 0; };
-    kind = is("uv_write")       ? Kind::write
-           : is("uv_try_write") ? Kind::try_write
-           : is("write_cb")     ? Kind::written
-           : is("signal_cb")    ? Kind::signal
-                                : Kind::other;
+    kind = is("uv_write")        ? Kind::write
+           : is("uv_try_write")  ? Kind::try_write
+           : is("write_cb")      ? Kind::written
+           : is("signal_cb")     ? Kind::signal
+           : is("connection_cb") ? Kind::connection
+                                 : Kind::other;
   }
   return kind;
 }
@@ -196,6 +199,11 @@ void World::on_event(const uvsim::EventView& event) {
       if (event.value == subject_->stop_signal && stopped_at_ns_ == 0) {
         stopped_at_ns_ = event.time_ns;
       }
+      return;
+    case Kind::connection:
+      if (event.value >= 0 || event.subject_id != refusing_) refusals_ = 0;
+      refusing_ = event.subject_id;
+      if (event.value < 0) ++refusals_;
       return;
     case Kind::unknown:
     case Kind::other: return;
@@ -656,6 +664,10 @@ std::size_t World::connections() const {
 // Whether it listens, and where it did at first; if not, since when.
 void World::watch_listener() {
   if (!subject_->reopens_listener || stops_ > 0) return;
+  if (refusals_ > refusals_max) {
+    fail(Oracle::alive, nullptr,
+         "the server bears the same error of its listener without end (R39)");
+  }
   if (network_->listeners() == 0) {
     if (deaf_since_ns_ == 0) deaf_since_ns_ = network_->now_ns();
   } else if (deaf_since_ns_ != 0) {

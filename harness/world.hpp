@@ -119,6 +119,8 @@ class World final : private uvsim::Choices {
   std::uint32_t deeds_ = 0;
   std::uint32_t stops_ = 0;
   std::uint32_t faults_ = 0;
+  std::uint32_t refusing_ = 0;    // the listener
+  std::uint32_t refusals_ = 0;    // errors of the listener, in a row
   std::uint32_t busy_polls_ = 0;  // in a row in which nothing moved
   std::uint64_t moved_ = 0;       // bytes, connections and deeds; changes when anything does
   std::uint64_t moved_before_ = 0;
