@@ -112,7 +112,8 @@ document.addEventListener("keydown", e => {
   const keys = { ArrowLeft: () => go(now - 1), ArrowUp: () => go(now - 1), ArrowRight: () => go(now + 1), ArrowDown: () => go(now + 1), Home: () => go(1), End: () => go(count), b: () => go(brokenAt), f: lastFault };
   if (keys[e.key]) { e.preventDefault(); keys[e.key](); }
 });
-go(broken ? brokenAt : count);
+const asked = /^#step-(\d+)$/.exec(location.hash);
+go(asked ? steps.filter(s => s.step < Number(asked[1])).length + 1 : broken ? brokenAt : count);
 </script></body></html>
 )html";
 
