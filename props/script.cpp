@@ -100,11 +100,11 @@ std::uint32_t Player::pick(std::uint32_t n, uvsim::ChoicePoint point) {
 std::uint32_t Player::answer_world(std::uint32_t n) {
   if (n == harness::deed_answers) {
     next_answer_ = 0;
-    return moves_over() ? 0 : static_cast<std::uint32_t>(script_->moves[next_move_++].deed);
+    move_ = moves_over() ? nullptr : &script_->moves[next_move_++];
+    return move_ == nullptr ? 0 : static_cast<std::uint32_t>(move_->deed);
   }
-  if (next_move_ == 0) return 0;
-  const std::vector<std::uint32_t>& answers = script_->moves[next_move_ - 1].answers;
-  return next_answer_ < answers.size() ? answers[next_answer_++] % n : 0;
+  if (move_ == nullptr || next_answer_ == move_->answers.size()) return 0;
+  return move_->answers[next_answer_++] % n;
 }
 
 std::uint32_t Scribe::pick(std::uint32_t n, uvsim::ChoicePoint point) {

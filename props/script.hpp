@@ -70,6 +70,7 @@ class Player : public uvsim::Choices {
 
   const Script* script_;
   std::size_t next_move_ = 0;
+  const Move* move_ = nullptr;  // that is being asked about
   std::size_t next_answer_ = 0;
   std::array<std::uint32_t, uvsim::choice_point_count> asked_{};
 };
