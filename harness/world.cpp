@@ -49,23 +49,17 @@ Kind kind_of(const uvsim::EventView& event) {
 
 }  // namespace
 
-enum class World::Deed : std::uint8_t {
-  let_go,
-  connect,
-  send,
-  read,
-  half_close,
-  send_again,
-  close,
-  reset,
-  stall,
-  pass_time,
-  shrink,
-  wait_for_timer,
-  stop,
-  other_signal,
-  last = other_signal,
-};
+const char* name_of(Deed deed) {
+  switch (deed) {
+#define HARNESS_DEED(name, meaning) \
+  case Deed::name: return #name;
+    HARNESS_DEEDS(HARNESS_DEED)
+#undef HARNESS_DEED
+  }
+  return "?";
+}
+
+static_assert(World::clients_limit < deed_answers);
 
 void World::begin(uvsim::Simulation& simulation, const Subject& subject, const Setting& setting,
                   uvsim::Choices& source) {
@@ -254,13 +248,10 @@ void World::look_back(int status) {
 
 bool World::act() {
   holding_ = false;
-  // Letting go is as likely as all deeds together would make it rare.
-  constexpr auto kinds = static_cast<std::uint32_t>(Deed::last) + 1;
-  constexpr std::uint32_t let_go_again = 6;
   bool acted = false;
   while (deeds_ < setting_.deeds_max) {
-    const std::uint32_t answer = ask(kinds + let_go_again);
-    if (answer == 0 || answer >= kinds) break;
+    const std::uint32_t answer = ask(deed_answers);
+    if (answer == 0 || answer >= deed_count) break;
     ++deeds_;
     if (static_cast<Deed>(answer) == Deed::wait_for_timer) {
       holding_ = true;

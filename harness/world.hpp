@@ -15,6 +15,7 @@
 #include <cstdint>
 
 #include "harness/client.hpp"
+#include "harness/deed.hpp"
 #include "harness/subject.hpp"
 #include "harness/verdict.hpp"
 #include "uvsim/uvsim.hpp"
@@ -54,8 +55,6 @@ class World final : private uvsim::Choices {
   bool server_stopped() const { return stops_ > 0; }
 
  private:
-  enum class Deed : std::uint8_t;
-
   std::uint32_t pick(std::uint32_t n, uvsim::ChoicePoint point) override;
   std::uint32_t ask(std::uint32_t n);
 
