@@ -103,7 +103,9 @@ std::uint32_t World::pick(std::uint32_t n, uvsim::ChoicePoint point) {
   }
   ++faults_;
   if (network_ == nullptr) return answer;
-  const uvsim::Peer about = network_->asked_about();
+  uvsim::Peer about = network_->asked_about();
+  // Memory and timers are nobody's: what fails concerns who the server is being called back for.
+  if (!about) about = called_back_for_;
   if (Client* const client = client_of(about)) {
     client->excuse(Excuse::fault);
     if (point == write_error) {
@@ -166,6 +168,7 @@ uvsim::Progress World::live(uvsim::Wait wait) {
 // What the server does, as far as a client cannot see it.
 void World::on_event(const uvsim::EventView& event) {
   Marks::hit(event);
+  if (event.kind == uvsim::EventKind::callback) called_back_for_ = event.peer;
   switch (kind_of(event)) {
     case Kind::write:
       if (Client* const client = client_of(event.peer); client != nullptr && event.result == 0) {

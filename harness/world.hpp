@@ -52,7 +52,6 @@ class World final : private uvsim::Choices {
   bool came_to_rest() const { return resting_; }
   bool server_ended() const { return ended_; }
   bool server_stopped() const { return stops_ > 0; }
-  bool any_fault() const { return faults_ > 0; }
 
  private:
   enum class Deed : std::uint8_t;
@@ -110,6 +109,7 @@ class World final : private uvsim::Choices {
   Setting setting_;
   uvsim::Choices* source_ = nullptr;
   Verdict verdict_;
+  uvsim::Peer called_back_for_;  // the last time the server was
 
   std::array<Client, clients_limit> clients_;
   std::uint32_t count_ = 0;  // of clients that ever connected
