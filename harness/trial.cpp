@@ -112,8 +112,7 @@ void Trial::judge(const Subject& subject) {
     verdict_.message = name_of(report.limit);
   } else if (!report.finished) {
     verdict_.broken = Oracle::alive;
-    verdict_.message = "the server stopped responding before it listened";
-    if (world_.any_fault()) verdict_.broken = Oracle::none;
+    verdict_.message = "the server neither listens nor ends";
   } else if (report.ledger.active && !report.ledger.ok) {
     verdict_.broken = Oracle::ledger;
     verdict_.message = report.ledger.message;
