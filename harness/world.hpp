@@ -88,6 +88,7 @@ class World final : private uvsim::Choices {
   bool somebody_connects() const;
   bool resume();
   void check_deadlines(uvsim::Wait wait);
+  void check_counts();
   bool late_comer();
   uvsim::Progress wait_for_server(uvsim::Wait wait);
   bool may_be_left_waiting(const Client& client) const;
@@ -96,6 +97,8 @@ class World final : private uvsim::Choices {
   // Seeing.
   Client* client_of(uvsim::Peer peer);
   void watch();
+  void watch_listener();
+  std::size_t connections() const;
   void look(Client& client);
   void receive(Client& client, std::size_t size);
   void saw_end(Client& client, bool by_reset);
@@ -118,13 +121,18 @@ class World final : private uvsim::Choices {
   std::uint32_t deeds_ = 0;
   std::uint32_t stops_ = 0;
   std::uint32_t faults_ = 0;
+  std::uint32_t refusing_ = 0;    // the listener
+  std::uint32_t refusals_ = 0;    // errors of the listener, in a row
   std::uint32_t busy_polls_ = 0;  // in a row in which nothing moved
   std::uint64_t moved_ = 0;       // bytes, connections and deeds; changes when anything does
   std::uint64_t moved_before_ = 0;
-  std::uint64_t said_ = 0;       // bytes, by all clients
-  std::uint64_t waited_ns_ = 0;  // for the server alone, since anything moved
-  std::uint64_t stopped_at_ns_ = 0;
+  std::uint64_t said_ = 0;           // bytes, by all clients
+  std::uint64_t waited_ns_ = 0;      // for the server alone, since anything moved
+  std::uint64_t stopped_at_ns_ = 0;  // when it was told
+  std::uint64_t grace_ends_ns_ = 0;  // until when the first request to end excuses nothing
+  std::uint64_t deaf_since_ns_ = 0;  // 0: it listens
   std::uint64_t bytes_at_start_ = 0;
+  std::uint16_t port_ = 0;    // of its first listener
   bool holding_ = false;      // no kind steps at this poll: the next timer comes first
   bool serving_ = false;      // it listens, and the baseline is set
   bool late_comer_ = false;   // the one that shows whether the server still serves has come

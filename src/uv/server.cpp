@@ -170,7 +170,8 @@ void Server::settle() {
 
 void Server::arm_timer() {
   const Time at = std::min(service_.wake_at(), reopen_at_);
-  if (at == timer_at_ || timer_state_ != Handle::open) return;
+  if (at == timer_at_) return;
+  ECHOPROOF_ASSERT(timer_state_ == Handle::open);  // else nothing is left to wait for
   timer_at_ = at;
   if (at == Time::max()) {
     static_cast<void>(uv_timer_stop(&timer_));  // cannot fail

@@ -119,6 +119,7 @@ TEST_P(Loss, ConcernsOneClientOnly) {
 INSTANTIATE_TEST_SUITE_P(By, Loss,
                          testing::Values(Scenario{"ReadReset", "read=ECONNRESET@3"},
                                          Scenario{"ReadTimedOut", "read=ETIMEDOUT@2"},
+                                         Scenario{"ReadWithoutBuffers", "read=ENOBUFS@2"},
                                          Scenario{"WriteReset", "write=ECONNRESET@3"},
                                          Scenario{"WriteBrokenPipe", "write=EPIPE@2"},
                                          Scenario{"FirstWriteBrokenPipe", "write=EPIPE@1"}),
