@@ -49,23 +49,17 @@ Kind kind_of(const uvsim::EventView& event) {
 
 }  // namespace
 
-enum class World::Deed : std::uint8_t {
-  let_go,
-  connect,
-  send,
-  read,
-  half_close,
-  send_again,
-  close,
-  reset,
-  stall,
-  pass_time,
-  shrink,
-  wait_for_timer,
-  stop,
-  other_signal,
-  last = other_signal,
-};
+const char* name_of(Deed deed) {
+  switch (deed) {
+#define HARNESS_DEED(name, meaning) \
+  case Deed::name: return #name;
+    HARNESS_DEEDS(HARNESS_DEED)
+#undef HARNESS_DEED
+  }
+  return "?";
+}
+
+static_assert(World::clients_limit < deed_answers);
 
 void World::begin(uvsim::Simulation& simulation, const Subject& subject, const Setting& setting,
                   uvsim::Choices& source) {
@@ -102,6 +96,7 @@ std::uint32_t World::pick(std::uint32_t n, uvsim::ChoicePoint point) {
     case world: return answer;  // unkind, but no fault: everything still has to come to its end
     case call_timer_start:
     case call_timer_init: timer_fault_ = true; break;
+    case call_accept: accept_failed_ = true; break;
     default: break;
   }
   ++faults_;
@@ -254,13 +249,10 @@ void World::look_back(int status) {
 
 bool World::act() {
   holding_ = false;
-  // Letting go is as likely as all deeds together would make it rare.
-  constexpr auto kinds = static_cast<std::uint32_t>(Deed::last) + 1;
-  constexpr std::uint32_t let_go_again = 6;
   bool acted = false;
   while (deeds_ < setting_.deeds_max) {
-    const std::uint32_t answer = ask(kinds + let_go_again);
-    if (answer == 0 || answer >= kinds) break;
+    const std::uint32_t answer = ask(deed_answers);
+    if (answer == 0 || answer >= deed_count) break;
     ++deeds_;
     if (static_cast<Deed>(answer) == Deed::wait_for_timer) {
       holding_ = true;
@@ -334,6 +326,8 @@ bool World::connect() {
   client.spoke_at_ns = client.caught_up_at_ns = network_->now_ns();
   if (!subject_->echoes) client.excuse(Excuse::own);
   if (stops_ > 0) client.excuse(Excuse::stop);
+  client.waits_since_ns = network_->now_ns();
+  client.stalled = client.number < setting_.stalled;
   look(client);
   return true;
 }
@@ -553,13 +547,15 @@ bool World::resume() {
 void World::check_deadlines(uvsim::Wait wait) {
   if (timer_fault_) return;
   const std::uint64_t now = network_->now_ns();
-  if (stopped_at_ns_ > 0 && subject_->drain_ms != Subject::unlimited &&
-      now > stopped_at_ns_ + times_ms(subject_->drain_ms + slack_ms)) {
+  // Without a timer no deadline will ever come.
+  const bool for_ever = wait.ns == uvsim::Wait::forever && !somebody_connects();
+  const auto over = [now, for_ever](std::uint64_t since_ns, std::uint64_t limit_ms) {
+    return limit_ms != Subject::unlimited &&
+           (for_ever || now > since_ns + times_ms(limit_ms + slack_ms));
+  };
+  if (stopped_at_ns_ > 0 && over(stopped_at_ns_, subject_->drain_ms)) {
     fail(Oracle::alive, nullptr, "the server was told to end, and takes too long");
   }
-  const auto over = [now](std::uint64_t since_ns, std::uint64_t limit_ms) {
-    return limit_ms != Subject::unlimited && now > since_ns + times_ms(limit_ms + slack_ms);
-  };
   if (deaf_since_ns_ != 0 && stops_ == 0 && over(deaf_since_ns_, subject_->reopens_ms)) {
     fail(Oracle::alive, nullptr, "the server does not listen again in time");
   }
@@ -578,12 +574,17 @@ void World::check_deadlines(uvsim::Wait wait) {
       fail(Oracle::alive, &client, "a client that takes nothing is not closed in time");
     }
     const bool waits = !client.stalled && client.received > 0 && client.received < client.sent;
-    const bool for_ever = wait.ns == uvsim::Wait::forever;
-    if (waits && subject_->answer_ms != Subject::unlimited &&
-        (for_ever || over(client.waits_since_ns, subject_->answer_ms))) {
+    if (waits && over(client.waits_since_ns, subject_->answer_ms)) {
       fail(Oracle::apart, &client, "a client is not answered because of what others do not do");
     }
   }
+}
+
+// A server that does not listen anew serves nobody any more when its listener has failed, and whom
+// the listener had announced it keeps (R37, R38).
+bool World::may_be_left_waiting(const Client& client) const {
+  if (faults_ == 0 || subject_->reopens_listener) return false;
+  return !client.view.accepted || (accept_failed_ && client.received == 0);
 }
 
 // What the server counted, against what the clients saw: who was answered was accepted, what went
@@ -620,7 +621,7 @@ void World::come_to_rest() {
   for (std::uint32_t i = 0; i < count_; ++i) {
     const Client& client = clients_[i];
     if (client.over) continue;
-    if (!client.view.accepted && faults_ > 0 && !subject_->reopens_listener) continue;
+    if (may_be_left_waiting(client)) continue;
     fail(Oracle::alive, &client,
          client.half_closed ? "the server never ended the connection of a client that had ended"
                             : "a client waits for its echo for ever");
@@ -629,7 +630,12 @@ void World::come_to_rest() {
   if (network_->listeners() == 0 && subject_->reopens_listener) {
     fail(Oracle::alive, nullptr, "the server does not listen any more");
   }
-  if (network_->open_connections() > 0) {
+  std::size_t left_waiting = 0;
+  for (std::uint32_t i = 0; i < count_; ++i) {
+    clients_[i].view = network_->view(clients_[i].peer);
+    if (!clients_[i].view.program_closed && may_be_left_waiting(clients_[i])) ++left_waiting;
+  }
+  if (network_->open_connections() > left_waiting) {
     fail(Oracle::alive, nullptr, "a connection is left open although its client is gone");
   }
   if (simulation_->ledger_live() > 0) {

@@ -15,6 +15,7 @@
 #include <cstdint>
 
 #include "harness/client.hpp"
+#include "harness/deed.hpp"
 #include "harness/subject.hpp"
 #include "harness/verdict.hpp"
 #include "uvsim/uvsim.hpp"
@@ -25,6 +26,7 @@ namespace harness {
 struct Setting {
   std::uint32_t clients = 2;      // at once
   std::uint32_t clients_max = 8;  // in all
+  std::uint32_t stalled = 0;  // of those that come first: they read nothing until they decide to
   std::uint32_t deeds_max = 512;  // that are not kind
   std::size_t send_max = 65536;   // bytes at once
   std::size_t said_max = 262144;  // bytes in all, about
@@ -53,8 +55,6 @@ class World final : private uvsim::Choices {
   bool served() const { return serving_; }
 
  private:
-  enum class Deed : std::uint8_t;
-
   std::uint32_t pick(std::uint32_t n, uvsim::ChoicePoint point) override;
   std::uint32_t ask(std::uint32_t n);
 
@@ -89,6 +89,7 @@ class World final : private uvsim::Choices {
   void check_counts();
   bool late_comer();
   uvsim::Progress wait_for_server(uvsim::Wait wait);
+  bool may_be_left_waiting(const Client& client) const;
   void come_to_rest();
 
   // Seeing.
@@ -134,6 +135,7 @@ class World final : private uvsim::Choices {
   bool serving_ = false;      // it listens, and the baseline is set
   bool late_comer_ = false;   // the one that shows whether the server still serves has come
   bool timer_fault_ = false;  // deadlines may have been lost
+  bool accept_failed_ = false;
   bool resting_ = false;
   bool ended_ = false;
 };
