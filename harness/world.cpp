@@ -102,10 +102,10 @@ std::uint32_t World::pick(std::uint32_t n, uvsim::ChoicePoint point) {
   ++faults_;
   if (network_ == nullptr) return answer;
   if (deaf_since_ns_ != 0) deaf_since_ns_ = network_->now_ns();  // it may have tried to listen
-  uvsim::Peer about = network_->asked_about();
-  // Memory and timers are nobody's: what fails concerns who the server is being called back for.
-  if (!about) about = called_back_for_;
-  if (Client* const client = client_of(about)) {
+  const uvsim::Peer about = network_->asked_about();
+  // Memory and timers are nobody's: what fails concerns who the server is being called back for, or
+  // whom it is taking in meanwhile.
+  if (Client* const client = client_of(about ? about : called_back_for_)) {
     client->excuse(Excuse::fault);
     if (point == write_error) {
       client->write_error_untold = true;
