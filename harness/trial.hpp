@@ -30,6 +30,10 @@ class Trial {
 
   const Verdict& run(const Subject& subject, const Setting& setting, uvsim::Choices& choices);
 
+  // The same twice, with the answers of `choices`. True if both runs were the same, event by event;
+  // otherwise the subject depends on something that is no choice, and a finding may not come again.
+  bool repeats(const Subject& subject, const Setting& setting, uvsim::Choices& choices);
+
   std::uint64_t runs() const { return runs_; }
   std::uint64_t steps() const { return steps_; }  // of all runs
 

@@ -1,14 +1,18 @@
-// The thread pool without threads: uv_queue_work, uv_getaddrinfo, uv_getnameinfo, uv_random.
+// The thread pool without threads: uv_queue_work, uv_getaddrinfo, uv_getnameinfo, uv_random,
+// uv_fs_unlink.
 //
 // Theory. A request waits in the loop's own queue of finished work, loop->wq. When the loop polls,
 // each request that was there is done and its callback called, in the order of the calls: as if the
 // pool had been free and had finished everything just before the loop looked. Until then it can be
 // cancelled. The request is lent from the call to its callback (R13).
 //
+// Of the file system there is only the taking away of a pipe's name.
+//
 // Names are looked up in a world of one machine: numeric addresses, localhost, and a few services.
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <uv.h>
 
 #include <array>
@@ -332,11 +336,36 @@ void random_done(Work* work, int status) {
             request->status, request->buf, request->buflen);
 }
 
+// ---- uv_fs_unlink ------------------------------------------------------------------------------
+
+// Programs take away the name of a pipe before they bind it. The names are the simulated machine's;
+// a socket that another program has left in the real file system is in nobody's way.
+int unlink_name(const char* path) {
+  const int error = current().kernel.remove_name(path);
+  struct stat status;
+  if (error == 0 || lstat(path, &status) != 0) return error;
+  if (!S_ISSOCK(status.st_mode)) unsimulated("uv_fs_unlink of a file");
+  return 0;
+}
+
+void do_unlink(Work* work) {
+  auto* const request = request_of<uv_fs_t>(work);
+  request->result = unlink_name(request->path);
+}
+
+void unlink_done(Work* work, int status) {
+  auto* const request = request_of<uv_fs_t>(work);
+  Context& context = finish(request);
+  if (status != 0) request->result = status;
+  call_back(context, What::fs_cb, Subject{}, request, request->result, request->cb, request);
+}
+
 Work* work_of(uv_req_t* request) {
   switch (request->type) {
     case UV_WORK: return &reinterpret_cast<uv_work_t*>(request)->work_req;
     case UV_GETADDRINFO: return &reinterpret_cast<uv_getaddrinfo_t*>(request)->work_req;
     case UV_GETNAMEINFO: return &reinterpret_cast<uv_getnameinfo_t*>(request)->work_req;
+    case UV_FS: return &reinterpret_cast<uv_fs_t*>(request)->work_req;
     case UV_RANDOM: return &reinterpret_cast<uv_random_t*>(request)->work_req;
     default: return nullptr;
   }
@@ -461,5 +490,42 @@ int uv_random(uv_loop_t* loop, uv_random_t* req, void* buf, size_t buflen, unsig
   submit(call, loop, req, UV_RANDOM, do_random, random_done);
   return call.result(0);
 }
+
+int uv_fs_unlink(uv_loop_t* loop, uv_fs_t* req, const char* path, uv_fs_cb cb) {
+  Call call(What::uv_fs_unlink);
+  if (req == nullptr) return call.result(UV_EINVAL);
+  req->type = UV_FS;
+  req->fs_type = UV_FS_UNLINK;
+  req->loop = loop;
+  req->cb = cb;
+  req->result = 0;
+  req->ptr = nullptr;
+  req->path = path;
+  if (cb == nullptr) {
+    req->result = unlink_name(path);
+    return call.result(req->result);
+  }
+  // The caller's text need not outlive the call; uv_fs_req_cleanup releases the copy.
+  const size_t size = std::strlen(path) + 1;
+  auto* const copy = static_cast<char*>(program_malloc(size));
+  if (copy == nullptr) return call.result(UV_ENOMEM);
+  req->path = static_cast<const char*>(std::memcpy(copy, path, size));
+  submit(call, loop, req, UV_FS, do_unlink, unlink_done);
+  return call.result(0);
+}
+
+void uv_fs_req_cleanup(uv_fs_t* req) {
+  look();
+  if (req == nullptr) return;
+  if (req->cb != nullptr && req->path != nullptr) program_free(const_cast<char*>(req->path));
+  req->path = nullptr;
+}
+
+uv_fs_type uv_fs_get_type(const uv_fs_t* req) { return req->fs_type; }
+ssize_t uv_fs_get_result(const uv_fs_t* req) { return req->result; }
+void* uv_fs_get_ptr(const uv_fs_t* req) { return req->ptr; }
+const char* uv_fs_get_path(const uv_fs_t* req) { return req->path; }
+uv_stat_t* uv_fs_get_statbuf(uv_fs_t* req) { return &req->statbuf; }
+int uv_fs_get_system_error(const uv_fs_t* req) { return static_cast<int>(-req->result); }
 
 }  // extern "C"

@@ -7,6 +7,7 @@
 #   variant(NAME FILE WHAT_STANDS_THERE WHAT_STANDS_THERE_INSTEAD VERDICT)
 #
 # VERDICT is a regular expression for how it is found out: an oracle, an assertion, or a sanitizer.
+# A defect shows in more than one way, and which comes first is the engine's luck: all are listed.
 
 # --- Reading (1A) ---------------------------------------------------------------------------------
 
@@ -179,3 +180,196 @@ variant(listen_unchecked uv/server.cpp
   [[  if (status == 0) status = uv_listen(listener(), backlog_, on_connection);]]
   [[  if (status == 0) static_cast<void>(uv_listen(listener(), backlog_, on_connection));]]
   "oracle")
+
+# --- Beyond the catalogue: states and lines --------------------------------------------------------
+
+variant(stop_leaves_the_waiting core/transitions.hpp
+  [[{waiting, stop, closing, A::close}]]
+  [[{waiting, stop, closing, A::none}]]
+  "oracle (bound|alive|clean)|assertion failed")
+variant(reading_not_resumed core/transitions.hpp
+  [[{flushing, write_done, reading, A::read}]]
+  [[{flushing, write_done, reading, A::none}]]
+  "oracle (alive|apart|whole)")
+variant(block_returned_at_the_deadline core/transitions.hpp
+  [[{flushing, deadline, cancelling, A::close}]]
+  [[{flushing, deadline, closing, A::close}]]
+  "oracle contract|assertion failed|AddressSanitizer")
+variant(refused_write_ends_nothing core/transitions.hpp
+  [[{writing, write_refused, closing, A::close}]]
+  [[{writing, write_refused, closing, A::none}]]
+  "oracle (alive|apart)|assertion failed")
+variant(refused_flush_ends_nothing core/transitions.hpp
+  [[{flushing, write_refused, closing, A::close}]]
+  [[{flushing, write_refused, closing, A::none}]]
+  "oracle (alive|apart)|assertion failed")
+variant(last_byte_is_enough core/connection.hpp
+  [[return on(sent_ == received_ ?]]
+  [[return on(sent_ + 1 >= received_ ?]]
+  "oracle (prefix|alive|whole|apart)")
+variant(one_connection_too_many core/service.hpp
+  [[return open_ < limits_.connections;]]
+  [[return open_ <= limits_.connections;]]
+  "oracle bound|assertion failed")
+variant(one_block_too_many core/service.cpp
+  [[  return std::min(limits.buffer_memory / limits.block_size, limits.connections);]]
+  [[  return limits.buffer_memory / limits.block_size + 1;]]
+  "oracle bound")
+variant(third_waiter_forgotten core/service.cpp
+  [[return {&next, settle(next, before, next.on_block(pool_.acquire()), now)};]]
+  [[if (waiting_.size() > 2) return {};
+    return {&next, settle(next, before, next.on_block(pool_.acquire()), now)};]]
+  "oracle (apart|alive)")
+variant(waiting_in_two_lines core/service.cpp
+  [[  if (from != to) {]]
+  [[  if (from != to && after != State::waiting) {]]
+  "assertion failed")
+
+# --- Beyond the catalogue: time --------------------------------------------------------------------
+
+variant(no_timer_for_the_first core/service.cpp
+  [[  idle_.enter(connection, now);
+  schedule();]]
+  [[  idle_.enter(connection, now);]]
+  "oracle alive")
+variant(closed_although_busy core/service.cpp
+  [[now - connection.since() > limits_.idle / idle_slack_divisor]]
+  [[now - connection.since() > limits_.idle]]
+  "oracle (whole|apart)")
+variant(idle_for_too_long core/service.cpp
+  [[plus(limits_.idle, limits_.idle / idle_slack_divisor));]]
+  [[plus(limits_.idle, limits_.idle));]]
+  "oracle alive")
+variant(limits_swapped core/service.cpp
+  [[contended ? std::min(limits_.write, limits_.write_contended) : limits_.write]]
+  [[contended ? limits_.write : std::min(limits_.write, limits_.write_contended)]]
+  "oracle (whole|apart|alive)")
+variant(always_contended core/service.cpp
+  [[waiting_.size() > cancelling_;]]
+  [[waiting_.size() >= cancelling_;]]
+  "oracle (whole|apart)")
+variant(timer_never_brought_forward core/service.cpp
+  [[std::min(wake_at_, next);]]
+  [[(wake_at_ == Time::max() ? next : wake_at_);]]
+  "oracle (alive|apart)")
+variant(timer_in_the_wrong_unit uv/server.cpp
+  [[std::max<Time::rep>((at - now()).count(), 0)]]
+  [[std::max<Time::rep>((at - now()).count() * 10, 0)]]
+  "oracle (alive|apart)")
+variant(timer_at_a_time_of_day uv/server.cpp
+  [[std::max<Time::rep>((at - now()).count(), 0)]]
+  [[std::max<Time::rep>(at.count(), 0)]]
+  "oracle (alive|apart)")
+variant(listener_rests_for_minutes uv/server.cpp
+  [[reopen_pause{100}]]
+  [[reopen_pause{100000}]]
+  "oracle alive")
+
+# --- Beyond the catalogue: wake-ups and the listener -----------------------------------------------
+
+variant(block_comes_back_unnoticed uv/server.cpp
+  [[  server.perform(session, action);
+  server.settle();]]
+  [[  server.perform(session, action);]]
+  "oracle (alive|apart|whole)")
+variant(room_comes_back_unnoticed uv/server.cpp
+  [[Event::close_done, server.now()));
+  server.settle();]]
+  [[Event::close_done, server.now()));]]
+  "oracle (alive|apart)")
+variant(spare_comes_back_unnoticed uv/server.cpp
+  [[  server.spare_state_ = Handle::none;
+  server.settle();]]
+  [[  server.spare_state_ = Handle::none;]]
+  "oracle alive")
+variant(listener_never_opened_again uv/server.cpp
+  [[    if (status != 0 && listener_state_ == Handle::none) reopen_at_ = now() + reopen_pause;
+]]
+  [[]]
+  "oracle alive")
+variant(listener_opened_twice uv/server.cpp
+  [[  if (now() >= reopen_at_) {
+    reopen_at_ = Time::max();]]
+  [[  if (now() >= reopen_at_) {]]
+  "oracle contract|assertion failed")
+variant(listener_on_another_port uv/server.cpp
+  [[  int size = sizeof address_;
+  status = uv_tcp_getsockname(&listener_, reinterpret_cast<sockaddr*>(&address_), &size);
+]]
+  [[]]
+  "oracle alive")
+variant(spare_used_twice uv/server.cpp
+  [[service_.has_room() && spare_state_ == Handle::none)]]
+  [[service_.has_room())]]
+  "oracle contract|assertion failed|AddressSanitizer")
+variant(turned_away_in_vain uv/server.cpp
+  [[  if (status != 0) reopen_listener(status);
+}]]
+  [[}]]
+  "oracle alive")
+variant(nodelay_refusal_unnoticed uv/server.cpp
+  [[  if (accepted == 0 && uv_tcp_nodelay(&session.tcp, 1) == 0) {
+    perform(session, Action::read);
+  } else {]]
+  [[  if (accepted == 0 && uv_tcp_nodelay(&session.tcp, 1) == 0) {
+    perform(session, Action::read);
+  } else if (accepted != 0) {]]
+  "oracle (alive|apart)")
+variant(listener_error_borne uv/server.cpp
+  [[    server.reopen_listener(status);
+  } else {]]
+  [[    return;
+  } else {]]
+  "oracle alive")
+variant(timeout_is_nothing uv/server.cpp
+  [[  } else {
+    server.log_(Severity::debug, "a connection]]
+  [[  } else if (nread == UV_ETIMEDOUT) {
+    action = server.service_.on(session, Event::empty_read, now);
+  } else {
+    server.log_(Severity::debug, "a connection]]
+  "oracle (alive|apart|clean)")
+
+# --- Beyond the catalogue: drain and counts --------------------------------------------------------
+
+variant(drain_is_a_stop uv/server.cpp
+  [[service_.stop_at(now() + timeout);]]
+  [[service_.stop_at(now());]]
+  "oracle (whole|apart)")
+variant(drain_opens_again uv/server.cpp
+  [[  accepting_ = false;
+  reopen_at_ = Time::max();]]
+  [[  accepting_ = false;]]
+  "oracle alive")
+variant(drain_goes_on_accepting uv/server.cpp
+  [[  reopen_at_ = Time::max();
+  close_listener();
+]]
+  [[  reopen_at_ = Time::max();
+]]
+  "oracle (alive|clean)")
+variant(drain_spares_writers core/service.cpp
+  [[if (!writing_.empty() && (stopping || now >= writing_end()))]]
+  [[if (!writing_.empty() && now >= writing_end())]]
+  "oracle alive")
+variant(drain_wakes_nobody core/service.cpp
+  [[when = std::min({when, stop_at_, idle_end()})]]
+  [[when = std::min({when, idle_end()})]]
+  "oracle alive")
+variant(half_of_the_echo_uncounted core/service.cpp
+  [[  if (event == Event::write_done) bytes_echoed_ += connection.unsent().size();
+]]
+  [[]]
+  "oracle ledger")
+variant(echo_counted_twice core/service.cpp
+  [[  bytes_echoed_ += size;]]
+  [[  bytes_echoed_ += connection.unsent().size();]]
+  "oracle ledger")
+variant(open_counted_wrong uv/server.cpp
+  [[.connections = service_.open()]]
+  [[.connections = service_.open() + turned_away_]]
+  "oracle ledger")
+variant(released_twice_on_paper uv/server.cpp
+  [[~Session() { ++server.ledger_.sessions_released; }]]
+  [[~Session() { server.ledger_.sessions_released += state() == State::closed ? 1 : 2; }]]
+  "oracle clean|assertion failed")

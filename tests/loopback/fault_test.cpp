@@ -73,6 +73,7 @@ TEST_P(Loss, ConcernsOneClientOnly) {
 INSTANTIATE_TEST_SUITE_P(By, Loss,
                          testing::Values(Scenario{"ReadReset", "read=ECONNRESET@3"},
                                          Scenario{"ReadTimedOut", "read=ETIMEDOUT@2"},
+                                         Scenario{"ReadWithoutBuffers", "read=ENOBUFS@2"},
                                          Scenario{"WriteReset", "write=ECONNRESET@3"},
                                          Scenario{"WriteBrokenPipe", "write=EPIPE@2"},
                                          Scenario{"FirstWriteBrokenPipe", "write=EPIPE@1"}),
@@ -123,7 +124,31 @@ TEST(FailingAccept, WithoutEndDoesNotSpinAndStopsCleanly) {
   stop_cleanly(*server);
 }
 
+// Of two threads the first listens when the fault comes.
+TEST(Refusal, OfASharedPortForASecondThreadIsOneLine) {
+  const Outcome outcome =
+      run_to_end({"--port", "0", "--threads", "2"},
+                 {.environment = {"LD_PRELOAD=" FAULT_SHIM, "ECHO_FAULTS=reuseport=ENOMEM@1"}});
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_EQ(outcome.output, "");
+  ASSERT_EQ(outcome.errors.size(), 1U) << testing::PrintToString(outcome.errors);
+  EXPECT_NE(outcome.errors.front().find("--port 0: not enough memory (ENOMEM)"), std::string::npos)
+      << outcome.errors.front();
+}
+
 #ifdef MEMORY_CAN_BE_REFUSED
+
+// Of three threads the second serves already when there is none for the third.
+TEST(Refusal, OfAThreadIsOneLine) {
+  const Outcome outcome =
+      run_to_end({"--port", "0", "--threads", "3"},
+                 {.environment = {"LD_PRELOAD=" FAULT_SHIM, "ECHO_FAULTS=thread=EAGAIN@2"}});
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_EQ(outcome.output, "");
+  ASSERT_EQ(outcome.errors.size(), 1U) << testing::PrintToString(outcome.errors);
+  EXPECT_NE(outcome.errors.front().find("unavailable (EAGAIN)"), std::string::npos)
+      << outcome.errors.front();
+}
 
 // The k-th allocation fails, for every k that this scenario reaches: the torture of a whole run.
 TEST(RefusedMemory, AtEveryPointConcernsOneClientAtMost) {
