@@ -138,6 +138,7 @@ class World final : private uvsim::Choices {
   bool late_comer_ = false;   // the one that shows whether the server still serves has come
   bool timer_fault_ = false;  // deadlines may have been lost
   bool accept_failed_ = false;
+  bool delayed_ = false;  // the machine was chosen to be slow
   bool resting_ = false;
   bool ended_ = false;
 };
