@@ -47,7 +47,10 @@ uvsim::ChoiceSet Trial::usual_faults() {
       .without(connect_result)
       .without(call_loop_init)
       .without(call_async_init)
+      .without(call_tcp_init)
       .without(call_pipe_init)
+      .without(call_timer_init)
+      .without(call_timer_start)
       .without(call_signal_init)
       .without(call_signal_start)
       .without(call_connect)
@@ -120,6 +123,8 @@ void Trial::judge(const Subject& subject) {
   } else if (!report.finished) {
     verdict_.broken = Oracle::alive;
     verdict_.message = "the server neither listens nor ends";
+  } else if (!world_.served() && !subject.fails_clean) {
+    return;  // it could not start, and said so: the process is gone, and all it had with it
   } else if (report.ledger.active && !report.ledger.ok) {
     verdict_.broken = Oracle::ledger;
     verdict_.message = report.ledger.message;

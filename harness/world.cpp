@@ -30,7 +30,16 @@ std::uint64_t times_ms(std::uint64_t n) {
 }
 
 // The events that the World itself has to do with. Their numbers are learned from their names.
-enum class Kind : std::uint8_t { unknown, other, write, try_write, written, signal, connection };
+enum class Kind : std::uint8_t {
+  unknown,
+  other,
+  read,
+  write,
+  try_write,
+  written,
+  signal,
+  connection
+};
 
 Kind kind_of(const uvsim::EventView& event) {
   static std::array<Kind, Marks::events_max> kinds{};
@@ -89,8 +98,8 @@ std::uint32_t World::pick(std::uint32_t n, uvsim::ChoicePoint point) {
     case ready_order:
     case ready_count:
     case turn_time:
+    case read_again: delayed_ = true; return answer;
     case read_size:
-    case read_again:
     case write_size:
     case write_again:
     case world: return answer;  // unkind, but no fault: everything still has to come to its end
@@ -102,10 +111,10 @@ std::uint32_t World::pick(std::uint32_t n, uvsim::ChoicePoint point) {
   ++faults_;
   if (network_ == nullptr) return answer;
   if (deaf_since_ns_ != 0) deaf_since_ns_ = network_->now_ns();  // it may have tried to listen
-  uvsim::Peer about = network_->asked_about();
-  // Memory and timers are nobody's: what fails concerns who the server is being called back for.
-  if (!about) about = called_back_for_;
-  if (Client* const client = client_of(about)) {
+  const uvsim::Peer about = network_->asked_about();
+  // Memory and timers are nobody's: what fails concerns who the server is being called back for, or
+  // whom it is taking in meanwhile.
+  if (Client* const client = client_of(about ? about : called_back_for_)) {
     client->excuse(Excuse::fault);
     if (point == write_error) {
       client->write_error_untold = true;
@@ -177,6 +186,11 @@ void World::on_event(const uvsim::EventView& event) {
   Marks::hit(event);
   if (event.kind == uvsim::EventKind::callback) called_back_for_ = event.peer;
   switch (kind_of(event)) {
+    case Kind::read:
+      if (Client* const client = client_of(event.peer); client != nullptr && event.value > 0) {
+        client->heard_at_ns = event.time_ns;
+      }
+      return;
     case Kind::write:
       if (Client* const client = client_of(event.peer); client != nullptr && event.result == 0) {
         if (client->writes_queued++ == 0) client->write_queued_at_ns = event.time_ns;
@@ -325,7 +339,7 @@ bool World::connect() {
   client = Client{};
   client.number = count_++;
   client.peer = network_->connect(ask(static_cast<std::uint32_t>(listeners)));
-  client.spoke_at_ns = client.caught_up_at_ns = network_->now_ns();
+  client.spoke_at_ns = client.heard_at_ns = client.caught_up_at_ns = network_->now_ns();
   if (!subject_->echoes) client.excuse(Excuse::own);
   if (stops_ > 0) client.excuse(Excuse::stop);
   client.waits_since_ns = network_->now_ns();
@@ -725,8 +739,11 @@ void World::receive(Client& client, std::size_t size) {
 // Excuses that come with time.
 void World::age(Client& client) {
   const std::uint64_t now = network_->now_ns() + slack_ms * ms;
+  // To a server on a slow machine a client is silent that it has not got round to hearing.
+  const std::uint64_t silent_since =
+      delayed_ ? std::min(client.spoke_at_ns, client.heard_at_ns) : client.spoke_at_ns;
   if (subject_->idle_ms != Subject::unlimited &&
-      now - client.spoke_at_ns >= times_ms(subject_->idle_ms)) {
+      now - silent_since >= times_ms(subject_->idle_ms)) {
     client.excuse(Excuse::silence);
   }
   const std::uint64_t write_ms =

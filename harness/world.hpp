@@ -52,8 +52,7 @@ class World final : private uvsim::Choices {
   const Verdict& verdict() const { return verdict_; }
   // The World saw the end of the run coming, in one of the two ways in which it may.
   bool came_to_rest() const { return resting_; }
-  bool server_ended() const { return ended_; }
-  bool server_stopped() const { return stops_ > 0; }
+  bool served() const { return serving_; }
 
  private:
   std::uint32_t pick(std::uint32_t n, uvsim::ChoicePoint point) override;
@@ -137,6 +136,7 @@ class World final : private uvsim::Choices {
   bool late_comer_ = false;   // the one that shows whether the server still serves has come
   bool timer_fault_ = false;  // deadlines may have been lost
   bool accept_failed_ = false;
+  bool delayed_ = false;  // the machine was chosen to be slow
   bool resting_ = false;
   bool ended_ = false;
 };

@@ -61,8 +61,6 @@ static const char* const verb_names[VERBS] = {
     "connect",  "refused", "accept", "manual", "read_start", "read_stop", "write",  "try_write",
     "shutdown", "close",   "reset",  "buffer", "listen",     "start",     "stop",   "again",
     "send",     "ref",     "unref",  "query",  "stop_loop",  "turn",      "settle", "sleep"};
-static const char* const moment_names[MOMENTS] = {"connection", "connect",  "read",  "end",
-                                                  "write",      "shutdown", "close", "run"};
 
 #ifdef __cplusplus
 extern "C" {

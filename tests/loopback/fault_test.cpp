@@ -121,7 +121,7 @@ TEST(FailingAccept, WithoutEndDoesNotSpinAndStopsCleanly) {
   EXPECT_LT(server->busy_seconds() - before, 0.3);
   EXPECT_TRUE(early.answers("still served"));
   early.close();
-  stop_cleanly(*server);
+  EXPECT_EQ(stop_cleanly(*server).sessions.acquired, 1U) << "a failure was taken for a client";
 }
 
 // Of two threads the first listens when the fault comes.
