@@ -37,6 +37,8 @@ using fuzz::oracle;
 constexpr std::size_t client_count = 4;
 constexpr std::size_t said_max = std::size_t{256} << 10;  // bytes, by all clients
 constexpr std::size_t deeds_max = 128;
+// More than can come; from a queue that is full the kernel drops whom it had already greeted.
+constexpr int backlog = 2 * deeds_max;
 constexpr Time idle_limit{2000};
 constexpr Time write_limit{1000};
 constexpr Time write_limit_contended{200};
@@ -112,7 +114,7 @@ bool World::start() {
   system_calls::on_broken(on_broken, this);
   const system_calls::Inside inside;
   if (uv_loop_init(&loop_) != 0) return false;
-  if (server_.listen(loop_, address, 16) == 0) return true;
+  if (server_.listen(loop_, address, backlog) == 0) return true;
   server_.close();
   uv_run(&loop_, UV_RUN_DEFAULT);
   uv_loop_close(&loop_);
