@@ -56,6 +56,7 @@ struct Client {
   std::uint64_t sent = 0;
   std::uint64_t received = 0;
   std::uint64_t spoke_at_ms = 0;
+  std::uint64_t owed_since_ms = 0;  // when it last was owed nothing
   bool half_closed = false;
   bool ended = false;    // the server has ended the connection
   bool excused = false;  // it may get less than everything
@@ -187,6 +188,7 @@ void World::send(Client& client, std::size_t size) {
   const std::uint8_t* const bytes = payload::bytes(client.name, client.sent);
   const ssize_t count = ::send(client.fd, bytes, size, MSG_NOSIGNAL);
   if (count <= 0) return;
+  if (client.received == client.sent) client.owed_since_ms = system_calls::now_ms();
   client.sent += static_cast<std::uint64_t>(count);
   client.spoke_at_ms = system_calls::now_ms();
   said_ += static_cast<std::size_t>(count);
@@ -229,12 +231,16 @@ void World::leave(Client& client, bool by_reset) {
   client = Client{};
 }
 
-// Whoever was silent for as long as the server has to bear anything may have been closed.
+// Whoever was silent, or did not take its echo, for as long as the server has to bear anything may
+// have been closed.
 void World::advance(std::uint64_t ms) {
   system_calls::advance(ms);
   for (Client& client : clients_) {
-    const std::uint64_t silent_ms = system_calls::now_ms() - client.spoke_at_ms;
-    if (silent_ms >= static_cast<std::uint64_t>(write_limit_contended.count())) {
+    const auto limit_ms = static_cast<std::uint64_t>(write_limit_contended.count());
+    const std::uint64_t now_ms = system_calls::now_ms();
+    const bool owed = client.received < client.sent;
+    if (now_ms - client.spoke_at_ms >= limit_ms ||
+        (owed && now_ms - client.owed_since_ms >= limit_ms)) {
       client.excused = true;
     }
   }
