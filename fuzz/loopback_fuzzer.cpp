@@ -187,6 +187,7 @@ void World::send(Client& client, std::size_t size) {
   if (client.fd < 0 || client.half_closed || client.ended || said_ >= said_max) return;
   const std::uint8_t* const bytes = payload::bytes(client.name, client.sent);
   const ssize_t count = ::send(client.fd, bytes, size, MSG_NOSIGNAL);
+  if (count < 0 && errno == ECONNREFUSED) leave(client, true);  // nobody listens, for the moment
   if (count <= 0) return;
   if (client.received == client.sent) client.owed_since_ms = system_calls::now_ms();
   client.sent += static_cast<std::uint64_t>(count);
