@@ -121,7 +121,9 @@ std::uint32_t World::pick(std::uint32_t n, uvsim::ChoicePoint point) {
       if (client->writes_queued > 1) client->hole = true;
     }
   }
-  const bool arriving = point == accept_error || point == call_accept || point == allocation;
+  // What is done for who arrives may be done when somebody else has left.
+  const bool arriving = point == accept_error || point == call_accept || point == call_tcp_init ||
+                        point == allocation;
   if (!about || arriving) excuse_unserved(Excuse::fault);
   return answer;
 }

@@ -189,10 +189,14 @@ const harness::Verdict& Runner::run(const Stage& stage, uvsim::Choices& choices)
                        .idle = stage.idle,
                        .write = stage.write,
                        .write_contended = stage.write_contended},
-            .drain = stage.drain};
+            .drain = stage.drain,
+            .clients = stage.clients};
   harness::Subject subject = fuzz::server_subject(shape_);
   // libuv itself turns clients away when descriptors are short (R39).
-  subject.may_reject = stage.descriptors != 0;
+  if (stage.descriptors != 0) {
+    subject.may_reject = true;
+    subject.reopens_ms = harness::Subject::unlimited;  // nor is there always one for the listener
+  }
   const std::size_t block_size = stage.block_size;
   const harness::Setting setting{
       .clients = stage.clients, .send_max = block_size * 20, .said_max = block_size * 50};

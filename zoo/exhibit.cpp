@@ -61,14 +61,16 @@ harness::Subject subject_of(std::string_view shape) {
   return subject;
 }
 
-// All that can fail in the life of these servers. uv_tcp_init makes no socket, so it cannot; and a
-// fresh handle cannot fail to accept (R38): those that accept late rely on it, for if it did they
-// would be deaf from then on.
-uvsim::ChoiceSet faults_of(std::string_view shape) {
+// All that can fail in the life of these servers, and timers. A fresh handle cannot fail to accept
+// (R38): those that accept late rely on it, for if it did they would be deaf from then on. Those
+// that must serve to the end have a listener that does not fail.
+uvsim::ChoiceSet faults_of(const harness::Subject& subject) {
   using enum uvsim::ChoicePoint;
-  const uvsim::ChoiceSet all =
-      harness::Trial::usual_faults().with(allocation).without(call_tcp_init);
-  return shape == "timed" ? all : all.without(call_accept);
+  uvsim::ChoiceSet faults =
+      harness::Trial::usual_faults().with(allocation).with(call_timer_init).with(call_timer_start);
+  if (std::string_view(subject.name) != "timed") faults = faults.without(call_accept);
+  if (subject.reopens_listener) faults = faults.without(accept_error);
+  return faults;
 }
 
 const char* choose(const char* name) {
@@ -85,9 +87,9 @@ const char* choose(const char* name) {
   std::exit(2);
 }
 
-uvsim::Options options_of(std::string_view shape) {
+uvsim::Options options_of(const harness::Subject& subject) {
   uvsim::Options options = harness::Trial::default_options();
-  options.asked = faults_of(shape);
+  options.asked = faults_of(subject);
   options.fail_allocations = true;
   options.strict = true;
   return options;
@@ -96,7 +98,7 @@ uvsim::Options options_of(std::string_view shape) {
 }  // namespace
 
 Exhibit::Exhibit(const char* name)
-    : subject_(subject_of(choose(name))), trial_(options_of(subject_.name)) {
+    : subject_(subject_of(choose(name))), trial_(options_of(subject_)) {
   set_up(0, 0);
 }
 

@@ -102,7 +102,7 @@ static void on_write(uv_write_t* request, int status) {
 /* Takes over `bytes`. */
 static void echo_back(client_t* client, char* bytes, size_t size) {
   echo_t* echo = malloc(sizeof *echo);
-  char copy[256];
+  char copy[65536];
   uv_buf_t buffer;
   if (echo == NULL) {
     free(bytes);

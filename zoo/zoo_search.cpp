@@ -67,13 +67,27 @@ void blind(std::uint64_t state) {
   }
 }
 
+// What clients do, at random; and what goes wrong, at random, but more rarely.
+class Moods final : public uvsim::Choices {
+ public:
+  Moods(std::uint64_t seed, std::uint32_t kind_world, std::uint32_t kind_machine)
+      : world_(seed, kind_world), machine_(seed + 1, kind_machine) {}
+  std::uint32_t pick(std::uint32_t n, uvsim::ChoicePoint point) override {
+    return (point == uvsim::ChoicePoint::world ? world_ : machine_).pick(n, point);
+  }
+
+ private:
+  uvsim::Random world_;
+  uvsim::Random machine_;
+};
+
 void random(std::uint64_t state) {
   zoo::Exhibit& exhibit = zoo::wanted();
   while (next_run()) {
     exhibit.set_up(static_cast<std::uint8_t>(next(state)), static_cast<std::uint8_t>(next(state)));
-    // From nearly always kind to rarely.
-    const auto kindness = static_cast<std::uint32_t>(128 + next(state) % 128);
-    uvsim::Random choices(next(state), kindness);
+    const auto kind_world = static_cast<std::uint32_t>(32 + next(state) % 192);
+    const auto kind_machine = static_cast<std::uint32_t>(224 + next(state) % 33);  // 256: always
+    Moods choices(next(state), kind_world, kind_machine);
     exhibit.run(choices);
   }
 }

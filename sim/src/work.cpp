@@ -39,6 +39,19 @@ Request* request_of(Work* work) {
   return owner_at<Request>(link_in(work), offsetof(Request, work_req) + offsetof(Work, wq));
 }
 
+// A word of the request that libuv keeps for itself holds the loan.
+void lend_request(Context& context, void** word, const void* request, size_t size) {
+  ledger::LoanId loan = ledger::no_loan;
+  if (context.ledger_running)
+    loan = ledger::lend(request, size, ledger::LoanKind::request, nullptr, 13);
+  *word = reinterpret_cast<void*>(static_cast<uintptr_t>(loan));
+}
+
+void give_back_request(const Context& context, const void* word) {
+  const auto loan = reinterpret_cast<uintptr_t>(word);
+  if (context.ledger_running) ledger::give_back(static_cast<ledger::LoanId>(loan));
+}
+
 template <class Request>
 void submit(Call& call, uv_loop_t* loop, Request* request, uv_req_type type, void (*work)(Work*),
             void (*done)(Work*, int)) {
@@ -48,12 +61,7 @@ void submit(Call& call, uv_loop_t* loop, Request* request, uv_req_type type, voi
   request->work_req.work = work;
   request->work_req.done = done;
   request->work_req.loop = loop;
-  ledger::LoanId loan = ledger::no_loan;
-  if (call.context.ledger_running) {
-    loan = ledger::lend(request, sizeof *request, ledger::LoanKind::request, nullptr, 13);
-  }
-  // A word of the request that libuv keeps for itself.
-  request->reserved[0] = reinterpret_cast<void*>(static_cast<uintptr_t>(loan));
+  lend_request(call.context, &request->reserved[0], request, sizeof *request);
   ++loop->active_reqs.count;
   push_back(link_of(loop->wq), link_in(&request->work_req));
 }
@@ -62,8 +70,7 @@ void submit(Call& call, uv_loop_t* loop, Request* request, uv_req_type type, voi
 template <class Request>
 Context& finish(Request* request) {
   Context& context = current();
-  const auto loan = reinterpret_cast<uintptr_t>(request->reserved[0]);
-  if (context.ledger_running) ledger::give_back(static_cast<ledger::LoanId>(loan));
+  give_back_request(context, request->reserved[0]);
   --request->loop->active_reqs.count;
   return context;
 }
@@ -230,7 +237,7 @@ void free_question(uv_getaddrinfo_t* request) {
   void* block = request->hints;
   if (block == nullptr) block = request->service;
   if (block == nullptr) block = request->hostname;
-  std::free(block);
+  delete[] static_cast<char*>(block);
   request->hints = nullptr;
   request->service = nullptr;
   request->hostname = nullptr;
@@ -241,19 +248,17 @@ void getaddrinfo_done(Work* work, int status) {
   Context& context = finish(request);
   free_question(request);
   if (status == UV_ECANCELED) request->retcode = UV_EAI_CANCELED;
-  if (request->cb == nullptr) return;
   call_back(context, What::getaddrinfo_cb, Subject{}, request, request->retcode, request->cb,
             request, request->retcode, request->addrinfo);
 }
 
 // libuv copies the question, because the caller's strings need not outlive the call.
-bool copy_question(uv_getaddrinfo_t* request, const char* node, const char* service,
+void copy_question(uv_getaddrinfo_t* request, const char* node, const char* service,
                    const addrinfo* hints) {
   const size_t node_size = node == nullptr ? 0 : std::strlen(node) + 1;
   const size_t service_size = service == nullptr ? 0 : std::strlen(service) + 1;
   const size_t hints_size = hints == nullptr ? 0 : sizeof *hints;
-  auto* at = static_cast<char*>(std::malloc(hints_size + service_size + node_size));
-  if (at == nullptr) return false;
+  auto* at = new char[hints_size + service_size + node_size];
   request->hints = nullptr;
   request->service = nullptr;
   request->hostname = nullptr;
@@ -266,7 +271,6 @@ bool copy_question(uv_getaddrinfo_t* request, const char* node, const char* serv
     at += service_size;
   }
   if (node != nullptr) request->hostname = static_cast<char*>(std::memcpy(at, node, node_size));
-  return true;
 }
 
 // ---- uv_getnameinfo ----------------------------------------------------------------------------
@@ -302,7 +306,6 @@ void getnameinfo_done(Work* work, int status) {
   auto* const request = request_of<uv_getnameinfo_t>(work);
   Context& context = finish(request);
   if (status == UV_ECANCELED) request->retcode = UV_EAI_CANCELED;
-  if (request->getnameinfo_cb == nullptr) return;
   const bool found = request->retcode == 0;
   call_back(context, What::getnameinfo_cb, Subject{}, request, request->retcode,
             request->getnameinfo_cb, request, request->retcode,
@@ -431,7 +434,7 @@ int uv_getaddrinfo(uv_loop_t* loop, uv_getaddrinfo_t* req, uv_getaddrinfo_cb get
   req->cb = getaddrinfo_cb;
   req->addrinfo = nullptr;
   req->retcode = 0;
-  if (!copy_question(req, node, service, hints)) return call.result(UV_ENOMEM);
+  copy_question(req, node, service, hints);
   if (getaddrinfo_cb != nullptr) {
     submit(call, loop, req, UV_GETADDRINFO, do_getaddrinfo, getaddrinfo_done);
     return call.result(0);

@@ -162,6 +162,61 @@ TEST_F(Descriptors, of_new_sockets_can_be_opened) {
   EXPECT_EQ(log(), "0 EBUSY 0 EBADF 0 connection:0 other:connected:0");
 }
 
+TEST_F(Descriptors, numbers_of_closed_ones_are_used_again) {
+  run([] {
+    init_handles();
+    const sockaddr_in any = loopback(0);
+    uv_tcp_bind(&server, reinterpret_cast<const sockaddr*>(&any), 0);
+    const int number = number_of(&server);
+    uv_close(handle(&server), nullptr);
+    const int again = socket(AF_INET, SOCK_STREAM, 0);
+    EXPECT_EQ(again, number);
+    say(code(uv_tcp_open(&client, again)));
+    return close_all(&loop);
+  });
+  EXPECT_EQ(log(), "0");
+}
+
+TEST_F(Descriptors, that_were_only_reserved_are_given_back) {
+  const int before = dup(STDIN_FILENO);
+  close(before);
+  Only refusal(ChoicePoint::socket_error, 1);
+  run(refusal, [] {
+    init_handles();
+    const sockaddr_in any = loopback(0);
+    say(code(uv_tcp_bind(&server, reinterpret_cast<const sockaddr*>(&any), 0)));
+    return close_all(&loop);
+  });
+  EXPECT_EQ(log(), "EMFILE");
+  const int after = dup(STDIN_FILENO);
+  close(after);
+  EXPECT_EQ(after, before);
+}
+
+TEST_F(Descriptors, are_not_needed_by_peers) {
+  simulation.on_poll([](Network& network, Wait) {
+    if (network.peers() > 0) return Progress::nothing;
+    const Peer peer = network.connect(size_t{0});
+    network.send(peer, "x", 1);
+    network.close(peer);
+    return Progress::made;
+  });
+  run([] {
+    init_handles();
+    const sockaddr_in address = loopback(port);
+    uv_tcp_bind(&server, reinterpret_cast<const sockaddr*>(&address), 0);
+    uv_listen(stream(&server), 8, [](uv_stream_t* s, int) {
+      uv_accept(s, stream(&client));
+      uv_read_start(stream(&client), on_alloc, on_read_close);
+      uv_close(handle(s), nullptr);
+    });
+    uv_close(handle(&other), nullptr);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    return uv_loop_close(&loop);
+  });
+  EXPECT_EQ(log(), "client:read:1 client:read:EOF client:closed");
+}
+
 TEST_F(Descriptors, of_the_real_machine_cannot_be_opened) {
   EXPECT_EQ(complaint([] {
               init_handles();

@@ -344,11 +344,11 @@ TEST_F(World, listens_for_the_program) {
 }
 
 TEST_F(World, listens_to_ipv6_too) {
-  play({[this](Network& n) {
+  play({[](Network& n) {
           EXPECT_EQ(n.listen(8000), 8000);
           n.advance(20'000'000);
         },
-        [this](Network& n) { n.close(n.accept(8000)); }},
+        [](Network& n) { n.close(n.accept(8000)); }},
        [] {
          static uv_tcp_t tcp;
          static uv_timer_t timer;

@@ -1,5 +1,6 @@
 // What surrounds the simulation: work for the pool, names looked up, threads and locks, the process
 // and the machine. A program of its own, so that it also runs under MemorySanitizer.
+#include <limits.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -242,6 +243,8 @@ void names_are_looked_up_in_a_world_of_one_machine() {
     CHECK(answer("1.2.3.4", "80", AF_UNSPEC, SOCK_STREAM) == "1.2.3.4/1:80 ");
     CHECK(answer("1.2.3.4", nullptr, AF_UNSPEC, 0) == "1.2.3.4/1:0 1.2.3.4/2:0 1.2.3.4/3:0 ");
     CHECK(answer("::5", "http", AF_INET6, SOCK_STREAM) == "::5/1:80 ");
+    CHECK(answer("::5", "http", AF_UNSPEC, SOCK_STREAM) == "::5/1:80 ");
+    CHECK(answer("::5", "80x", AF_UNSPEC, SOCK_STREAM) == "EAI_SERVICE");
     CHECK(answer("localhost", "7", AF_UNSPEC, SOCK_STREAM) == "127.0.0.1/1:7 ::1/1:7 ");
     CHECK(answer("localhost", "7", AF_INET6, SOCK_DGRAM) == "::1/2:7 ");
     CHECK(answer("localhost", "7", AF_INET, 0, 0, IPPROTO_UDP) == "127.0.0.1/2:7 ");
@@ -363,9 +366,10 @@ void random_bytes_are_the_same_in_every_run() {
 
 int allocations = 0;
 bool no_memory = false;
+int most = 1000;  // so many at a time
 
 void* count_malloc(size_t size) {
-  if (no_memory) return nullptr;
+  if (no_memory || allocations == most) return nullptr;
   ++allocations;
   return std::malloc(size);
 }
@@ -401,6 +405,11 @@ void the_programs_allocator_is_used() {
     CHECK(uv_os_environ(&items, &count) == UV_ENOMEM);
     CHECK(answer("localhost", nullptr, AF_UNSPEC, 0) == "EAI_MEMORY");
     no_memory = false;
+    // The name of the answer does not fit any more.
+    most = 1;
+    CHECK(answer("localhost", nullptr, AF_INET, SOCK_STREAM, AI_CANONNAME) == "EAI_MEMORY");
+    CHECK(allocations == 0);
+    most = 1000;
     return finish(uv_default_loop());
   });
   // Gone with the run.
@@ -500,6 +509,22 @@ void keys_run_out() {
   CHECK(is_stopped("uv_key_set failed", [] {
     uv_key_t key = 5;
     uv_key_set(&key, nullptr);
+    return 0;
+  }));
+  CHECK(is_stopped("uv_key_set failed", [] {
+    uv_key_t key = 5000;
+    uv_key_set(&key, nullptr);
+    return 0;
+  }));
+  CHECK(is_stopped("uv_key_delete failed", [] {
+    uv_key_t key = 5;
+    uv_key_delete(&key);
+    return 0;
+  }));
+  CHECK(is_stopped("uv_sem_post failed", [] {
+    uv_sem_t semaphore;
+    uv_sem_init(&semaphore, SEM_VALUE_MAX);
+    uv_sem_post(&semaphore);
     return 0;
   }));
   CHECK(is_stopped("uv_key_delete failed", [] {
