@@ -37,6 +37,8 @@ using fuzz::oracle;
 constexpr std::size_t client_count = 4;
 constexpr std::size_t said_max = std::size_t{256} << 10;  // bytes, by all clients
 constexpr std::size_t deeds_max = 128;
+// More than can come; from a queue that is full the kernel drops whom it had already greeted.
+constexpr int backlog = 2 * deeds_max;
 constexpr Time idle_limit{2000};
 constexpr Time write_limit{1000};
 constexpr Time write_limit_contended{200};
@@ -54,6 +56,7 @@ struct Client {
   std::uint64_t sent = 0;
   std::uint64_t received = 0;
   std::uint64_t spoke_at_ms = 0;
+  std::uint64_t owed_since_ms = 0;  // when it last was owed nothing
   bool half_closed = false;
   bool ended = false;    // the server has ended the connection
   bool excused = false;  // it may get less than everything
@@ -112,7 +115,7 @@ bool World::start() {
   system_calls::on_broken(on_broken, this);
   const system_calls::Inside inside;
   if (uv_loop_init(&loop_) != 0) return false;
-  if (server_.listen(loop_, address, 16) == 0) return true;
+  if (server_.listen(loop_, address, backlog) == 0) return true;
   server_.close();
   uv_run(&loop_, UV_RUN_DEFAULT);
   uv_loop_close(&loop_);
@@ -184,7 +187,9 @@ void World::send(Client& client, std::size_t size) {
   if (client.fd < 0 || client.half_closed || client.ended || said_ >= said_max) return;
   const std::uint8_t* const bytes = payload::bytes(client.name, client.sent);
   const ssize_t count = ::send(client.fd, bytes, size, MSG_NOSIGNAL);
+  if (count < 0 && errno == ECONNREFUSED) leave(client, true);  // nobody listens, for the moment
   if (count <= 0) return;
+  if (client.received == client.sent) client.owed_since_ms = system_calls::now_ms();
   client.sent += static_cast<std::uint64_t>(count);
   client.spoke_at_ms = system_calls::now_ms();
   said_ += static_cast<std::size_t>(count);
@@ -198,6 +203,8 @@ bool World::read(Client& client, std::size_t size) {
   if (count < 0 && (errno == EAGAIN || errno == EINTR)) return false;
   if (count <= 0) {
     client.ended = true;
+    // Nobody listened, for the moment: as when connect(2) says so itself.
+    if (count < 0 && errno == ECONNREFUSED) client.excused = true;
     const bool clean = count == 0 && client.half_closed && client.received == client.sent;
     oracle(clean || client.excused, "who ended its output gets its whole echo, then the end");
     return true;
@@ -225,12 +232,16 @@ void World::leave(Client& client, bool by_reset) {
   client = Client{};
 }
 
-// Whoever was silent for as long as the server has to bear anything may have been closed.
+// Whoever was silent, or did not take its echo, for as long as the server has to bear anything may
+// have been closed.
 void World::advance(std::uint64_t ms) {
   system_calls::advance(ms);
   for (Client& client : clients_) {
-    const std::uint64_t silent_ms = system_calls::now_ms() - client.spoke_at_ms;
-    if (silent_ms >= static_cast<std::uint64_t>(write_limit_contended.count())) {
+    const auto limit_ms = static_cast<std::uint64_t>(write_limit_contended.count());
+    const std::uint64_t now_ms = system_calls::now_ms();
+    const bool owed = client.received < client.sent;
+    if (now_ms - client.spoke_at_ms >= limit_ms ||
+        (owed && now_ms - client.owed_since_ms >= limit_ms)) {
       client.excused = true;
     }
   }
