@@ -46,6 +46,7 @@ Case read_case(fuzz::Input& input, uvsim::Options& options) {
                            .write = Time(1000),
                            .write_contended = second / 64 % 2 == 0 ? Time(200) : Time(5000)},
                 .drain = third % 4 == 1 ? Time(0) : Time(700),
+                .clients = clients[second % 4],
                 .backlog = third / 4 % 4 == 1 ? 1 : 16},
       // So many blocks' worth that a run stays short.
       .setting = {.clients = clients[second % 4],
@@ -92,6 +93,10 @@ extern "C" void fuzz_target_report() {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   harness::Trial& runner = trial();
+  // For figures: what a search came by, said at its end.
+  static const int asked =
+      std::getenv("FUZZ_REPORT") == nullptr ? 0 : std::atexit(fuzz_target_report);
+  static_cast<void>(asked);
   constexpr std::size_t header = 3;
   fuzz::Input input(data, size);
   const Case the_case = read_case(input, runner.options());
@@ -99,7 +104,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   harness::Plan plan(data + used, size - used, runner.options().asked);
   harness::Subject subject = fuzz::server_subject(the_case.shape);
   // libuv itself turns clients away when descriptors are short (R39).
-  subject.may_reject = runner.options().descriptors != 0;
+  if (runner.options().descriptors != 0) {
+    subject.may_reject = true;
+    subject.reopens_ms = harness::Subject::unlimited;  // nor is there always one for the listener
+  }
+  constexpr std::uint64_t every_so_often = 1024;
+  if (runner.runs() % every_so_often == 1) {
+    harness::Plan again = plan;
+    fuzz::oracle(runner.repeats(subject, the_case.setting, again), "the same choices do the same");
+  }
   if (!runner.run(subject, the_case.setting, plan).ok()) {
     std::fprintf(stderr, "%s%s", runner.trace_text().c_str(), runner.summary().c_str());
     std::abort();

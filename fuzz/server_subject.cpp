@@ -2,6 +2,7 @@
 
 #include <uv.h>
 
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <memory>
@@ -19,13 +20,28 @@ void no_log(echoproof::Severity, const char*, int) {}
 
 class Program {
  public:
-  explicit Program(const ServerShape& shape) : shape_(shape), server_(shape.limits, no_log) {}
+  explicit Program(const ServerShape& shape) : shape_(shape), server_(shape.limits, no_log) {
+    running_ = this;
+  }
+  ~Program() { running_ = nullptr; }
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+
+  // Of the program that runs, or ran last.
+  static harness::Subject::Counts counts() {
+    if (running_ == nullptr) return counts_;
+    const echoproof::Statistics statistics = running_->server_.statistics();
+    return {.accepted = statistics.connections_accepted,
+            .open = statistics.connections,
+            .echoed = statistics.bytes_echoed};
+  }
 
   int run() {
     const int status = start();
     if (status == 0) uv_run(&loop_, UV_RUN_DEFAULT);
     const bool clean = finish();
     if (status != 0) return echoproof_failed_to_start;
+    counts_ = counts();
     return clean && server_.ledger().outstanding() == 0 ? 0 : echoproof_not_clean;
   }
 
@@ -48,7 +64,7 @@ class Program {
       uv_unref(reinterpret_cast<uv_handle_t*>(&handle));
     }
     sockaddr_storage address{};
-    if (!echoproof::parse_address("127.0.0.1", 7000, address)) return UV_EINVAL;
+    if (!echoproof::parse_address("127.0.0.1", 0, address)) return UV_EINVAL;
     return server_.listen(loop_, address, shape_.backlog);
   }
 
@@ -72,6 +88,9 @@ class Program {
     program.draining_ = true;
   }
 
+  static Program* running_;
+  static harness::Subject::Counts counts_;
+
   const ServerShape& shape_;
   Server server_;
   uv_loop_t loop_{};
@@ -80,6 +99,9 @@ class Program {
   bool loop_open_ = false;
   bool draining_ = false;
 };
+
+Program* Program::running_ = nullptr;
+harness::Subject::Counts Program::counts_{};
 
 int serve(const ServerShape& shape) {
   std::signal(SIGPIPE, SIG_IGN);
@@ -100,23 +122,38 @@ std::uint64_t count_of(echoproof::Time time) {
 }  // namespace
 
 harness::Subject server_subject(const ServerShape& shape) {
-  // What one connection may cost beside its block; the blocks are there from the start.
-  constexpr std::uint64_t session_bytes_max = 1024;
+  // What one connection costs beside its block; the blocks are there from the start.
+  constexpr std::uint64_t session_bytes = sizeof(echoproof::Connection) + sizeof(uv_tcp_t) + 16;
+  // What a block costs beside its bytes, and the program beside its blocks.
+  constexpr std::uint64_t block_overhead = 2 * 64 + sizeof(uv_write_t) + 16;
+  const echoproof::Limits& limits = shape.limits;
+  const std::uint64_t blocks =
+      std::min(limits.buffer_memory / limits.block_size, limits.connections);
   harness::Subject subject;
   subject.name = "echo-server";
   subject.start = [&shape] { return serve(shape); };
   subject.other_signal = SIGUSR1;
   subject.may_reject = false;
   subject.reopens_listener = true;
-  subject.live_bytes_max = shape.limits.connections * session_bytes_max;
-  subject.idle_ms = count_of(shape.limits.idle);
-  subject.write_ms = count_of(std::min(shape.limits.write, shape.limits.write_contended));
-  subject.write_at_most_ms = count_of(shape.limits.write);
-  // Each of those before it in the line may hold the only block for its time, unless it is idle.
-  constexpr std::uint64_t others = 8;
-  constexpr bool idle_connections_hold_no_block = false;
-  if (idle_connections_hold_no_block) subject.answer_ms = others * subject.write_ms;
-  subject.drain_ms = count_of(shape.drain);
+  subject.fails_clean = true;
+  subject.start_bytes_max = blocks * (limits.block_size + block_overhead) + sizeof(Program);
+  subject.live_bytes_max = limits.connections * session_bytes;
+  subject.connections_max = limits.connections;
+  subject.idle_ms = count_of(limits.idle);
+  if (limits.idle != echoproof::Time::max()) {
+    subject.idle_at_most_ms = count_of(limits.idle + limits.idle / 16);
+  }
+  subject.write_ms = count_of(std::min(limits.write, limits.write_contended));
+  subject.write_alone_ms = count_of(limits.write);
+  subject.write_at_most_ms = count_of(limits.write);
+  // Each of those before it in the line may hold the only block for its time. That is a client's
+  // idle time, too: who was given a block in its turn and has nothing to say keeps it.
+  if (subject.idle_at_most_ms != harness::Subject::unlimited) {
+    subject.answer_ms = shape.clients * std::max(subject.write_ms, subject.idle_at_most_ms);
+  }
+  subject.reopens_ms = 100;
+  subject.grace_ms = subject.drain_ms = count_of(shape.drain);
+  subject.counts = Program::counts;
   return subject;
 }
 

@@ -10,6 +10,7 @@ namespace fuzz {
 struct ServerShape {
   echoproof::Limits limits;
   echoproof::Time drain;
+  std::uint32_t clients = 1;  // at most at once
   int backlog = 16;
 };
 

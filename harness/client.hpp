@@ -25,6 +25,8 @@ struct Client {
   std::uint64_t sent = 0;
   std::uint64_t received = 0;
   std::uint64_t spoke_at_ns = 0;      // its last data, or when it came
+  std::uint64_t heard_at_ns = 0;      // the server last read something from it
+  std::uint64_t accepted_at_ns = 0;   // or when that was seen first
   std::uint64_t caught_up_at_ns = 0;  // when it last was owed nothing
   std::uint64_t waits_since_ns = 0;   // it last spoke, read something, or took to reading again
   std::uint64_t write_queued_at_ns = 0;

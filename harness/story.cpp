@@ -40,6 +40,11 @@ std::string who_is(const uvsim::EventView& event) {
   return std::string(type == nullptr ? "handle" : type) + "#" + number;
 }
 
+std::string signal_name(std::int64_t number) {
+  const char* const name = sigabbrev_np(static_cast<int>(number));
+  return name == nullptr ? "signal " + std::to_string(number) : std::string("SIG") + name;
+}
+
 // The choice point that a note of the World is about, or null.
 const char* meaning_of_note(const char* text) {
   for (std::uint32_t i = 0; i + 1 < uvsim::choice_point_count; ++i) {
@@ -73,7 +78,7 @@ std::string words_of_happening(std::string_view name, std::int64_t value) {
   if (name == "peer_fin") return "ends its output (FIN)";
   if (name == "peer_close") return "closes its end";
   if (name == "peer_reset") return "resets the connection (RST)";
-  if (name == "signal") return "signal " + std::to_string(value) + " is sent to the server";
+  if (name == "signal") return signal_name(value) + " is sent to the server";
   if (name == "advance") return "time passes: " + std::to_string(value / 1'000'000) + " ms";
   if (name == "time_jump")
     return "nothing to do until a timer, " + std::to_string(value / 1'000'000) + " ms on";
@@ -97,7 +102,7 @@ std::string words_of_callback(std::string_view name, std::int64_t value, bool cl
            after;
   if (name == "close_cb") return "libuv has let go of the handle";
   if (name == "timer_cb") return "libuv: the timer is due";
-  if (name == "signal_cb") return "libuv: signal " + std::to_string(value);
+  if (name == "signal_cb") return "libuv: " + signal_name(value);
   return "libuv calls " + std::string(name) + " " + std::to_string(value) + after;
 }
 
@@ -114,13 +119,6 @@ std::string words_of_call(const uvsim::EventView& event) {
 
 constexpr const char* the_server = "the server";
 
-// Where the ledger can list them; found by the type of its arguments.
-using LoanVisitor = void (*)(void*, const uvsim::ledger::Loan&);
-template <class Visitor>
-void list_loans(Visitor visit, std::vector<uvsim::ledger::Loan>& loans) {
-  if constexpr (requires { for_each_loan(visit, &loans); }) for_each_loan(visit, &loans);
-}
-
 const char* name_of(uvsim::ledger::LoanKind kind) {
   switch (kind) {
     case uvsim::ledger::LoanKind::loop: return "a loop";
@@ -132,13 +130,14 @@ const char* name_of(uvsim::ledger::LoanKind kind) {
 }
 
 // Frames of the machinery say nothing to who reads the server's story.
-bool is_machinery(const char* frame) {
+bool is_machinery(std::string_view frame) {
   static constexpr std::array words{"uvsim::",      "harness::",  "__asan",     "__sanitizer",
                                     "operator new", "fuzzer::",   "malloc",     "calloc",
                                     "realloc",      "std::",      "uv_run",     "_start",
                                     "libc.so",      "LLVMFuzzer", "main <null>"};
-  return std::any_of(words.begin(), words.end(),
-                     [frame](const char* word) { return std::strstr(frame, word) != nullptr; });
+  return std::any_of(words.begin(), words.end(), [frame](const char* word) {
+    return frame.find(word) != std::string_view::npos;
+  });
 }
 
 // AddressSanitizer remembers the whole stack of what is live; the ledger the nearest callers.
@@ -159,8 +158,11 @@ std::vector<std::string> stack_of(const uvsim::ledger::Allocation& allocation) {
   std::vector<std::string> stack;
   for (std::size_t i = 0; i < size; ++i) {
     std::array<char, 400> text{};
-    const char* const frame = uvsim::ledger::symbolise(frames[i], text.data(), text.size());
-    if (!is_machinery(frame)) stack.emplace_back(frame);
+    const std::string_view frame = uvsim::ledger::symbolise(frames[i], text.data(), text.size());
+    if (is_machinery(frame)) continue;
+    constexpr std::string_view no_line = " <null>";
+    stack.emplace_back(
+        frame.substr(0, frame.size() - (frame.ends_with(no_line) ? no_line.size() : 0)));
   }
   return stack;
 }
@@ -285,11 +287,11 @@ void Story::note_blocks() {
 void Story::note_loans() {
   if (!uvsim::ledger::running()) return;
   std::vector<uvsim::ledger::Loan> loans;
-  list_loans<LoanVisitor>(
+  uvsim::ledger::for_each_loan(
       [](void* all, const uvsim::ledger::Loan& loan) {
         static_cast<std::vector<uvsim::ledger::Loan>*>(all)->push_back(loan);
       },
-      loans);
+      &loans);
   for (Block& block : blocks_) {
     if (block.freed != still_live) continue;
     std::string owner = the_server;

@@ -36,19 +36,40 @@ struct Subject {
   bool reopens_listener = false;
   // Its exit status is 0, and everything is closed, when it ends because it was asked to.
   bool ends_clean = true;
+  // And when it could not start, everything is closed and freed, too.
+  bool fails_clean = false;
 
   static constexpr std::uint64_t unlimited = ~std::uint64_t{0};
-  // Bytes alive at once, beyond those alive when it began to listen.
+  // Bytes alive when it begins to listen, and bytes alive at once beyond those.
+  std::uint64_t start_bytes_max = unlimited;
   std::uint64_t live_bytes_max = unlimited;
-  // It may close a client that is silent for so long, or that takes so long to take its echo.
+  // Connections that it has open at once.
+  std::uint64_t connections_max = unlimited;
+  // It may close a client that is silent for so long, or that takes so long to take its echo; as
+  // long as nobody else ever came, the latter only after write_alone_ms, if that is more.
   std::uint64_t idle_ms = 1'000;
   std::uint64_t write_ms = 1'000;
-  // And it must have closed one that takes nothing within this; unlimited: it may wait for ever.
+  std::uint64_t write_alone_ms = 0;
+  // And it must have closed one that is silent, or that takes nothing, within this; unlimited: it
+  // may wait for ever.
+  std::uint64_t idle_at_most_ms = unlimited;
   std::uint64_t write_at_most_ms = unlimited;
   // It answers a client that it has answered before within this, whatever other clients do.
   std::uint64_t answer_ms = unlimited;
-  // When it was asked to end, it has ended within this; unlimited: it may wait for its clients.
+  // A listener that it closed because something failed is open again within this.
+  std::uint64_t reopens_ms = unlimited;
+  // When it was asked to end, those who were being served are for so long, unless it is asked
+  // again; and it has ended within the other; unlimited: it may wait for its clients.
+  std::uint64_t grace_ms = 0;
   std::uint64_t drain_ms = unlimited;
+
+  // What it counted itself, if it does; asked while it runs, and once more when it has ended.
+  struct Counts {
+    std::uint64_t accepted;  // connections, since the start
+    std::uint64_t open;      // connections, now
+    std::uint64_t echoed;    // bytes, since the start
+  };
+  std::function<Counts()> counts;
 };
 
 }  // namespace harness

@@ -47,7 +47,10 @@ uvsim::ChoiceSet Trial::usual_faults() {
       .without(connect_result)
       .without(call_loop_init)
       .without(call_async_init)
+      .without(call_tcp_init)
       .without(call_pipe_init)
+      .without(call_timer_init)
+      .without(call_timer_start)
       .without(call_signal_init)
       .without(call_signal_start)
       .without(call_connect)
@@ -87,6 +90,13 @@ const Verdict& Trial::run(const Subject& subject, const Setting& setting, uvsim:
   return verdict_;
 }
 
+bool Trial::repeats(const Subject& subject, const Setting& setting, uvsim::Choices& choices) {
+  uvsim::Recorder recorder(choices);
+  const std::uint64_t first = run(subject, setting, recorder).trace_hash;
+  uvsim::Replay replay(recorder.answers());
+  return run(subject, setting, replay).trace_hash == first;
+}
+
 // The World speaks first: it stopped the run when it found something.
 void Trial::judge(const Subject& subject) {
   const uvsim::Report& report = simulation_.report();
@@ -112,8 +122,9 @@ void Trial::judge(const Subject& subject) {
     verdict_.message = name_of(report.limit);
   } else if (!report.finished) {
     verdict_.broken = Oracle::alive;
-    verdict_.message = "the server stopped responding before it listened";
-    if (world_.any_fault()) verdict_.broken = Oracle::none;
+    verdict_.message = "the server neither listens nor ends";
+  } else if (!world_.served() && !subject.fails_clean) {
+    return;  // it could not start, and said so: the process is gone, and all it had with it
   } else if (report.ledger.active && !report.ledger.ok) {
     verdict_.broken = Oracle::ledger;
     verdict_.message = report.ledger.message;

@@ -22,13 +22,18 @@ class Trial {
 
   // Small limits, so that a run that goes nowhere is found out soon.
   static uvsim::Options default_options();
-  // What can go wrong for a server that has started, on a machine that works.
+  // What can go wrong for a server that has started, on a machine that works. Not that a TCP handle
+  // or a timer cannot be made: libuv has no way to fail there, and few programs look.
   static uvsim::ChoiceSet usual_faults();
 
   // Apply from the next run on.
   uvsim::Options& options() { return simulation_.options(); }
 
   const Verdict& run(const Subject& subject, const Setting& setting, uvsim::Choices& choices);
+
+  // The same twice, with the answers of `choices`. True if both runs were the same, event by event;
+  // otherwise the subject depends on something that is no choice, and a finding may not come again.
+  bool repeats(const Subject& subject, const Setting& setting, uvsim::Choices& choices);
 
   std::uint64_t runs() const { return runs_; }
   std::uint64_t steps() const { return steps_; }  // of all runs

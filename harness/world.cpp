@@ -15,6 +15,8 @@ constexpr std::uint64_t ms = 1'000'000;
 constexpr std::uint64_t slack_ms = 60;
 // Polls in a row in which the server claims to be busy and nothing moves.
 constexpr std::uint32_t busy_polls_max = 3'000;
+// Errors in a row that a listener may report to a server that claims to mend it.
+constexpr std::uint32_t refusals_max = 3;
 // How long the World waits for a server that does things at times and moves nothing.
 constexpr std::uint64_t patience_ns = 3'600'000 * ms;
 
@@ -28,41 +30,45 @@ std::uint64_t times_ms(std::uint64_t n) {
 }
 
 // The events that the World itself has to do with. Their numbers are learned from their names.
-enum class Kind : std::uint8_t { unknown, other, write, try_write, written, signal };
+enum class Kind : std::uint8_t {
+  unknown,
+  other,
+  read,
+  write,
+  try_write,
+  written,
+  signal,
+  connection
+};
 
 Kind kind_of(const uvsim::EventView& event) {
   static std::array<Kind, Marks::events_max> kinds{};
   Kind& kind = kinds[event.what % kinds.size()];
   if (kind == Kind::unknown) {
     const auto is = [&event](const char* name) { return std::strcmp(event.name, name) == 0; };
-    kind = is("uv_write")       ? Kind::write
-           : is("uv_try_write") ? Kind::try_write
-           : is("write_cb")     ? Kind::written
-           : is("signal_cb")    ? Kind::signal
-                                : Kind::other;
+    kind = is("uv_write")        ? Kind::write
+           : is("uv_try_write")  ? Kind::try_write
+           : is("write_cb")      ? Kind::written
+           : is("signal_cb")     ? Kind::signal
+           : is("connection_cb") ? Kind::connection
+                                 : Kind::other;
   }
   return kind;
 }
 
 }  // namespace
 
-enum class World::Deed : std::uint8_t {
-  let_go,
-  connect,
-  send,
-  read,
-  half_close,
-  send_again,
-  close,
-  reset,
-  stall,
-  pass_time,
-  shrink,
-  wait_for_timer,
-  stop,
-  other_signal,
-  last = other_signal,
-};
+const char* name_of(Deed deed) {
+  switch (deed) {
+#define HARNESS_DEED(name, meaning) \
+  case Deed::name: return #name;
+    HARNESS_DEEDS(HARNESS_DEED)
+#undef HARNESS_DEED
+  }
+  return "?";
+}
+
+static_assert(World::clients_limit < deed_answers);
 
 void World::begin(uvsim::Simulation& simulation, const Subject& subject, const Setting& setting,
                   uvsim::Choices& source) {
@@ -92,26 +98,32 @@ std::uint32_t World::pick(std::uint32_t n, uvsim::ChoicePoint point) {
     case ready_order:
     case ready_count:
     case turn_time:
+    case read_again: delayed_ = true; return answer;
     case read_size:
-    case read_again:
     case write_size:
     case write_again:
     case world: return answer;  // unkind, but no fault: everything still has to come to its end
     case call_timer_start:
     case call_timer_init: timer_fault_ = true; break;
+    case call_accept: accept_failed_ = true; break;
     default: break;
   }
   ++faults_;
   if (network_ == nullptr) return answer;
+  if (deaf_since_ns_ != 0) deaf_since_ns_ = network_->now_ns();  // it may have tried to listen
   const uvsim::Peer about = network_->asked_about();
-  if (Client* const client = client_of(about)) {
+  // Memory and timers are nobody's: what fails concerns who the server is being called back for, or
+  // whom it is taking in meanwhile.
+  if (Client* const client = client_of(about ? about : called_back_for_)) {
     client->excuse(Excuse::fault);
     if (point == write_error) {
       client->write_error_untold = true;
       if (client->writes_queued > 1) client->hole = true;
     }
   }
-  const bool arriving = point == accept_error || point == call_accept || point == allocation;
+  // What is done for who arrives may be done when somebody else has left.
+  const bool arriving = point == accept_error || point == call_accept || point == call_tcp_init ||
+                        point == allocation;
   if (!about || arriving) excuse_unserved(Excuse::fault);
   return answer;
 }
@@ -144,10 +156,16 @@ uvsim::Progress World::live(uvsim::Wait wait) {
   if (!serving_) {
     if (network_->listeners() == 0) return uvsim::Progress::nothing;
     serving_ = true;
+    port_ = network_->listener(0).port;
+    bytes_at_start_ = simulation_->ledger_live_bytes();
+    if (subject_->start_bytes_max < bytes_at_start_) {
+      fail(Oracle::bound, nullptr, "more memory is in use at the start than the limit allows");
+    }
     simulation_->ledger_baseline();
     bytes_at_start_ = simulation_->ledger_live_bytes();
   }
   watch();
+  watch_listener();
   if (act()) return uvsim::Progress::made;
   if (wait.ready || wait.ns == 0) {
     busy_polls_ = moved_ == moved_before_ ? busy_polls_ + 1 : 0;
@@ -166,7 +184,13 @@ uvsim::Progress World::live(uvsim::Wait wait) {
 // What the server does, as far as a client cannot see it.
 void World::on_event(const uvsim::EventView& event) {
   Marks::hit(event);
+  if (event.kind == uvsim::EventKind::callback) called_back_for_ = event.peer;
   switch (kind_of(event)) {
+    case Kind::read:
+      if (Client* const client = client_of(event.peer); client != nullptr && event.value > 0) {
+        client->heard_at_ns = event.time_ns;
+      }
+      return;
     case Kind::write:
       if (Client* const client = client_of(event.peer); client != nullptr && event.result == 0) {
         if (client->writes_queued++ == 0) client->write_queued_at_ns = event.time_ns;
@@ -189,6 +213,11 @@ void World::on_event(const uvsim::EventView& event) {
       if (event.value == subject_->stop_signal && stopped_at_ns_ == 0) {
         stopped_at_ns_ = event.time_ns;
       }
+      return;
+    case Kind::connection:
+      if (event.value >= 0 || event.subject_id != refusing_) refusals_ = 0;
+      refusing_ = event.subject_id;
+      if (event.value < 0) ++refusals_;
       return;
     case Kind::unknown:
     case Kind::other: return;
@@ -222,25 +251,24 @@ void World::look_back(int status) {
   Marks::hit(Mark::ended);
   watch();
   for (std::uint32_t i = 0; i < count_; ++i) receive(clients_[i], payload::piece_max);
-  if (stops_ == 0 && faults_ == 0) {
+  const bool survives_faults = subject_->reopens_listener && !timer_fault_;
+  if (stops_ == 0 && (faults_ == 0 || survives_faults)) {
     fail(Oracle::alive, nullptr, "the server ended although nobody had asked it to");
   }
   if (stops_ > 0 && subject_->ends_clean && status != 0) {
     fail(Oracle::clean, nullptr, "the exit status is not 0");
   }
+  check_counts();
 }
 
 // --- Deeds. -------------------------------------------------------------------------------------
 
 bool World::act() {
   holding_ = false;
-  // Letting go is as likely as all deeds together would make it rare.
-  constexpr auto kinds = static_cast<std::uint32_t>(Deed::last) + 1;
-  constexpr std::uint32_t let_go_again = 6;
   bool acted = false;
   while (deeds_ < setting_.deeds_max) {
-    const std::uint32_t answer = ask(kinds + let_go_again);
-    if (answer == 0 || answer >= kinds) break;
+    const std::uint32_t answer = ask(deed_answers);
+    if (answer == 0 || answer >= deed_count) break;
     ++deeds_;
     if (static_cast<Deed>(answer) == Deed::wait_for_timer) {
       holding_ = true;
@@ -311,9 +339,11 @@ bool World::connect() {
   client = Client{};
   client.number = count_++;
   client.peer = network_->connect(ask(static_cast<std::uint32_t>(listeners)));
-  client.spoke_at_ns = client.caught_up_at_ns = network_->now_ns();
+  client.spoke_at_ns = client.heard_at_ns = client.caught_up_at_ns = network_->now_ns();
   if (!subject_->echoes) client.excuse(Excuse::own);
   if (stops_ > 0) client.excuse(Excuse::stop);
+  client.waits_since_ns = network_->now_ns();
+  client.stalled = client.number < setting_.stalled;
   look(client);
   return true;
 }
@@ -386,6 +416,8 @@ void World::shrink(Client& client) {
 void World::pass_time(std::uint64_t ns) {
   Marks::hit(Mark::time_passed);
   network_->advance(ns);
+  // Only what passes while the server waits for its timer is its own doing.
+  if (deaf_since_ns_ != 0) deaf_since_ns_ = network_->now_ns();
   for (std::uint32_t i = 0; i < count_; ++i) age(clients_[i]);
 }
 
@@ -401,8 +433,12 @@ bool World::stop() {
   const bool somebody = std::any_of(clients_.begin(), clients_.begin() + count_,
                                     [](const Client& c) { return !c.over && c.established(); });
   Marks::hit(stops_ > 0 ? Mark::stopped_twice : somebody ? Mark::stopped : Mark::stopped_idle);
-  ++stops_;
-  excuse_all(Excuse::stop);
+  if (++stops_ > 1 || subject_->grace_ms == 0) {
+    excuse_all(Excuse::stop);
+  } else {
+    excuse_unserved(Excuse::stop);
+    grace_ends_ns_ = network_->now_ns() + times_ms(subject_->grace_ms);
+  }
   return true;
 }
 
@@ -486,6 +522,7 @@ bool World::all_gone() const {
 // Everybody who is left waits for the server, and it for a timer or for ever.
 uvsim::Progress World::wait_for_server(uvsim::Wait wait) {
   check_deadlines(wait);
+  check_counts();
   // A server that cannot be told to end, and where nothing is left to be waited for.
   const bool listens = network_->listeners() > 0 || !subject_->reopens_listener;
   const bool settled = stops_ == 0 && all_gone() && listens && network_->open_connections() == 0 &&
@@ -526,25 +563,70 @@ bool World::resume() {
 void World::check_deadlines(uvsim::Wait wait) {
   if (timer_fault_) return;
   const std::uint64_t now = network_->now_ns();
-  if (stopped_at_ns_ > 0 && subject_->drain_ms != Subject::unlimited &&
-      now > stopped_at_ns_ + times_ms(subject_->drain_ms + slack_ms)) {
+  // Without a timer no deadline will ever come.
+  const bool for_ever = wait.ns == uvsim::Wait::forever && !somebody_connects();
+  const auto over = [now, for_ever](std::uint64_t since_ns, std::uint64_t limit_ms) {
+    return limit_ms != Subject::unlimited &&
+           (for_ever || now > since_ns + times_ms(limit_ms + slack_ms));
+  };
+  if (stopped_at_ns_ > 0 && over(stopped_at_ns_, subject_->drain_ms)) {
     fail(Oracle::alive, nullptr, "the server was told to end, and takes too long");
   }
-  const auto over = [now](std::uint64_t since_ns, std::uint64_t limit_ms) {
-    return limit_ms != Subject::unlimited && now > since_ns + times_ms(limit_ms + slack_ms);
-  };
+  if (deaf_since_ns_ != 0 && stops_ == 0 && over(deaf_since_ns_, subject_->reopens_ms)) {
+    fail(Oracle::alive, nullptr, "the server does not listen again in time");
+  }
   for (std::uint32_t i = 0; i < count_; ++i) {
     const Client& client = clients_[i];
-    if (client.over || client.seen_end) continue;
+    if (client.over || client.seen_end || client.view.program_closed) continue;
+    // Who was never answered may not have been taken in, where there is no room for all.
+    const bool served = client.received > 0 || count_ <= subject_->connections_max;
+    const std::uint64_t silent_since =
+        std::max({client.spoke_at_ns, client.caught_up_at_ns, client.accepted_at_ns});
+    if (served && client.view.accepted && client.received == client.sent &&
+        over(silent_since, subject_->idle_at_most_ms)) {
+      fail(Oracle::alive, &client, "a silent client is not closed in time");
+    }
     if (client.writes_queued > 0 && over(client.write_queued_at_ns, subject_->write_at_most_ms)) {
       fail(Oracle::alive, &client, "a client that takes nothing is not closed in time");
     }
     const bool waits = !client.stalled && client.received > 0 && client.received < client.sent;
-    const bool for_ever = wait.ns == uvsim::Wait::forever;
-    if (waits && subject_->answer_ms != Subject::unlimited &&
-        (for_ever || over(client.waits_since_ns, subject_->answer_ms))) {
+    if (waits && over(client.waits_since_ns, subject_->answer_ms)) {
       fail(Oracle::apart, &client, "a client is not answered because of what others do not do");
     }
+  }
+}
+
+// A server that does not listen anew serves nobody any more when its listener has failed, and whom
+// the listener had announced it keeps (R37, R38).
+bool World::may_be_left_waiting(const Client& client) const {
+  if (faults_ == 0 || subject_->reopens_listener) return false;
+  return !client.view.accepted || (accept_failed_ && client.received == 0);
+}
+
+// What the server counted, against what the clients saw: who was answered was accepted, what went
+// back was echoed.
+void World::check_counts() {
+  if (!subject_->counts) return;
+  const Subject::Counts counts = subject_->counts();
+  std::uint64_t answered = 0;
+  std::uint64_t whole = 0;
+  std::uint64_t sent = 0;
+  for (std::uint32_t i = 0; i < count_; ++i) {
+    const Client& client = clients_[i];
+    answered += client.received > 0 ? 1U : 0U;
+    whole += client.whole ? client.received : 0;
+    sent += client.sent;
+  }
+  if (counts.accepted < answered || counts.accepted > count_) {
+    fail(Oracle::ledger, nullptr, "the server counted other connections than there were");
+  }
+  if (counts.echoed < whole || counts.echoed > sent) {
+    fail(Oracle::ledger, nullptr, "the server counted other bytes than it echoed");
+  }
+  // One more may be accepted by libuv, and not yet by the server (R37).
+  const std::size_t open = connections();
+  if (counts.open > open || counts.open + 1 < open) {
+    fail(Oracle::ledger, nullptr, "the server counted other open connections than there are");
   }
 }
 
@@ -555,7 +637,7 @@ void World::come_to_rest() {
   for (std::uint32_t i = 0; i < count_; ++i) {
     const Client& client = clients_[i];
     if (client.over) continue;
-    if (!client.view.accepted && faults_ > 0 && !subject_->reopens_listener) continue;
+    if (may_be_left_waiting(client)) continue;
     fail(Oracle::alive, &client,
          client.half_closed ? "the server never ended the connection of a client that had ended"
                             : "a client waits for its echo for ever");
@@ -564,7 +646,12 @@ void World::come_to_rest() {
   if (network_->listeners() == 0 && subject_->reopens_listener) {
     fail(Oracle::alive, nullptr, "the server does not listen any more");
   }
-  if (network_->open_connections() > 0) {
+  std::size_t left_waiting = 0;
+  for (std::uint32_t i = 0; i < count_; ++i) {
+    clients_[i].view = network_->view(clients_[i].peer);
+    if (!clients_[i].view.program_closed && may_be_left_waiting(clients_[i])) ++left_waiting;
+  }
+  if (network_->open_connections() > left_waiting) {
     fail(Oracle::alive, nullptr, "a connection is left open although its client is gone");
   }
   if (simulation_->ledger_live() > 0) {
@@ -581,15 +668,48 @@ void World::watch() {
     age(client);
     look(client);
   }
+  // One more may be accepted by libuv, and not yet by the server (R37).
+  const std::uint64_t most = subject_->connections_max;
+  if (most != Subject::unlimited && network_->open_connections() > most + 1 &&
+      connections() > most + 1) {
+    fail(Oracle::bound, nullptr, "more connections are open than the limit allows");
+  }
   if (subject_->live_bytes_max == Subject::unlimited) return;
   if (simulation_->ledger_live_bytes() > bytes_at_start_ + subject_->live_bytes_max) {
     fail(Oracle::bound, nullptr, "more memory is in use than the limit allows");
   }
 }
 
+// That the program has: all but those that wait to be accepted.
+std::size_t World::connections() const {
+  std::size_t open = network_->open_connections();
+  for (std::size_t i = 0; i < network_->listeners(); ++i) open -= network_->listener(i).queued;
+  return open;
+}
+
+// Whether it listens, and where it did at first; if not, since when.
+void World::watch_listener() {
+  if (!subject_->reopens_listener || stops_ > 0) return;
+  if (refusals_ > refusals_max) {
+    fail(Oracle::alive, nullptr,
+         "the server bears the same error of its listener without end (R39)");
+  }
+  if (network_->listeners() == 0) {
+    if (deaf_since_ns_ == 0) deaf_since_ns_ = network_->now_ns();
+  } else if (deaf_since_ns_ != 0) {
+    deaf_since_ns_ = 0;
+    if (network_->listener(0).port != port_) {
+      fail(Oracle::alive, nullptr, "the server listens again, but on another port");
+    }
+  }
+}
+
 void World::look(Client& client) {
   const std::uint64_t seen = client.view.sent + client.view.readable;
   client.view = network_->view(client.peer);
+  if (client.view.accepted && client.accepted_at_ns == 0) {
+    client.accepted_at_ns = network_->now_ns();
+  }
   if (client.view.sent + client.view.readable != seen) ++moved_;
   if (client.view.state == uvsim::PeerState::refused) Marks::hit(Mark::refused);
   if (client.seen_end || client.view.readable > 0) return;
@@ -619,14 +739,20 @@ void World::receive(Client& client, std::size_t size) {
 // Excuses that come with time.
 void World::age(Client& client) {
   const std::uint64_t now = network_->now_ns() + slack_ms * ms;
+  // To a server on a slow machine a client is silent that it has not got round to hearing.
+  const std::uint64_t silent_since =
+      delayed_ ? std::min(client.spoke_at_ns, client.heard_at_ns) : client.spoke_at_ns;
   if (subject_->idle_ms != Subject::unlimited &&
-      now - client.spoke_at_ns >= times_ms(subject_->idle_ms)) {
+      now - silent_since >= times_ms(subject_->idle_ms)) {
     client.excuse(Excuse::silence);
   }
-  if (subject_->write_ms != Subject::unlimited && client.received < client.sent &&
-      now - client.caught_up_at_ns >= times_ms(subject_->write_ms)) {
+  const std::uint64_t write_ms =
+      count_ > 1 ? subject_->write_ms : std::max(subject_->write_ms, subject_->write_alone_ms);
+  if (write_ms != Subject::unlimited && client.received < client.sent &&
+      now - client.caught_up_at_ns >= times_ms(write_ms)) {
     client.excuse(Excuse::stalling);
   }
+  if (grace_ends_ns_ != 0 && now >= grace_ends_ns_) client.excuse(Excuse::stop);
 }
 
 // The server has ended the connection, and the client has read everything before that.

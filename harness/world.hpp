@@ -15,6 +15,7 @@
 #include <cstdint>
 
 #include "harness/client.hpp"
+#include "harness/deed.hpp"
 #include "harness/subject.hpp"
 #include "harness/verdict.hpp"
 #include "uvsim/uvsim.hpp"
@@ -25,6 +26,7 @@ namespace harness {
 struct Setting {
   std::uint32_t clients = 2;      // at once
   std::uint32_t clients_max = 8;  // in all
+  std::uint32_t stalled = 0;  // of those that come first: they read nothing until they decide to
   std::uint32_t deeds_max = 512;  // that are not kind
   std::size_t send_max = 65536;   // bytes at once
   std::size_t said_max = 262144;  // bytes in all, about
@@ -50,13 +52,9 @@ class World final : private uvsim::Choices {
   const Verdict& verdict() const { return verdict_; }
   // The World saw the end of the run coming, in one of the two ways in which it may.
   bool came_to_rest() const { return resting_; }
-  bool server_ended() const { return ended_; }
-  bool server_stopped() const { return stops_ > 0; }
-  bool any_fault() const { return faults_ > 0; }
+  bool served() const { return serving_; }
 
  private:
-  enum class Deed : std::uint8_t;
-
   std::uint32_t pick(std::uint32_t n, uvsim::ChoicePoint point) override;
   std::uint32_t ask(std::uint32_t n);
 
@@ -88,13 +86,17 @@ class World final : private uvsim::Choices {
   bool somebody_connects() const;
   bool resume();
   void check_deadlines(uvsim::Wait wait);
+  void check_counts();
   bool late_comer();
   uvsim::Progress wait_for_server(uvsim::Wait wait);
+  bool may_be_left_waiting(const Client& client) const;
   void come_to_rest();
 
   // Seeing.
   Client* client_of(uvsim::Peer peer);
   void watch();
+  void watch_listener();
+  std::size_t connections() const;
   void look(Client& client);
   void receive(Client& client, std::size_t size);
   void saw_end(Client& client, bool by_reset);
@@ -110,23 +112,31 @@ class World final : private uvsim::Choices {
   Setting setting_;
   uvsim::Choices* source_ = nullptr;
   Verdict verdict_;
+  uvsim::Peer called_back_for_;  // the last time the server was
 
   std::array<Client, clients_limit> clients_;
   std::uint32_t count_ = 0;  // of clients that ever connected
   std::uint32_t deeds_ = 0;
   std::uint32_t stops_ = 0;
   std::uint32_t faults_ = 0;
+  std::uint32_t refusing_ = 0;    // the listener
+  std::uint32_t refusals_ = 0;    // errors of the listener, in a row
   std::uint32_t busy_polls_ = 0;  // in a row in which nothing moved
   std::uint64_t moved_ = 0;       // bytes, connections and deeds; changes when anything does
   std::uint64_t moved_before_ = 0;
-  std::uint64_t said_ = 0;       // bytes, by all clients
-  std::uint64_t waited_ns_ = 0;  // for the server alone, since anything moved
-  std::uint64_t stopped_at_ns_ = 0;
+  std::uint64_t said_ = 0;           // bytes, by all clients
+  std::uint64_t waited_ns_ = 0;      // for the server alone, since anything moved
+  std::uint64_t stopped_at_ns_ = 0;  // when it was told
+  std::uint64_t grace_ends_ns_ = 0;  // until when the first request to end excuses nothing
+  std::uint64_t deaf_since_ns_ = 0;  // 0: it listens
   std::uint64_t bytes_at_start_ = 0;
+  std::uint16_t port_ = 0;    // of its first listener
   bool holding_ = false;      // no kind steps at this poll: the next timer comes first
   bool serving_ = false;      // it listens, and the baseline is set
   bool late_comer_ = false;   // the one that shows whether the server still serves has come
   bool timer_fault_ = false;  // deadlines may have been lost
+  bool accept_failed_ = false;
+  bool delayed_ = false;  // the machine was chosen to be slow
   bool resting_ = false;
   bool ended_ = false;
 };

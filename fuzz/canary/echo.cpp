@@ -15,9 +15,12 @@ namespace {
 
 Defect wanted = Defect::none;
 
+constexpr std::size_t hoard_size = std::size_t{2} << 20;
+
 struct Client {
   uv_tcp_t tcp;
   uv_shutdown_t shutdown;
+  void* hoard;
 };
 
 struct Write {
@@ -37,12 +40,23 @@ Client* client_of(void* stream) {
 
 void on_close(uv_handle_t* tcp) {
   Client* const client = client_of(tcp);
+  std::free(client->hoard);
   if (wanted != Defect::leak) std::free(client);
 }
 
 void close(Client* client) {
   auto* const tcp = reinterpret_cast<uv_handle_t*>(&client->tcp);
   if (uv_is_closing(tcp) == 0) uv_close(tcp, on_close);
+}
+
+void close_clients(uv_loop_t* loop) {
+  uv_walk(
+      loop,
+      [](uv_handle_t* handle, void* listener) {
+        const bool client = handle != listener && handle->type == UV_TCP;
+        if (client && uv_is_closing(handle) == 0) uv_close(handle, on_close);
+      },
+      &static_cast<Server*>(loop->data)->listener);
 }
 
 void on_shutdown(uv_shutdown_t* request, int) { close(client_of(request->handle)); }
@@ -53,7 +67,7 @@ void on_write(uv_write_t* request, int status) {
   std::free(write->bytes);
   if (wanted == Defect::double_free && status != 0) std::free(write->bytes);
   std::free(write);
-  if (status != 0) close(client);
+  if (status != 0 || wanted == Defect::ends_early) close(client);
 }
 
 void on_alloc(uv_handle_t*, size_t, uv_buf_t* buffer) {
@@ -69,6 +83,7 @@ void echo(Client* client, char* bytes, unsigned size) {
     return close(client);
   }
   write->bytes = bytes;
+  if (wanted == Defect::wrong_byte) bytes[0] = static_cast<char>(bytes[0] + 1);
   const unsigned kept = wanted == Defect::truncated_echo && size > 1 ? size - 1 : size;
   uv_buf_t buffer = uv_buf_init(bytes, kept);
   auto* const stream = reinterpret_cast<uv_stream_t*>(&client->tcp);
@@ -82,7 +97,11 @@ void on_read(uv_stream_t* stream, ssize_t nread, const uv_buf_t* buffer) {
   Client* const client = client_of(stream);
   if (nread > 0) return echo(client, buffer->base, static_cast<unsigned>(nread));
   std::free(buffer->base);
-  if (nread == 0) return;
+  if (nread == 0 || (nread == UV_EOF && wanted == Defect::never_closes)) return;
+  auto* const tcp = reinterpret_cast<uv_handle_t*>(stream);
+  if (nread != UV_EOF && wanted == Defect::ends_others) return close_clients(stream->loop);
+  if (wanted == Defect::closed_twice) uv_close(tcp, on_close);
+  if (wanted == Defect::closed_twice) return uv_close(tcp, on_close);
   if (nread != UV_EOF || uv_shutdown(&client->shutdown, stream, on_shutdown) != 0) close(client);
 }
 
@@ -90,7 +109,11 @@ void on_connection(uv_stream_t* listener, int status) {
   if (status != 0) return;
   auto* const client = static_cast<Client*>(std::malloc(sizeof(Client)));
   if (client == nullptr) std::abort();
-  if (uv_tcp_init(listener->loop, &client->tcp) != 0) return std::free(client);
+  client->hoard = wanted == Defect::hoards ? std::malloc(hoard_size) : nullptr;
+  if (uv_tcp_init(listener->loop, &client->tcp) != 0) {
+    std::free(client->hoard);
+    return std::free(client);
+  }
   client->tcp.data = client;
   auto* const stream = reinterpret_cast<uv_stream_t*>(&client->tcp);
   if (uv_accept(listener, stream) != 0 || uv_read_start(stream, on_alloc, on_read) != 0) {
@@ -99,20 +122,19 @@ void on_connection(uv_stream_t* listener, int status) {
 }
 
 void on_signal(uv_signal_t* signal, int) {
-  uv_walk(
-      signal->loop,
-      [](uv_handle_t* handle, void* listener) {
-        if (uv_is_closing(handle) != 0) return;
-        const bool own = handle == listener || handle->type != UV_TCP;
-        uv_close(handle, own ? nullptr : on_close);
-      },
-      &static_cast<Server*>(signal->data)->listener);
+  auto* const listener =
+      reinterpret_cast<uv_handle_t*>(&static_cast<Server*>(signal->data)->listener);
+  close_clients(signal->loop);
+  if (uv_is_closing(listener) != 0) return;
+  uv_close(listener, nullptr);
+  uv_close(reinterpret_cast<uv_handle_t*>(signal), nullptr);
 }
 
 int serve() {
   std::signal(SIGPIPE, SIG_IGN);
   Server server;
   if (uv_loop_init(&server.loop) != 0) return 1;
+  server.loop.data = &server;
   int status = uv_signal_init(&server.loop, &server.signal);
   server.signal.data = &server;
   if (status == 0) status = uv_tcp_init(&server.loop, &server.listener);
@@ -125,8 +147,15 @@ int serve() {
   if (status == 0) status = uv_listen(stream, 16, on_connection);
   if (status == 0) status = uv_signal_start(&server.signal, on_signal, SIGTERM);
   if (status != 0) on_signal(&server.signal, SIGTERM);
+  static bool odd = false;
+  odd = !odd;
+  if (wanted == Defect::moody && odd) {
+    uv_unref(reinterpret_cast<uv_handle_t*>(&server.listener));
+    uv_ref(reinterpret_cast<uv_handle_t*>(&server.listener));
+  }
   uv_run(&server.loop, UV_RUN_DEFAULT);
-  return uv_loop_close(&server.loop) == 0 && status == 0 ? 0 : 1;
+  if (uv_loop_close(&server.loop) != 0 || wanted == Defect::bad_exit) return 1;
+  return status == 0 ? 0 : 1;
 }
 
 }  // namespace
@@ -136,6 +165,7 @@ harness::Subject echo_server(Defect defect) {
   harness::Subject subject;
   subject.name = "canary";
   subject.start = serve;
+  subject.live_bytes_max = hoard_size / 2;
   return subject;
 }
 

@@ -162,8 +162,10 @@ bool may_be_the_end(const Context& context, const ledger::Incident& incident) {
 
 }  // namespace
 
-void ledger_incident(void* opaque, const ledger::Incident& incident) {
+void ledger_incident(void* opaque, const ledger::Incident& told) {
   Context& context = *static_cast<Context*>(opaque);
+  // A copy: to name who made the allocation may free something, of which the ledger tells next.
+  const ledger::Incident incident = told;
   char text[400];
   ledger::describe(incident, text, sizeof text);
   char rule[8] = "";

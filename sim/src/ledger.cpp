@@ -734,6 +734,12 @@ std::size_t visit_live_since(std::uint64_t identity, Visitor visit, void* contex
 
 void for_each_live(Visitor visit, void* context) noexcept { visit_live_since(0, visit, context); }
 
+void for_each_loan(LoanVisitor visit, void* context) noexcept {
+  for (std::uint32_t i = 0; i < book.loans_used; ++i) {
+    if (book.loans[i].active) visit(context, book.loans[i].loan);
+  }
+}
+
 void release_live() noexcept {
   clear_loans();
   for (std::uint32_t i = 0; i < book.records_used; ++i) {

@@ -108,9 +108,9 @@ Peer Network::connect(Family family, uint16_t port) {
   return peer;
 }
 
-Peer Network::connect(const char* pipe_name) {
+Peer Network::connect(std::string_view pipe_name) {
   const ledger::Outside outside;
-  return connect_name(running(), pipe_name);
+  return connect_name(running(), std::string(pipe_name));
 }
 
 uint16_t Network::listen(uint16_t port, uint32_t backlog) {

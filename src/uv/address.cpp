@@ -1,5 +1,7 @@
 #include "uv/address.hpp"
 
+#include "core/assert.hpp"
+
 namespace echoproof {
 
 bool parse_address(const std::string& host, std::uint16_t port, sockaddr_storage& address) {
@@ -14,7 +16,8 @@ std::string host_of(const sockaddr_storage& address) {
       address.ss_family == AF_INET6
           ? uv_ip6_name(reinterpret_cast<const sockaddr_in6*>(&address), name, sizeof name)
           : uv_ip4_name(reinterpret_cast<const sockaddr_in*>(&address), name, sizeof name);
-  return status == 0 ? name : "";
+  ECHOPROOF_ASSERT(status == 0);  // the only error is a name that does not fit
+  return name;
 }
 
 std::uint16_t port_of(const sockaddr_storage& address) {

@@ -126,6 +126,10 @@ std::size_t loans() noexcept;
 using Visitor = void (*)(void* context, const Allocation& allocation);
 void for_each_live(Visitor visit, void* context) noexcept;
 
+// What is borrowed now, in no particular order.
+using LoanVisitor = void (*)(void* context, const Loan& loan);
+void for_each_loan(LoanVisitor visit, void* context) noexcept;
+
 // Frees every live allocation, by the function that matches the one that made it: for a program
 // that was left in the middle. The loans end with it.
 void release_live() noexcept;

@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 struct sockaddr;
@@ -363,7 +364,7 @@ class Network {
   // A peer connects to a listener, or to a port or pipe name. refused at once when nobody listens.
   Peer connect(size_t listener_index);
   Peer connect(Family family, uint16_t port);
-  Peer connect(const char* pipe_name);
+  Peer connect(std::string_view pipe_name);
 
   // A peer listens, so that the program can connect to it; port 0 takes a free one. 0: in use.
   uint16_t listen(uint16_t port, uint32_t backlog = 128);

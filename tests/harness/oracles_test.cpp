@@ -1,0 +1,129 @@
+// Each oracle has a small faulty server that it finds, and that no other oracle is blamed for. So
+// an oracle that has gone blind is noticed, and so is one that says what is another's to say.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstdint>
+#include <ostream>
+#include <set>
+#include <string>
+
+#include "canary/echo.hpp"
+#include "harness/plan.hpp"
+#include "harness/trial.hpp"
+
+// What the faulty servers leave behind is what these tests are about.
+extern "C" int __lsan_is_turned_off() { return 1; }
+
+namespace {
+
+using canary::Defect;
+using harness::Oracle;
+
+// What the small server does not claim to survive is left out, and so are faults where none is
+// needed: whom a fault concerned is owed less.
+uvsim::ChoiceSet no_faults() {
+  using enum uvsim::ChoicePoint;
+  return uvsim::ChoiceSet::none().with(ready_order).with(read_size).with(write_size).with(world);
+}
+
+uvsim::ChoiceSet faults() {
+  using enum uvsim::ChoicePoint;
+  return harness::Trial::usual_faults().without(call_tcp_init).without(call_accept);
+}
+
+class Worlds {
+ public:
+  explicit Worlds(uvsim::ChoiceSet asked) : asked_(asked) { trial_.options().asked = asked; }
+
+  // The oracles that had something to say of so many random runs.
+  std::set<std::string> judge(const harness::Subject& subject, const harness::Setting& setting,
+                              int runs) {
+    std::set<std::string> said;
+    for (int i = 0; i < runs; ++i) {
+      harness::Plan plan = next_plan();
+      const harness::Verdict& verdict = trial_.run(subject, setting, plan);
+      if (!verdict.ok()) said.insert(harness::name_of(verdict.broken));
+    }
+    return said;
+  }
+
+  bool repeats(const harness::Subject& subject, int runs) {
+    bool same = true;
+    for (int i = 0; i < runs; ++i) {
+      harness::Plan plan = next_plan();
+      same = trial_.repeats(subject, harness::Setting{}, plan) && same;
+    }
+    return same;
+  }
+
+  const uvsim::Report& report() const { return trial_.report(); }
+
+ private:
+  harness::Plan next_plan() {
+    uvsim::Random random(++seed_, 0);
+    for (std::uint8_t& byte : bytes_) {
+      byte = static_cast<std::uint8_t>(random.pick(256, uvsim::ChoicePoint::world));
+    }
+    return {bytes_.data(), 1 + seed_ % bytes_.size(), asked_};
+  }
+
+  harness::Trial trial_;
+  uvsim::ChoiceSet asked_;
+  std::array<std::uint8_t, 64> bytes_{};
+  std::uint64_t seed_ = 0;
+};
+
+constexpr int runs = 400;
+
+struct Case {
+  Defect defect;
+  Oracle oracle;
+  std::uint32_t clients;
+
+  friend std::ostream& operator<<(std::ostream& out, const Case& c) {
+    return out << harness::name_of(c.oracle);
+  }
+};
+
+class EachOracle : public testing::TestWithParam<Case> {};
+
+TEST_P(EachOracle, finds_its_faulty_server_and_is_the_only_one_to_complain) {
+  Worlds worlds(no_faults());
+  const Case& c = GetParam();
+  const harness::Setting setting{.clients = c.clients, .clients_max = c.clients};
+  const auto said = worlds.judge(canary::echo_server(c.defect), setting, runs);
+  if (c.oracle == Oracle::ledger && !worlds.report().ledger.active) {
+    GTEST_SKIP() << "no ledger in this build";
+  }
+  EXPECT_EQ(said, std::set<std::string>{harness::name_of(c.oracle)});
+}
+
+INSTANTIATE_TEST_SUITE_P(All, EachOracle,
+                         testing::Values(Case{Defect::wrong_byte, Oracle::prefix, 2},
+                                         Case{Defect::ends_early, Oracle::whole, 1},
+                                         Case{Defect::leak, Oracle::ledger, 2},
+                                         Case{Defect::closed_twice, Oracle::contract, 2},
+                                         Case{Defect::hoards, Oracle::bound, 2},
+                                         Case{Defect::never_closes, Oracle::alive, 2},
+                                         Case{Defect::ends_others, Oracle::apart, 3},
+                                         Case{Defect::bad_exit, Oracle::clean, 2}),
+                         testing::PrintToStringParamName());
+
+TEST(RightServer, gives_no_oracle_anything_to_say) {
+  Worlds worlds(faults());
+  EXPECT_EQ(worlds.judge(canary::echo_server(Defect::none), {}, 10 * runs),
+            std::set<std::string>{});
+}
+
+TEST(RightServer, does_the_same_with_the_same_choices) {
+  Worlds worlds(faults());
+  EXPECT_TRUE(worlds.repeats(canary::echo_server(Defect::none), runs));
+}
+
+TEST(SelfCheck, notices_a_server_that_does_not_do_the_same_again) {
+  Worlds worlds(faults());
+  EXPECT_FALSE(worlds.repeats(canary::echo_server(Defect::moody), 1));
+}
+
+}  // namespace
