@@ -187,8 +187,10 @@ class Answer {
     if (entry == first_ && (hints_.ai_flags & AI_CANONNAME) != 0 && name_ != nullptr) {
       const size_t length = std::strlen(name_) + 1;
       entry->ai_canonname = static_cast<char*>(program_malloc(length));
-      failed_ = failed_ || entry->ai_canonname == nullptr;
-      if (entry->ai_canonname != nullptr) std::memcpy(entry->ai_canonname, name_, length);
+      if (entry->ai_canonname != nullptr)
+        std::memcpy(entry->ai_canonname, name_, length);
+      else
+        failed_ = true;
     }
   }
 
