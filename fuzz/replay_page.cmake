@@ -12,7 +12,7 @@ execute_process(COMMAND ${CMAKE_COMMAND} -E env HARNESS_STORY=html HARNESS_STORY
 
 function(look step)
   execute_process(COMMAND ${BROWSER} --headless --no-sandbox --disable-gpu --user-data-dir=${WORK}/profile
-                          --virtual-time-budget=2000 --dump-dom file://${WORK}/page.html#step-${step}
+                          --virtual-time-budget=2000 --dump-dom "file://${WORK}/page.html#step-${step}"
                   OUTPUT_VARIABLE page ERROR_QUIET RESULT_VARIABLE status)
   if(NOT status EQUAL 0)
     message(FATAL_ERROR "the browser did not start")
@@ -25,4 +25,4 @@ function(look step)
 endfunction()
 
 look(1 "oracle ledger" "What must hold: every allocation" ">step 1 of [0-9]+<")
-look(999999 "class=\"block\">.*on_connection" "where it broke")
+look(999999 "class=\"block culprit\">.*on_connection" "where it broke")

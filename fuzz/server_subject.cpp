@@ -135,6 +135,7 @@ harness::Subject server_subject(const ServerShape& shape) {
   subject.other_signal = SIGUSR1;
   subject.may_reject = false;
   subject.reopens_listener = true;
+  subject.fails_clean = true;
   subject.start_bytes_max = blocks * (limits.block_size + block_overhead) + sizeof(Program);
   subject.live_bytes_max = limits.connections * session_bytes;
   subject.connections_max = limits.connections;

@@ -83,6 +83,16 @@ void Marks::gather() {
   for (std::size_t i = 0; i < count; ++i) ever[i] |= now[i];
 }
 
+void Marks::forget() { std::memset(now, 0, sizeof now); }
+
+std::vector<const char*> Marks::of_this_run() {
+  std::vector<const char*> hit;
+  for (std::size_t i = 0; i < named; ++i) {
+    if (now[i] != 0) hit.push_back(names[i]);
+  }
+  return hit;
+}
+
 std::size_t Marks::reached() {
   std::size_t reached = 0;
   for (const std::uint8_t hit : ever) reached += hit;

@@ -97,6 +97,10 @@ class Marks {
 
   // At the end of a run: what it hit is added to what was ever hit.
   static void gather();
+  // Before a run, where no engine does it: nothing was hit yet.
+  static void forget();
+  // The named marks that the current run has hit.
+  static std::vector<const char*> of_this_run();
   static std::size_t reached();
   // What was never hit, in words, of what a server can come upon when `faults` may be chosen; a
   // server that can be told to end does, and the other never does.

@@ -90,7 +90,7 @@ function go(to) {
   el("range").value = String(now); el("at").textContent = "step " + (steps[now - 1] ? steps[now - 1].step : 0) + " of " + (count ? steps[count - 1].step : 0);
   const step = steps[now - 1] ? steps[now - 1].step : 0;
   const live = story.blocks.filter(b => b.made <= step && (b.freed === null || b.freed > step || b.culprit));
-  el("live-title").textContent = live.length + " blocks after this step";
+  el("live-title").textContent = live.length + (live.length === 1 ? " block" : " blocks") + " after this step";
   el("live").replaceChildren();
   if (live.length === 0) add(el("live"), "p", "None.", "none");
   live.sort((a, b) => Number(b.culprit) - Number(a.culprit) || b.id - a.id);

@@ -36,6 +36,8 @@ struct Subject {
   bool reopens_listener = false;
   // Its exit status is 0, and everything is closed, when it ends because it was asked to.
   bool ends_clean = true;
+  // And when it could not start, everything is closed and freed, too.
+  bool fails_clean = false;
 
   static constexpr std::uint64_t unlimited = ~std::uint64_t{0};
   // Bytes alive when it begins to listen, and bytes alive at once beyond those.

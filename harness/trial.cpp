@@ -123,6 +123,8 @@ void Trial::judge(const Subject& subject) {
   } else if (!report.finished) {
     verdict_.broken = Oracle::alive;
     verdict_.message = "the server neither listens nor ends";
+  } else if (!world_.served() && !subject.fails_clean) {
+    return;  // it could not start, and said so: the process is gone, and all it had with it
   } else if (report.ledger.active && !report.ledger.ok) {
     verdict_.broken = Oracle::ledger;
     verdict_.message = report.ledger.message;

@@ -58,23 +58,17 @@ Kind kind_of(const uvsim::EventView& event) {
 
 }  // namespace
 
-enum class World::Deed : std::uint8_t {
-  let_go,
-  connect,
-  send,
-  read,
-  half_close,
-  send_again,
-  close,
-  reset,
-  stall,
-  pass_time,
-  shrink,
-  wait_for_timer,
-  stop,
-  other_signal,
-  last = other_signal,
-};
+const char* name_of(Deed deed) {
+  switch (deed) {
+#define HARNESS_DEED(name, meaning) \
+  case Deed::name: return #name;
+    HARNESS_DEEDS(HARNESS_DEED)
+#undef HARNESS_DEED
+  }
+  return "?";
+}
+
+static_assert(World::clients_limit < deed_answers);
 
 void World::begin(uvsim::Simulation& simulation, const Subject& subject, const Setting& setting,
                   uvsim::Choices& source) {
@@ -117,17 +111,19 @@ std::uint32_t World::pick(std::uint32_t n, uvsim::ChoicePoint point) {
   ++faults_;
   if (network_ == nullptr) return answer;
   if (deaf_since_ns_ != 0) deaf_since_ns_ = network_->now_ns();  // it may have tried to listen
-  uvsim::Peer about = network_->asked_about();
-  // Memory and timers are nobody's: what fails concerns who the server is being called back for.
-  if (!about) about = called_back_for_;
-  if (Client* const client = client_of(about)) {
+  const uvsim::Peer about = network_->asked_about();
+  // Memory and timers are nobody's: what fails concerns who the server is being called back for, or
+  // whom it is taking in meanwhile.
+  if (Client* const client = client_of(about ? about : called_back_for_)) {
     client->excuse(Excuse::fault);
     if (point == write_error) {
       client->write_error_untold = true;
       if (client->writes_queued > 1) client->hole = true;
     }
   }
-  const bool arriving = point == accept_error || point == call_accept || point == allocation;
+  // What is done for who arrives may be done when somebody else has left.
+  const bool arriving = point == accept_error || point == call_accept || point == call_tcp_init ||
+                        point == allocation;
   if (!about || arriving) excuse_unserved(Excuse::fault);
   return answer;
 }
@@ -269,13 +265,10 @@ void World::look_back(int status) {
 
 bool World::act() {
   holding_ = false;
-  // Letting go is as likely as all deeds together would make it rare.
-  constexpr auto kinds = static_cast<std::uint32_t>(Deed::last) + 1;
-  constexpr std::uint32_t let_go_again = 6;
   bool acted = false;
   while (deeds_ < setting_.deeds_max) {
-    const std::uint32_t answer = ask(kinds + let_go_again);
-    if (answer == 0 || answer >= kinds) break;
+    const std::uint32_t answer = ask(deed_answers);
+    if (answer == 0 || answer >= deed_count) break;
     ++deeds_;
     if (static_cast<Deed>(answer) == Deed::wait_for_timer) {
       holding_ = true;

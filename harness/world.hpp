@@ -15,6 +15,7 @@
 #include <cstdint>
 
 #include "harness/client.hpp"
+#include "harness/deed.hpp"
 #include "harness/subject.hpp"
 #include "harness/verdict.hpp"
 #include "uvsim/uvsim.hpp"
@@ -51,12 +52,9 @@ class World final : private uvsim::Choices {
   const Verdict& verdict() const { return verdict_; }
   // The World saw the end of the run coming, in one of the two ways in which it may.
   bool came_to_rest() const { return resting_; }
-  bool server_ended() const { return ended_; }
-  bool server_stopped() const { return stops_ > 0; }
+  bool served() const { return serving_; }
 
  private:
-  enum class Deed : std::uint8_t;
-
   std::uint32_t pick(std::uint32_t n, uvsim::ChoicePoint point) override;
   std::uint32_t ask(std::uint32_t n);
 

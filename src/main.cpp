@@ -1,4 +1,4 @@
-// echo-server: options, signals, log, exit status. What serves is the Server; here is what a
+// echo-server: options, log, limits, exit status. What serves is the Program; here is what a
 // process owes to its operator.
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -14,21 +14,22 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <iterator>
 #include <memory>
 #include <new>
 #include <string>
 
 #include "options.hpp"
+#include "print.hpp"
+#include "program.hpp"
 #include "uv/address.hpp"
-#include "uv/server.hpp"
 
 namespace echoproof {
 namespace {
 
 // Descriptors of our own beside the connections: loop, signals, listener, libuv's spare, a parked
-// client, and some room.
+// client, and some room; and what each further thread needs.
 constexpr std::size_t own_descriptors = 24;
+constexpr std::size_t thread_descriptors = 10;
 
 // How long a queued echo may hold its block while other clients wait for one.
 constexpr Time write_timeout_contended{1000};
@@ -40,18 +41,6 @@ void log(Severity severity, const char* what, int status) {
     spdlog::log(level, "{}", what);
   } else {
     spdlog::log(level, "{}: {} ({})", what, uv_strerror(status), uv_err_name(status));
-  }
-}
-
-// One whole line. It allocates nothing as long as it is short, and that nobody reads it is no
-// error.
-template <class... Values>
-void print(std::FILE* stream, fmt::format_string<const Values&...> form, const Values&... values) {
-  fmt::memory_buffer line;
-  fmt::format_to(std::back_inserter(line), form, values...);
-  line.push_back('\n');
-  if (std::fwrite(line.data(), 1, line.size(), stream) != line.size() || std::fflush(stream) != 0) {
-    std::clearerr(stream);
   }
 }
 
@@ -74,104 +63,17 @@ bool open_standard_streams() {
 }
 
 // How many connections the descriptor limit leaves room for.
-std::size_t connections_possible() {
+std::size_t connections_possible(std::size_t threads) {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
   std::error_code error;
   const std::filesystem::directory_iterator descriptors("/proc/self/fd", error);
   const auto in_use = static_cast<std::size_t>(std::distance(begin(descriptors), end(descriptors)));
-  return limit.rlim_cur > in_use + own_descriptors ? limit.rlim_cur - in_use - own_descriptors : 0;
+  const std::size_t own = in_use + own_descriptors + (threads - 1) * thread_descriptors;
+  return limit.rlim_cur > own ? limit.rlim_cur - own : 0;
 }
 
-class Program {
- public:
-  Program(const Options& options, const Limits& limits) : options_(options), server_(limits, log) {}
-
-  // 0, or the libuv error code for which the program cannot start.
-  int start(const sockaddr_storage& address);
-  // Serves until the end; returns the exit status.
-  int run();
-  // Gives everything back, also after start() failed. Whether libuv had nothing left.
-  bool finish();
-
- private:
-  static void on_signal(uv_signal_t* handle, int number) noexcept;
-  void print_statistics() const;
-  void print_ledger() const;
-
-  const Options& options_;
-  Server server_;
-  uv_loop_t loop_{};
-  std::array<uv_signal_t, 3> signals_{};
-  std::size_t signals_open_ = 0;
-  bool loop_open_ = false;
-  bool draining_ = false;
-};
-
-int Program::start(const sockaddr_storage& address) {
-  int status = uv_loop_init(&loop_);
-  if (status != 0) return status;
-  loop_open_ = true;
-  for (const int number : {SIGTERM, SIGINT, SIGUSR1}) {
-    uv_signal_t& handle = signals_[signals_open_];
-    status = uv_signal_init(&loop_, &handle);
-    if (status != 0) return status;
-    ++signals_open_;
-    handle.data = this;
-    status = uv_signal_start(&handle, on_signal, number);
-    if (status != 0) return status;
-    uv_unref(reinterpret_cast<uv_handle_t*>(&handle));  // the loop ends with the server
-  }
-  return server_.listen(loop_, address, options_.backlog);
-}
-
-int Program::run() {
-  const std::string host = host_of(server_.address());
-  const unsigned port = port_of(server_.address());
-  spdlog::info("listening on {} port {}", host, port);
-  print(stdout, R"({{"event":"listening","address":"{}","port":{}}})", host, port);
-  uv_run(&loop_, UV_RUN_DEFAULT);
-  const bool clean = finish();
-  if (!clean) spdlog::error("libuv still has handles or requests");
-  print_ledger();
-  return clean && server_.ledger().outstanding() == 0 ? exit_ok : exit_ledger;
-}
-
-bool Program::finish() {
-  if (!loop_open_) return true;
-  server_.close();
-  for (std::size_t i = 0; i < signals_open_; ++i) {
-    uv_close(reinterpret_cast<uv_handle_t*>(&signals_[i]), nullptr);
-  }
-  signals_open_ = 0;
-  const bool idle = uv_run(&loop_, UV_RUN_DEFAULT) == 0;
-  loop_open_ = false;
-  return uv_loop_close(&loop_) == 0 && idle;
-}
-
-void Program::on_signal(uv_signal_t* handle, int number) noexcept {
-  Program& program = *static_cast<Program*>(handle->data);
-  if (number == SIGUSR1) return program.print_statistics();
-  if (program.draining_) {
-    spdlog::info("second signal: ending at once");
-    return program.server_.drain(Time(0));
-  }
-  program.draining_ = true;
-  spdlog::info("draining, for at most {} ms", program.options_.drain_timeout.count());
-  program.server_.drain(program.options_.drain_timeout);
-}
-
-void Program::print_statistics() const {
-  const Statistics s = server_.statistics();
-  print(stdout,
-        R"({{"event":"statistics","connections":{},"waiting":{},"blocks_lent":{},"blocks":{},)"
-        R"("accepted":{},"turned_away":{},"listener_failures":{},"bytes_echoed":{}}})",
-        s.connections, s.waiting, s.blocks_lent, s.blocks, s.connections_accepted,
-        s.connections_turned_away, s.listener_failures, s.bytes_echoed);
-}
-
-void Program::print_ledger() const {
-  const Ledger ledger = server_.ledger();
+void print_ledger(const Ledger& ledger) {
   print(stderr,
         R"({{"event":"ledger","sessions":{{"acquired":{},"released":{}}},)"
         R"("blocks":{{"acquired":{},"released":{}}},"outstanding":{}}})",
@@ -179,13 +81,27 @@ void Program::print_ledger() const {
         ledger.blocks_released, ledger.outstanding());
 }
 
+// Serves until the end; returns the exit status.
+int run(Program& program) {
+  const std::string host = host_of(program.address());
+  const unsigned port = port_of(program.address());
+  spdlog::info("listening on {} port {}", host, port);
+  print(stdout, R"({{"event":"listening","address":"{}","port":{}}})", host, port);
+  program.run();
+  const bool clean = program.finish();
+  if (!clean) spdlog::error("libuv still has handles or requests");
+  const Ledger ledger = program.ledger();
+  print_ledger(ledger);
+  return clean && ledger.outstanding() == 0 ? exit_ok : exit_ledger;
+}
+
 int serve(const Options& options) {
   sockaddr_storage address{};
   if (!parse_address(options.host, options.port, address)) {
     return fail(exit_usage, "--host: '{}' is not a numeric address", options.host);
   }
-  const std::size_t possible = connections_possible();
-  if (possible == 0) {
+  const std::size_t possible = connections_possible(options.threads);
+  if (possible < options.threads) {
     return fail(exit_runtime,
                 "no descriptor is left for a connection; raise the limit (ulimit -n)");
   }
@@ -198,13 +114,13 @@ int serve(const Options& options) {
                       .write_contended = write_timeout_contended};
   std::unique_ptr<Program> program;
   try {
-    program = std::make_unique<Program>(options, limits);
+    program = std::make_unique<Program>(options, limits, log);
   } catch (const std::bad_alloc&) {
     return fail(exit_runtime, "--buffer-memory: {} bytes are not to be had", options.buffer_memory);
   }
   if (const int status = program->start(address); status != 0) {
     program->finish();
-    return fail(exit_runtime, "cannot listen on --host {} --port {}: {} ({})", options.host,
+    return fail(exit_runtime, "cannot serve on --host {} --port {}: {} ({})", options.host,
                 options.port, uv_strerror(status), uv_err_name(status));
   }
   if (connections < options.max_connections.value_or(0)) {
@@ -212,7 +128,7 @@ int serve(const Options& options) {
         "--max-connections {} lowered to {}: the descriptor limit (ulimit -n) allows no more",
         *options.max_connections, connections);
   }
-  return program->run();
+  return run(*program);
 }
 
 int main(int argc, char** argv) {
@@ -224,7 +140,7 @@ int main(int argc, char** argv) {
     return exit_ok;
   }
   const Options& options = std::get<Options>(parsed);
-  spdlog::set_default_logger(spdlog::stderr_logger_st("echo-server"));
+  spdlog::set_default_logger(spdlog::stderr_logger_mt("echo-server"));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
   spdlog::set_level(spdlog::level::from_str(options.log_level));
   if (std::signal(SIGPIPE, SIG_IGN) == SIG_ERR) return fail(exit_runtime, "cannot ignore SIGPIPE");

@@ -17,6 +17,7 @@ struct Options {
   std::string host = "127.0.0.1";
   std::uint16_t port = 7000;
   int backlog = 4096;
+  std::size_t threads = 1;
   std::optional<std::size_t> max_connections;         // not given: as many as descriptors allow
   std::size_t buffer_memory = std::size_t{64} << 20;  // bytes
   std::size_t block_size = std::size_t{64} << 10;     // bytes

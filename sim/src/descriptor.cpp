@@ -40,6 +40,14 @@ int open_pair(Context& context, int* fds, Socket** ends) {
 }
 
 }  // namespace
+
+bool is_real_descriptor(int fd) { return fcntl(fd, F_GETFD) >= 0; }
+
+void not_simulated(Context& context, const char* function, int fd) {
+  violate(context, "", Subject{}, "%s of descriptor %d is not simulated: it is of the real machine",
+          function, fd);
+}
+
 }  // namespace uvsim
 
 using namespace uvsim;

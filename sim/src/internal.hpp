@@ -126,12 +126,12 @@ enum Flag : unsigned {
   X(uv_async_init) X(uv_async_send) X(uv_timer_init) X(uv_timer_start) X(uv_timer_stop)           \
   X(uv_timer_again) X(uv_timer_set_repeat) X(uv_signal_init) X(uv_signal_start)                   \
   X(uv_signal_stop) X(uv_kill) X(uv_cancel) X(uv_library_shutdown) X(uv_queue_work)               \
-  X(uv_getaddrinfo) X(uv_getnameinfo) X(uv_random)
+  X(uv_getaddrinfo) X(uv_getnameinfo) X(uv_random) X(uv_fs_unlink)
 
 #define UVSIM_CALLBACKS(X)                                                                        \
   X(alloc_cb) X(read_cb) X(write_cb) X(shutdown_cb) X(connect_cb) X(connection_cb) X(close_cb)    \
   X(timer_cb) X(idle_cb) X(prepare_cb) X(check_cb) X(async_cb) X(signal_cb) X(walk_cb)            \
-  X(work_cb) X(after_work_cb) X(getaddrinfo_cb) X(getnameinfo_cb) X(random_cb)
+  X(work_cb) X(after_work_cb) X(getaddrinfo_cb) X(getnameinfo_cb) X(random_cb) X(fs_cb)
 
 #define UVSIM_HAPPENINGS(X)                                                                       \
   X(turn) X(time_jump) X(peer_connect) X(peer_send) X(peer_read) X(peer_fin) X(peer_close)        \
@@ -449,7 +449,7 @@ struct NetworkTimer {
   uint32_t attempt;
 };
 
-// Simulated descriptors start here, above any real one.
+// Simulated descriptors start here, above any real one, unless they have real numbers.
 constexpr int first_descriptor = 500'000;
 
 class Kernel {
@@ -463,13 +463,16 @@ class Kernel {
   Socket* socket_at(int fd);  // null: not a simulated socket
   bool exists(int fd) const;
   uint32_t open_descriptors() const { return open_; }
-  bool descriptor_free() const;
+  bool descriptor_free();  // REQUIRED before a descriptor is allocated
+  // A new stream socket of the program's own becomes a simulated one; null if it is not new.
+  Socket* take_over(int fd);
+  void close_real_descriptors();
 
   int bind(Socket& socket, const Address& address);
-  int bind_name(Socket& socket, const char* name, size_t size);
+  int bind_name(Socket& socket, std::string name);  // an empty one: any
   int listen(Socket& socket, int backlog);
   int connect(Socket& socket, const Address& address);
-  int connect_name(Socket& socket, const char* name, size_t size);
+  int connect_name(Socket& socket, const std::string& name);
   int accept(Socket& listener, Socket** out);  // 0, or -errno
   int pair(Socket** a, Socket** b, Family family);
   void close(Socket& socket);
@@ -490,7 +493,8 @@ class Kernel {
 
   Socket* new_socket(Family family);
   Socket* find_listener(const Address& address) const;
-  Socket* find_name(const char* name, size_t size) const;
+  Socket* find_name(const std::string& name) const;
+  int remove_name(const std::string& name);
   static bool is_local(const Address& address);
   uint16_t free_port();
   void establish(Socket& client, Socket& listener);
@@ -506,6 +510,9 @@ class Kernel {
 
  private:
   int allocate(DescriptorKind kind, Socket* socket);
+  int lowest_free();
+  int real_number(const Socket* socket);
+  bool is_gone(const Socket& socket) const;  // closed by the program itself, not by libuv
   void forget_bound(Socket& socket);
   void release_if_done(Socket& socket);
   void fin_to(Socket& socket);
@@ -513,12 +520,16 @@ class Kernel {
 
   Context* context_ = nullptr;
   std::vector<Descriptor> descriptors_;
+  int first_ = first_descriptor;
+  bool real_ = false;
+  int reserved_ = -1;  // a real descriptor, for the next allocation
   size_t lowest_free_ = 0;
   uint32_t open_ = 0;
   Pool<Socket> sockets_;
   std::vector<Socket*> bound_;  // in order of binding: has an address or a name of its own
   std::vector<NetworkTimer> timers_;
   uint16_t next_port_ = 0;
+  unsigned next_name_ = 0;
   uint32_t serial_ = 0;
 };
 
@@ -806,6 +817,10 @@ void drain(Context& context, uv_stream_t* stream);
 void flush_writes(Context& context, uv_stream_t* stream, int error);
 int start_listening(Context& context, uv_stream_t* stream, int backlog, uv_connection_cb callback);
 Socket* socket_of(Context& context, const uv_stream_t* stream);  // null: no descriptor
+
+// Whether the process has it open; and the end of a program that wants such a one simulated.
+bool is_real_descriptor(int fd);
+[[noreturn, gnu::cold]] void not_simulated(Context& context, const char* function, int fd);
 
 int tcp_new_socket(Context& context, uv_tcp_t* tcp, Family family, unsigned flags);
 int tcp_listen(Context& context, uv_tcp_t* tcp, int backlog, uv_connection_cb callback);

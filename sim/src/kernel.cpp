@@ -8,11 +8,17 @@
 // writes to it are answered with RST.
 //
 // The states and error codes are those that Linux shows through read, write, poll and SO_ERROR.
+#include <fcntl.h>
 #include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 
 #include "internal.hpp"
@@ -67,6 +73,8 @@ void ByteQueue::shrink() {
 void Kernel::reset(Context& context) {
   context_ = &context;
   descriptors_.clear();
+  real_ = context.options.real_descriptors;
+  first_ = real_ ? 0 : first_descriptor;
   lowest_free_ = 0;
   open_ = 0;
   sockets_.give_back_all();
@@ -75,21 +83,82 @@ void Kernel::reset(Context& context) {
   peers.clear();
   connections = 0;
   next_port_ = 32768;
+  next_name_ = 0;
   serial_ = 0;
 }
 
-bool Kernel::descriptor_free() const {
-  return context_->options.descriptors == 0 || open_ < context_->options.descriptors;
+bool Kernel::descriptor_free() {
+  if (context_->options.descriptors != 0 && open_ >= context_->options.descriptors) return false;
+  if (!real_) return true;
+  // A number that the program has closed by itself still stands for what it stood for.
+  while (reserved_ < 0 || exists(reserved_)) {
+    reserved_ = eventfd(0, EFD_CLOEXEC);
+    if (reserved_ < 0) return false;
+  }
+  return true;
 }
 
-int Kernel::allocate(DescriptorKind kind, Socket* socket) {
+int Kernel::lowest_free() {
   while (lowest_free_ < descriptors_.size() &&
          descriptors_[lowest_free_].kind != DescriptorKind::free)
     ++lowest_free_;
-  if (lowest_free_ == descriptors_.size()) descriptors_.push_back({});
-  descriptors_[lowest_free_] = {kind, socket};
+  return first_ + static_cast<int>(lowest_free_);
+}
+
+// The reserved one; where a socket of the right kind can be had, it takes its place.
+int Kernel::real_number(const Socket* socket) {
+  const int fd = reserved_;
+  reserved_ = -1;
+  if (socket == nullptr) return fd;
+  constexpr int domains[] = {AF_INET, AF_INET6, AF_UNIX};
+  const int kin = ::socket(domains[static_cast<size_t>(socket->family)], SOCK_STREAM, 0);
+  ::dup3(kin, fd, O_CLOEXEC);
+  ::close(kin);
+  return fd;
+}
+
+int Kernel::allocate(DescriptorKind kind, Socket* socket) {
+  const int fd = real_ ? real_number(socket) : lowest_free();
+  const auto index = static_cast<size_t>(fd - first_);
+  if (index >= descriptors_.size()) descriptors_.resize(index + 1);
+  descriptors_[index] = {kind, socket};
   ++open_;
-  return first_descriptor + static_cast<int>(lowest_free_);
+  return fd;
+}
+
+bool Kernel::is_gone(const Socket& socket) const {
+  return real_ && socket.fd >= 0 && !is_real_descriptor(socket.fd);
+}
+
+Socket* Kernel::take_over(int fd) {
+  int value = 0;
+  socklen_t size = sizeof value;
+  sockaddr_storage name{};
+  socklen_t name_size = sizeof name;
+  auto* const address = reinterpret_cast<sockaddr*>(&name);
+  if (!real_ || getsockopt(fd, SOL_SOCKET, SO_TYPE, &value, &size) != 0) return nullptr;
+  if (value != SOCK_STREAM || getpeername(fd, address, &name_size) == 0) return nullptr;
+  name_size = sizeof name;
+  getsockname(fd, address, &name_size);
+  Address local;
+  if (address_from(address, &local) != 0) return nullptr;
+  Socket& socket = *new_socket(local.family);
+  if (local.port != 0) bind(socket, local);
+  socket.fd = fd;
+  const auto index = static_cast<size_t>(fd);
+  if (index >= descriptors_.size()) descriptors_.resize(index + 1);
+  descriptors_[index] = {DescriptorKind::socket, &socket};
+  ++open_;
+  return &socket;
+}
+
+void Kernel::close_real_descriptors() {
+  if (!real_) return;
+  if (reserved_ >= 0) ::close(reserved_);
+  reserved_ = -1;
+  for (size_t fd = 0; fd < descriptors_.size(); ++fd)
+    if (descriptors_[fd].kind != DescriptorKind::free) ::close(static_cast<int>(fd));
+  real_ = false;
 }
 
 int Kernel::open_machinery() {
@@ -110,17 +179,18 @@ int Kernel::open_socket(Family family, Socket** out) {
 }
 
 bool Kernel::exists(int fd) const {
-  const int index = fd - first_descriptor;
+  const int index = fd - first_;
   return index >= 0 && static_cast<size_t>(index) < descriptors_.size() &&
          descriptors_[static_cast<size_t>(index)].kind != DescriptorKind::free;
 }
 
 Socket* Kernel::socket_at(int fd) {
-  return exists(fd) ? descriptors_[static_cast<size_t>(fd - first_descriptor)].socket : nullptr;
+  return exists(fd) ? descriptors_[static_cast<size_t>(fd - first_)].socket : nullptr;
 }
 
 void Kernel::close_descriptor(int fd) {
-  const auto index = static_cast<size_t>(fd - first_descriptor);
+  const auto index = static_cast<size_t>(fd - first_);
+  if (real_) ::close(fd);
   Socket* const socket = descriptors_[index].socket;
   descriptors_[index] = {};
   if (index < lowest_free_) lowest_free_ = index;
@@ -236,6 +306,7 @@ void Kernel::space_may_have_come(Socket& sender) {
 }
 
 ssize_t Kernel::read(Socket& socket, char* bytes, size_t size) {
+  if (is_gone(socket)) return -EBADF;
   const size_t visible = socket.visible();
   if (visible > 0) {
     size_t count = size < visible ? size : visible;
@@ -259,6 +330,7 @@ ssize_t Kernel::read(Socket& socket, char* bytes, size_t size) {
 }
 
 ssize_t Kernel::write(Socket& socket, const uv_buf_t* buffers, unsigned count, size_t limit) {
+  if (is_gone(socket)) return -EBADF;
   size_t wanted = 0;
   for (unsigned i = 0; i < count; ++i) wanted += buffers[i].len;
   // writev of nothing does not even look at the socket; write does.
@@ -500,9 +572,28 @@ int Kernel::listen(Socket& socket, int backlog) {
   return 0;
 }
 
-int Kernel::bind_name(Socket& socket, const char* name, size_t size) {
-  if (find_name(name, size) != nullptr) return -EADDRINUSE;
-  socket.path.assign(name, size);
+namespace {
+
+bool is_file(const std::string& path) {
+  struct stat status;
+  return ::stat(path.c_str(), &status) == 0;
+}
+
+}  // namespace
+
+int Kernel::bind_name(Socket& socket, std::string name) {
+  if (name.empty()) {
+    // Linux finds one: abstract, of five digits.
+    char digits[16];
+    std::snprintf(digits, sizeof digits, "%05x", ++next_name_);
+    name = std::string(1, '\0') + digits;
+  }
+  if (find_name(name) != nullptr) return -EADDRINUSE;
+  // Names are the simulated machine's, directories are not: one that is missing is missing here
+  // too.
+  const size_t slash = name[0] == '\0' ? std::string::npos : name.rfind('/');
+  if (slash != std::string::npos && !is_file(name.substr(0, slash + 1))) return -ENOENT;
+  socket.path = std::move(name);
   socket.bound = true;
   bound_.push_back(&socket);
   return 0;
@@ -510,14 +601,20 @@ int Kernel::bind_name(Socket& socket, const char* name, size_t size) {
 
 void Kernel::forget_bound(Socket& socket) {
   if (socket.bound) bound_.erase(std::find(bound_.begin(), bound_.end(), &socket));
+  socket.bound = false;
 }
 
-Socket* Kernel::find_name(const char* name, size_t size) const {
-  for (Socket* const socket : bound_) {
-    if (socket->family == Family::pipe && socket->path.size() == size &&
-        std::memcmp(socket->path.data(), name, size) == 0)
-      return socket;
-  }
+// Whoever listens goes on, and nobody finds the way to it any more.
+int Kernel::remove_name(const std::string& name) {
+  Socket* const socket = find_name(name);
+  if (socket == nullptr) return -ENOENT;
+  forget_bound(*socket);
+  return 0;
+}
+
+Socket* Kernel::find_name(const std::string& name) const {
+  for (Socket* const socket : bound_)
+    if (socket->family == Family::pipe && socket->path == name) return socket;
   return nullptr;
 }
 
@@ -674,11 +771,12 @@ int Kernel::connect(Socket& socket, const Address& address) {
   return -EINPROGRESS;
 }
 
-int Kernel::connect_name(Socket& socket, const char* name, size_t size) {
+int Kernel::connect_name(Socket& socket, const std::string& name) {
   if (socket.state != SocketState::fresh)
     return socket.state == SocketState::established ? -EISCONN : -EINVAL;
-  Socket* const listener = find_name(name, size);
-  if (listener == nullptr) return -ENOENT;
+  Socket* const listener = find_name(name);
+  // Abstract names are never missing, and a file that is no socket refuses like one without owner.
+  if (listener == nullptr) return name[0] == '\0' || is_file(name) ? -ECONNREFUSED : -ENOENT;
   if (listener->state != SocketState::listening) return -ECONNREFUSED;
   if (queue_full(*listener)) return -EAGAIN;
   constexpr int outcomes[] = {0, ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH};

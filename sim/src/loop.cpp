@@ -310,7 +310,11 @@ int uv_run(uv_loop_t* loop, uv_run_mode mode) {
   must_not_have_freed_early(context);
   state.running = true;
   bool alive = loop_alive(loop);
-  if (!alive) update_time(context, loop);
+  if (!alive) {
+    // Whoever calls again and again waits for time to pass.
+    spend(context, context.options.turn_ns);
+    update_time(context, loop);
+  }
   if (context.v1_44())
     run_1_44(context, state, mode, &alive);
   else

@@ -55,8 +55,7 @@ const char* unknown_error(int code) {
     if (error->code == code) return error->text;
   }
   const ledger::Outside outside;
-  auto* error = static_cast<UnknownError*>(std::malloc(sizeof(UnknownError)));
-  if (error == nullptr) return "Unknown system error";
+  auto* const error = new UnknownError;
   error->next = known;
   error->code = code;
   describe_unknown(code, error->text, sizeof error->text);

@@ -59,7 +59,7 @@ Address loopback_address(Family family, uint16_t port) {
 Peer connect_name(Context& context, const std::string& name) {
   Socket& socket = *context.kernel.new_socket(Family::pipe);
   const Peer peer = enrol(context, socket);
-  const int error = context.kernel.connect_name(socket, name.data(), name.size());
+  const int error = context.kernel.connect_name(socket, name);
   if (error != 0) context.kernel.connect_fails(socket, -error);
   context.event(What::peer_connect, subject_of(peer), error);
   return peer;
@@ -108,17 +108,18 @@ Peer Network::connect(Family family, uint16_t port) {
   return peer;
 }
 
-Peer Network::connect(const char* pipe_name) {
+Peer Network::connect(std::string_view pipe_name) {
   const ledger::Outside outside;
-  return connect_name(running(), pipe_name);
+  return connect_name(running(), std::string(pipe_name));
 }
 
 uint16_t Network::listen(uint16_t port, uint32_t backlog) {
   Context& context = running();
   const ledger::Outside outside;
-  Socket& socket = *context.kernel.new_socket(Family::ipv4);
+  // The wildcard address of IPv6 takes IPv4 too.
+  Socket& socket = *context.kernel.new_socket(Family::ipv6);
   socket.outside = true;
-  if (context.kernel.bind(socket, loopback_address(Family::ipv4, port)) != 0) return 0;
+  if (context.kernel.bind(socket, Address{Family::ipv6, port, {}, 0}) != 0) return 0;
   context.kernel.listen(socket, static_cast<int>(backlog));
   context.event(What::peer_listen, Subject{}, socket.local.port);
   return socket.local.port;

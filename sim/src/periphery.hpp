@@ -15,18 +15,19 @@ namespace uvsim {
 void* program_malloc(size_t size) noexcept;
 void program_free(void* memory) noexcept;
 // For the start of a run: uv_replace_allocator undone; no thread but the first, and no keys; no
-// process title.
+// title or priority of the process.
 void reset_program_allocator() noexcept;
 void reset_threads() noexcept;
-void reset_title() noexcept;
+void reset_process() noexcept;
 
 // The name and index of the one network interface that there is.
 constexpr char interface_name[] = "lo";
 constexpr unsigned interface_index = 1;
 unsigned interface_index_of(const char* name) noexcept;  // 0: there is none
 
-// Work for the thread pool (uv_queue_work, uv_getaddrinfo, uv_getnameinfo, uv_random). It is queued
-// in the loop by the call, and done and reported, in order, when that loop polls next.
+// Work for the thread pool (uv_queue_work, uv_getaddrinfo, uv_getnameinfo, uv_random,
+// uv_fs_unlink). It is queued in the loop by the call, and done and reported, in order, when that
+// loop polls next.
 bool has_work(const LoopState& state) noexcept;
 int run_work(LoopState& state);  // how many callbacks could run
 int cancel_work(uv_req_t* request);

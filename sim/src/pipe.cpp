@@ -11,9 +11,21 @@
 namespace uvsim {
 namespace {
 
-// What fits into a sockaddr_un with its terminator.
-constexpr size_t name_max = sizeof(sockaddr_un::sun_path) - 1;
 constexpr unsigned no_truncate = 1;
+
+// What the caller's name becomes, cut to what fits into a sockaddr_un: with its terminator in 1.44.
+int name_from(const Context& context, const char* name, size_t size, unsigned flags,
+              std::string* out) {
+  const size_t most = sizeof(sockaddr_un::sun_path) - (context.v1_44() ? 1 : 0);
+  if ((flags & ~no_truncate) != 0 || name == nullptr) return UV_EINVAL;
+  // Only an abstract name, which begins with one, may have a NUL in it.
+  if (size > 0 && name[0] != '\0' && std::memchr(name, '\0', size) != nullptr) return UV_EINVAL;
+  if (size > most && (flags & no_truncate) != 0) return UV_EINVAL;
+  out->assign(name, size < most ? size : most);
+  // To 1.44 an empty name is an abstract one, of nothing but NULs.
+  if (size == 0 && context.v1_44()) out->assign(sizeof(sockaddr_un::sun_path), '\0');
+  return 0;
+}
 
 }  // namespace
 
@@ -32,22 +44,19 @@ namespace {
 int bind_pipe(Call& call, HandleRecord& record, uv_pipe_t* pipe, const char* name, size_t size,
               unsigned flags) {
   Context& context = call.context;
-  if ((flags & ~no_truncate) != 0 || name == nullptr || size == 0) return UV_EINVAL;
-  if (is_closing(record.handle)) return UV_EINVAL;
-  if (pipe->pipe_fname != nullptr || pipe->io_watcher.fd >= 0) return UV_EINVAL;
-  if (size > name_max) {
-    if ((flags & no_truncate) != 0) return UV_ENAMETOOLONG;
-    size = name_max;
-  }
+  std::string path;
+  int error = name_from(context, name, size, flags, &path);
+  if (error != 0) return error;
+  if (is_closing(record.handle) || pipe->io_watcher.fd >= 0) return UV_EINVAL;
   constexpr int faults[] = {0, -EADDRINUSE, -EACCES, -EADDRNOTAVAIL};
   Socket* socket = nullptr;
   const int fd = context.kernel.open_socket(Family::pipe, &socket);
   if (fd < 0) return fd;
-  int error = faults[context.pick(4, ChoicePoint::call_bind)];
-  if (error == 0) error = context.kernel.bind_name(*socket, name, size);
+  error = faults[context.pick(4, ChoicePoint::call_bind)];
+  if (error == 0) error = context.kernel.bind_name(*socket, std::move(path));
   if (error != 0) {
     context.kernel.close_descriptor(fd);
-    return error;
+    return error == -ENOENT ? UV_EACCES : error;  // as libuv says it, for the sake of Windows
   }
   pipe->flags |= flag_bound;
   pipe->pipe_fname = socket->path.c_str();
@@ -55,14 +64,14 @@ int bind_pipe(Call& call, HandleRecord& record, uv_pipe_t* pipe, const char* nam
   return 0;
 }
 
-int open_and_connect(Context& context, uv_pipe_t* pipe, const char* name, size_t size) {
+int open_and_connect(Context& context, uv_pipe_t* pipe, const std::string& name) {
   Socket* socket = socket_of(context, stream_of(pipe));
   const bool is_new = socket == nullptr;
   if (is_new) {
     const int fd = context.kernel.open_socket(Family::pipe, &socket);
     if (fd < 0) return fd;
   }
-  int error = context.kernel.connect_name(*socket, name, size);
+  int error = context.kernel.connect_name(*socket, name);
   if (error == 0 && is_new)
     error = stream_open(context, stream_of(pipe), socket->fd, flag_readable | flag_writable);
   if (error != 0) {
@@ -77,14 +86,14 @@ int connect_pipe(Call& call, HandleRecord& record, uv_connect_t* req, uv_pipe_t*
                  const char* name, size_t size, unsigned flags, bool told_late, uv_connect_cb cb) {
   Context& context = call.context;
   call.must_be_open(record);
-  int error = 0;
-  if ((flags & ~no_truncate) != 0 || name == nullptr || size == 0) error = UV_EINVAL;
-  if (size > name_max && (flags & no_truncate) != 0) error = UV_ENAMETOOLONG;
+  std::string path;
+  int error = name_from(context, name, size, flags, &path);
+  if (path.empty()) error = UV_EINVAL;
   // uv_pipe_connect has no result, so that everything is told in the callback.
   if (error != 0 && !told_late) return error;
   request_begin(context, pipe->loop, req, UV_CONNECT, record, "R13");
   if (error == 0 && context.pick(2, ChoicePoint::call_connect) == 1) error = UV_EADDRNOTAVAIL;
-  if (error == 0) error = open_and_connect(context, pipe, name, size > name_max ? name_max : size);
+  if (error == 0) error = open_and_connect(context, pipe, path);
   pipe->delayed_error = error;
   pipe->connect_req = req;
   req->handle = stream_of(pipe);
@@ -99,12 +108,16 @@ int pipe_name(What what, const uv_pipe_t* pipe, char* buffer, size_t* size, bool
   call.live(pipe, UV_NAMED_PIPE);
   if (buffer == nullptr || size == nullptr || *size == 0) return call.result(UV_EINVAL);
   const Socket* const socket = socket_of(call.context, reinterpret_cast<const uv_stream_t*>(pipe));
+  const size_t room = *size;
+  *size = 0;
   if (socket == nullptr) return call.result(UV_EBADF);
   if (of_peer && socket->peer == nullptr) return call.result(UV_ENOTCONN);
   const std::string& name = of_peer ? socket->remote_path : socket->path;
   const bool is_abstract = !name.empty() && name[0] == '\0';
-  if (*size < name.size() + (is_abstract ? 0 : 1)) {
-    *size = name.size() + (is_abstract ? 0 : 1);
+  // 1.44 wants to see the terminator that an abstract name does not get.
+  const size_t needed = name.size() + (is_abstract && !call.context.v1_44() ? 0 : 1);
+  if (room < needed) {
+    *size = needed;
     return call.result(UV_ENOBUFS);
   }
   std::memcpy(buffer, name.data(), name.size());
@@ -132,6 +145,8 @@ int uv_pipe_open(uv_pipe_t* handle, uv_file file) {
   Call call(What::uv_pipe_open);
   call.must_be_open(call.live(handle, UV_NAMED_PIPE));
   Socket* const socket = call.context.kernel.socket_at(file);
+  if (socket == nullptr && is_real_descriptor(file))
+    not_simulated(call.context, "uv_pipe_open", file);
   if (socket == nullptr) return call.result(UV_EBADF);
   if (socket->stream != nullptr) return call.result(UV_EEXIST);
   unsigned flags = 0;

@@ -24,18 +24,39 @@ uint32_t events_of(Context& context, Watch& watch) {
   return ready ? uint32_t{POLLIN} : 0;
 }
 
+void register_watcher(Context& context, LoopState& state, uv_stream_t* stream) {
+  Watch& watch = socket_of(context, stream)->watch;
+  watch.loop = &state;
+  watch.interest = stream->io_watcher.pevents;
+  if (events_of(context, watch) != 0) make_ready(watch);
+  stream->io_watcher.events = stream->io_watcher.pevents;
+}
+
+// Newer libuv hands all of them to the kernel at once, through io_uring. What it takes for new and
+// epoll knows already, because nobody watched it for a while, is refused and comes again after the
+// others.
+bool comes_again(Context& context, const LoopState& state, const uv_stream_t* stream) {
+  return !context.v1_44() && stream->io_watcher.events == 0 &&
+         socket_of(context, stream)->watch.loop == &state;
+}
+
 void register_watchers(Context& context, LoopState& state) {
   Link* const queue = link_of(state.loop->watcher_queue);
+  Link again;
+  init(&again);
   while (!empty(queue)) {
     Link* const link = queue->next;
     remove(link);
     uv_stream_t* const stream = UVSIM_OWNER(link, uv_stream_t, io_watcher.watcher_queue);
-    Socket& socket = *socket_of(context, stream);
-    Watch& watch = socket.watch;
-    watch.loop = &state;
-    watch.interest = stream->io_watcher.pevents;
-    if (events_of(context, watch) != 0) make_ready(watch);
-    stream->io_watcher.events = stream->io_watcher.pevents;
+    if (comes_again(context, state, stream))
+      push_back(&again, link);
+    else
+      register_watcher(context, state, stream);
+  }
+  while (!empty(&again)) {
+    Link* const link = again.next;
+    remove(link);
+    register_watcher(context, state, UVSIM_OWNER(link, uv_stream_t, io_watcher.watcher_queue));
   }
 }
 

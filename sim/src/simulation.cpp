@@ -42,6 +42,7 @@ Options options_from_environment() {
   Options options;
   options.on_violation = OnViolation::abort;
   options.real_signals = true;
+  options.real_descriptors = true;
   if (const char* const text = std::getenv("UVSIM_VERSION"))
     options.version = std::strncmp(text, "1.44", 4) == 0 ? Version::v1_44 : Version::v1_52;
   if (const char* const text = std::getenv("UVSIM_CHECKS")) options.checks = number_of(text) != 0;
@@ -224,9 +225,6 @@ void Simulation::Context::reset(Choices& source) {
   open_handles = 0;
   kernel.reset(*this);
   has_default_loop = false;
-  reset_program_allocator();
-  reset_threads();
-  reset_title();
 }
 
 Simulation::Simulation(const Options& options) : context_(new Context) {
@@ -283,6 +281,12 @@ void Simulation::begin(Choices& choices) {
     give_up();
   }
   context.reset(choices);
+  // A plain program may have used these before the first call that needs a context.
+  if (!context.plain) {
+    reset_program_allocator();
+    reset_threads();
+    reset_process();
+  }
   t_current = context_;
   context.in_run = true;
   if (context.options.ledger) {
@@ -322,6 +326,7 @@ const Report& Simulation::end(int result) {
   report.open_handles = context.open_handles;
   report.open_descriptors = context.kernel.open_descriptors();
   close_ledger(context);
+  context.kernel.close_real_descriptors();
   context.in_run = false;
   context.can_leave = false;
   t_current = nullptr;

@@ -27,6 +27,7 @@ constexpr char processor_name[] = "simulated";
 
 char title[256];
 bool has_title = false;
+int priority_set = UV_PRIORITY_NORMAL;
 
 // Copies a text that must fit, as libuv's getters do: the size becomes the length, or on ENOBUFS
 // what would have been enough.
@@ -63,7 +64,10 @@ void set_title(const char* text) {
 
 }  // namespace
 
-void reset_title() noexcept { has_title = false; }
+void reset_process() noexcept {
+  has_title = false;
+  priority_set = UV_PRIORITY_NORMAL;
+}
 
 }  // namespace uvsim
 
@@ -97,7 +101,9 @@ int uv_set_process_title(const char* text) {
 
 int uv_exepath(char* buffer, size_t* size) {
   if (bad(buffer, size)) return UV_EINVAL;
-  const ssize_t length = readlink("/proc/self/exe", buffer, *size - 1);
+  // readlink() refuses an empty buffer, libuv does not.
+  const size_t room = *size - 1;
+  const ssize_t length = room == 0 ? 0 : readlink("/proc/self/exe", buffer, room);
   if (length < 0) return -errno;
   buffer[length] = '\0';
   *size = static_cast<size_t>(length);
@@ -215,12 +221,14 @@ int uv_os_uname(uv_utsname_t* buffer) {
 
 int uv_os_getpriority(uv_pid_t, int* priority) {
   if (priority == nullptr) return UV_EINVAL;
-  *priority = UV_PRIORITY_NORMAL;
+  *priority = priority_set;
   return 0;
 }
 
 int uv_os_setpriority(uv_pid_t, int priority) {
-  return priority < UV_PRIORITY_HIGHEST || priority > UV_PRIORITY_LOW ? UV_EINVAL : 0;
+  if (priority < UV_PRIORITY_HIGHEST || priority > UV_PRIORITY_LOW) return UV_EINVAL;
+  priority_set = priority;
+  return 0;
 }
 
 unsigned int uv_available_parallelism(void) { return 1; }

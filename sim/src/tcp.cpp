@@ -209,8 +209,14 @@ int uv_tcp_init(uv_loop_t* loop, uv_tcp_t* tcp) { return uv_tcp_init_ex(loop, tc
 int uv_tcp_open(uv_tcp_t* handle, uv_os_sock_t sock) {
   Call call(What::uv_tcp_open);
   call.must_be_open(call.live(handle, UV_TCP));
-  Socket* const socket = call.context.kernel.socket_at(sock);
-  if (socket == nullptr) return call.result(UV_EBADF);
+  Kernel& kernel = call.context.kernel;
+  Socket* socket = kernel.socket_at(sock);
+  if (socket == nullptr) {
+    if (!is_real_descriptor(sock)) return call.result(UV_EBADF);
+    if (handle->io_watcher.fd != -1) return call.result(UV_EBUSY);
+    socket = kernel.take_over(sock);
+    if (socket == nullptr) not_simulated(call.context, "uv_tcp_open", sock);
+  }
   if (socket->stream != nullptr) return call.result(UV_EEXIST);
   return call.result(
       stream_open(call.context, stream_of(handle), sock, flag_readable | flag_writable));

@@ -1,14 +1,18 @@
-// The thread pool without threads: uv_queue_work, uv_getaddrinfo, uv_getnameinfo, uv_random.
+// The thread pool without threads: uv_queue_work, uv_getaddrinfo, uv_getnameinfo, uv_random,
+// uv_fs_unlink.
 //
 // Theory. A request waits in the loop's own queue of finished work, loop->wq. When the loop polls,
 // each request that was there is done and its callback called, in the order of the calls: as if the
 // pool had been free and had finished everything just before the loop looked. Until then it can be
 // cancelled. The request is lent from the call to its callback (R13).
 //
+// Of the file system there is only the taking away of a pipe's name.
+//
 // Names are looked up in a world of one machine: numeric addresses, localhost, and a few services.
 #include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <uv.h>
 
 #include <array>
@@ -35,6 +39,19 @@ Request* request_of(Work* work) {
   return owner_at<Request>(link_in(work), offsetof(Request, work_req) + offsetof(Work, wq));
 }
 
+// A word of the request that libuv keeps for itself holds the loan.
+void lend_request(Context& context, void** word, const void* request, size_t size) {
+  ledger::LoanId loan = ledger::no_loan;
+  if (context.ledger_running)
+    loan = ledger::lend(request, size, ledger::LoanKind::request, nullptr, 13);
+  *word = reinterpret_cast<void*>(static_cast<uintptr_t>(loan));
+}
+
+void give_back_request(const Context& context, const void* word) {
+  const auto loan = reinterpret_cast<uintptr_t>(word);
+  if (context.ledger_running) ledger::give_back(static_cast<ledger::LoanId>(loan));
+}
+
 template <class Request>
 void submit(Call& call, uv_loop_t* loop, Request* request, uv_req_type type, void (*work)(Work*),
             void (*done)(Work*, int)) {
@@ -44,12 +61,7 @@ void submit(Call& call, uv_loop_t* loop, Request* request, uv_req_type type, voi
   request->work_req.work = work;
   request->work_req.done = done;
   request->work_req.loop = loop;
-  ledger::LoanId loan = ledger::no_loan;
-  if (call.context.ledger_running) {
-    loan = ledger::lend(request, sizeof *request, ledger::LoanKind::request, nullptr, 13);
-  }
-  // A word of the request that libuv keeps for itself.
-  request->reserved[0] = reinterpret_cast<void*>(static_cast<uintptr_t>(loan));
+  lend_request(call.context, &request->reserved[0], request, sizeof *request);
   ++loop->active_reqs.count;
   push_back(link_of(loop->wq), link_in(&request->work_req));
 }
@@ -58,8 +70,7 @@ void submit(Call& call, uv_loop_t* loop, Request* request, uv_req_type type, voi
 template <class Request>
 Context& finish(Request* request) {
   Context& context = current();
-  const auto loan = reinterpret_cast<uintptr_t>(request->reserved[0]);
-  if (context.ledger_running) ledger::give_back(static_cast<ledger::LoanId>(loan));
+  give_back_request(context, request->reserved[0]);
   --request->loop->active_reqs.count;
   return context;
 }
@@ -226,7 +237,7 @@ void free_question(uv_getaddrinfo_t* request) {
   void* block = request->hints;
   if (block == nullptr) block = request->service;
   if (block == nullptr) block = request->hostname;
-  std::free(block);
+  delete[] static_cast<char*>(block);
   request->hints = nullptr;
   request->service = nullptr;
   request->hostname = nullptr;
@@ -237,19 +248,17 @@ void getaddrinfo_done(Work* work, int status) {
   Context& context = finish(request);
   free_question(request);
   if (status == UV_ECANCELED) request->retcode = UV_EAI_CANCELED;
-  if (request->cb == nullptr) return;
   call_back(context, What::getaddrinfo_cb, Subject{}, request, request->retcode, request->cb,
             request, request->retcode, request->addrinfo);
 }
 
 // libuv copies the question, because the caller's strings need not outlive the call.
-bool copy_question(uv_getaddrinfo_t* request, const char* node, const char* service,
+void copy_question(uv_getaddrinfo_t* request, const char* node, const char* service,
                    const addrinfo* hints) {
   const size_t node_size = node == nullptr ? 0 : std::strlen(node) + 1;
   const size_t service_size = service == nullptr ? 0 : std::strlen(service) + 1;
   const size_t hints_size = hints == nullptr ? 0 : sizeof *hints;
-  auto* at = static_cast<char*>(std::malloc(hints_size + service_size + node_size));
-  if (at == nullptr) return false;
+  auto* at = new char[hints_size + service_size + node_size];
   request->hints = nullptr;
   request->service = nullptr;
   request->hostname = nullptr;
@@ -262,7 +271,6 @@ bool copy_question(uv_getaddrinfo_t* request, const char* node, const char* serv
     at += service_size;
   }
   if (node != nullptr) request->hostname = static_cast<char*>(std::memcpy(at, node, node_size));
-  return true;
 }
 
 // ---- uv_getnameinfo ----------------------------------------------------------------------------
@@ -298,7 +306,6 @@ void getnameinfo_done(Work* work, int status) {
   auto* const request = request_of<uv_getnameinfo_t>(work);
   Context& context = finish(request);
   if (status == UV_ECANCELED) request->retcode = UV_EAI_CANCELED;
-  if (request->getnameinfo_cb == nullptr) return;
   const bool found = request->retcode == 0;
   call_back(context, What::getnameinfo_cb, Subject{}, request, request->retcode,
             request->getnameinfo_cb, request, request->retcode,
@@ -332,11 +339,36 @@ void random_done(Work* work, int status) {
             request->status, request->buf, request->buflen);
 }
 
+// ---- uv_fs_unlink ------------------------------------------------------------------------------
+
+// Programs take away the name of a pipe before they bind it. The names are the simulated machine's;
+// a socket that another program has left in the real file system is in nobody's way.
+int unlink_name(const char* path) {
+  const int error = current().kernel.remove_name(path);
+  struct stat status;
+  if (error == 0 || lstat(path, &status) != 0) return error;
+  if (!S_ISSOCK(status.st_mode)) unsimulated("uv_fs_unlink of a file");
+  return 0;
+}
+
+void do_unlink(Work* work) {
+  auto* const request = request_of<uv_fs_t>(work);
+  request->result = unlink_name(request->path);
+}
+
+void unlink_done(Work* work, int status) {
+  auto* const request = request_of<uv_fs_t>(work);
+  Context& context = finish(request);
+  if (status != 0) request->result = status;
+  call_back(context, What::fs_cb, Subject{}, request, request->result, request->cb, request);
+}
+
 Work* work_of(uv_req_t* request) {
   switch (request->type) {
     case UV_WORK: return &reinterpret_cast<uv_work_t*>(request)->work_req;
     case UV_GETADDRINFO: return &reinterpret_cast<uv_getaddrinfo_t*>(request)->work_req;
     case UV_GETNAMEINFO: return &reinterpret_cast<uv_getnameinfo_t*>(request)->work_req;
+    case UV_FS: return &reinterpret_cast<uv_fs_t*>(request)->work_req;
     case UV_RANDOM: return &reinterpret_cast<uv_random_t*>(request)->work_req;
     default: return nullptr;
   }
@@ -402,7 +434,7 @@ int uv_getaddrinfo(uv_loop_t* loop, uv_getaddrinfo_t* req, uv_getaddrinfo_cb get
   req->cb = getaddrinfo_cb;
   req->addrinfo = nullptr;
   req->retcode = 0;
-  if (!copy_question(req, node, service, hints)) return call.result(UV_ENOMEM);
+  copy_question(req, node, service, hints);
   if (getaddrinfo_cb != nullptr) {
     submit(call, loop, req, UV_GETADDRINFO, do_getaddrinfo, getaddrinfo_done);
     return call.result(0);
@@ -461,5 +493,42 @@ int uv_random(uv_loop_t* loop, uv_random_t* req, void* buf, size_t buflen, unsig
   submit(call, loop, req, UV_RANDOM, do_random, random_done);
   return call.result(0);
 }
+
+int uv_fs_unlink(uv_loop_t* loop, uv_fs_t* req, const char* path, uv_fs_cb cb) {
+  Call call(What::uv_fs_unlink);
+  if (req == nullptr) return call.result(UV_EINVAL);
+  req->type = UV_FS;
+  req->fs_type = UV_FS_UNLINK;
+  req->loop = loop;
+  req->cb = cb;
+  req->result = 0;
+  req->ptr = nullptr;
+  req->path = path;
+  if (cb == nullptr) {
+    req->result = unlink_name(path);
+    return call.result(req->result);
+  }
+  // The caller's text need not outlive the call; uv_fs_req_cleanup releases the copy.
+  const size_t size = std::strlen(path) + 1;
+  auto* const copy = static_cast<char*>(program_malloc(size));
+  if (copy == nullptr) return call.result(UV_ENOMEM);
+  req->path = static_cast<const char*>(std::memcpy(copy, path, size));
+  submit(call, loop, req, UV_FS, do_unlink, unlink_done);
+  return call.result(0);
+}
+
+void uv_fs_req_cleanup(uv_fs_t* req) {
+  look();
+  if (req == nullptr) return;
+  if (req->cb != nullptr && req->path != nullptr) program_free(const_cast<char*>(req->path));
+  req->path = nullptr;
+}
+
+uv_fs_type uv_fs_get_type(const uv_fs_t* req) { return req->fs_type; }
+ssize_t uv_fs_get_result(const uv_fs_t* req) { return req->result; }
+void* uv_fs_get_ptr(const uv_fs_t* req) { return req->ptr; }
+const char* uv_fs_get_path(const uv_fs_t* req) { return req->path; }
+uv_stat_t* uv_fs_get_statbuf(uv_fs_t* req) { return &req->statbuf; }
+int uv_fs_get_system_error(const uv_fs_t* req) { return static_cast<int>(-req->result); }
 
 }  // extern "C"

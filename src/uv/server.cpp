@@ -1,6 +1,7 @@
 #include "uv/server.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <new>
 
 #include "core/assert.hpp"
@@ -21,6 +22,16 @@ uv_buf_t buffer_of(Bytes bytes) {
   // libuv's buffer has no const; it only reads what it writes.
   auto* const base = reinterpret_cast<char*>(const_cast<std::byte*>(bytes.data()));
   return uv_buf_init(base, static_cast<unsigned int>(bytes.size()));
+}
+
+// libuv can do this itself from 1.49 on.
+int set_reuse_port(const uv_tcp_t& tcp) {
+  uv_os_fd_t socket = -1;
+  const int status = uv_fileno(reinterpret_cast<const uv_handle_t*>(&tcp), &socket);
+  ECHOPROOF_ASSERT(status == 0);  // initialised with a family, it has one
+  const int on = 1;
+  const bool set = setsockopt(socket, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0;
+  return set ? 0 : uv_translate_sys_error(errno);
 }
 
 }  // namespace
@@ -185,11 +196,12 @@ void Server::arm_timer() {
 
 // --- Listening. ---------------------------------------------------------------------------------
 
-int Server::listen(uv_loop_t& loop, const sockaddr_storage& address, int backlog) {
+int Server::listen(uv_loop_t& loop, const sockaddr_storage& address, int backlog, bool share_port) {
   ECHOPROOF_ASSERT(loop_ == nullptr);
   loop_ = &loop;
   address_ = address;
   backlog_ = backlog;
+  share_port_ = share_port;
   int status = uv_timer_init(loop_, &timer_);
   if (status != 0) return status;
   timer_.data = this;
@@ -203,11 +215,16 @@ int Server::listen(uv_loop_t& loop, const sockaddr_storage& address, int backlog
 }
 
 int Server::open_listener() {
-  int status = uv_tcp_init(loop_, &listener_);
+  // With a family there is a socket at once, on which an option can be set before it is bound.
+  int status = share_port_ ? uv_tcp_init_ex(loop_, &listener_, address_.ss_family)
+                           : uv_tcp_init(loop_, &listener_);
   if (status != 0) return status;  // and libuv knows nothing of the handle (R29)
   listener_.data = this;
   listener_state_ = Handle::open;
-  status = uv_tcp_bind(&listener_, reinterpret_cast<const sockaddr*>(&address_), 0);
+  if (share_port_) status = set_reuse_port(listener_);
+  if (status == 0) {
+    status = uv_tcp_bind(&listener_, reinterpret_cast<const sockaddr*>(&address_), 0);
+  }
   if (status == 0) status = uv_listen(listener(), backlog_, on_connection);
   if (status != 0) close_listener();
   return status;
@@ -304,6 +321,26 @@ Statistics Server::statistics() const {
           .waiting = service_.waiting(),
           .blocks_lent = pool.capacity() - pool.available(),
           .blocks = pool.capacity()};
+}
+
+Statistics& Statistics::operator+=(const Statistics& other) {
+  connections_accepted += other.connections_accepted;
+  connections_turned_away += other.connections_turned_away;
+  listener_failures += other.listener_failures;
+  bytes_echoed += other.bytes_echoed;
+  connections += other.connections;
+  waiting += other.waiting;
+  blocks_lent += other.blocks_lent;
+  blocks += other.blocks;
+  return *this;
+}
+
+Ledger& Ledger::operator+=(const Ledger& other) {
+  sessions_acquired += other.sessions_acquired;
+  sessions_released += other.sessions_released;
+  blocks_acquired += other.blocks_acquired;
+  blocks_released += other.blocks_released;
+  return *this;
 }
 
 Ledger Server::ledger() const {

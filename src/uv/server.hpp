@@ -40,6 +40,7 @@ struct Statistics {
   std::uint64_t waiting;      // now, for a block
   std::uint64_t blocks_lent;  // now
   std::uint64_t blocks;       // the limit
+  Statistics& operator+=(const Statistics& other);
 };
 
 // What was taken and given back since the start.
@@ -48,6 +49,7 @@ struct Ledger {
   std::uint64_t sessions_released = 0;
   std::uint64_t blocks_acquired = 0;
   std::uint64_t blocks_released = 0;
+  Ledger& operator+=(const Ledger& other);
   std::uint64_t outstanding() const {
     return (sessions_acquired - sessions_released) + (blocks_acquired - blocks_released);
   }
@@ -65,9 +67,12 @@ class Server {
   // REQUIRES: never listened, or close() and the loop has run until nothing was left.
   ~Server();
 
-  // Listens on `address`; port 0 picks a free one. 0, or the libuv error code, of which EADDRINUSE
-  // is one (R40); after an error close() is still owed. The loop must outlive the server's handles.
-  int listen(uv_loop_t& loop, const sockaddr_storage& address, int backlog);
+  // Listens on `address`; port 0 picks a free one. With `share_port` other servers that say so may
+  // listen there too, and the kernel spreads the clients over all. 0, or the libuv error code, of
+  // which EADDRINUSE is one (R40); after an error close() is still owed. The loop must outlive the
+  // server's handles.
+  int listen(uv_loop_t& loop, const sockaddr_storage& address, int backlog,
+             bool share_port = false);
 
   // REQUIRES: listen() succeeded. The address in use, with the port that was picked.
   const sockaddr_storage& address() const { return address_; }
@@ -114,6 +119,7 @@ class Server {
   uv_loop_t* loop_ = nullptr;
   sockaddr_storage address_{};
   int backlog_ = 0;
+  bool share_port_ = false;
 
   uv_tcp_t listener_;
   uv_tcp_t spare_;  // takes the client for whom there is no memory

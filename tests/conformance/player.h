@@ -57,12 +57,6 @@ enum { TIMEOUT_MS = 20, SLEEP_MS = 21, ENDLESS_MS = 100000000 };
 
 static const char* const actor_names[ACTORS] = {"s",  "c0", "c1",   "c2",   "p0",    "p1",   "p2",
                                                 "t0", "t1", "idle", "prep", "check", "async"};
-static const char* const verb_names[VERBS] = {
-    "connect",  "refused", "accept", "manual", "read_start", "read_stop", "write",  "try_write",
-    "shutdown", "close",   "reset",  "buffer", "listen",     "start",     "stop",   "again",
-    "send",     "ref",     "unref",  "query",  "stop_loop",  "turn",      "settle", "sleep"};
-static const char* const moment_names[MOMENTS] = {"connection", "connect",  "read",  "end",
-                                                  "write",      "shutdown", "close", "run"};
 
 #ifdef __cplusplus
 extern "C" {

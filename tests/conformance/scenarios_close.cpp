@@ -589,6 +589,86 @@ SCENARIO(a_pipe_name_that_is_too_long_is_cut, "-", R"(
   lab.run();
 }
 
+SCENARIO(an_empty_name_for_a_pipe, "-", R"(
+  server.bind = 0
+  server.getsockname = 0
+  [1.44] length = 108
+  [1.45+] length = 6
+  abstract = 1
+  server.getsockname with no room = ENOBUFS
+  [1.44] length = 109
+  [1.45+] length = 6
+  client.getsockname = EBADF
+  length = 0
+  client.connect
+  [1.44] > client connect ECONNREFUSED
+  [1.45+] > client connect EINVAL
+  run(default) = 0
+)") {
+  Stream& server = lab.pipe("server");
+  Stream& client = lab.pipe("client");
+  char name[256];
+  std::size_t size = sizeof name;
+  server.bind_name("");
+  server.call("getsockname", uv_pipe_getsockname(server.pipe(), name, &size));
+  lab.call("length", static_cast<long long>(size));
+  lab.call("abstract", name[0] == '\0');
+  size = 3;
+  server.call("getsockname with no room", uv_pipe_getsockname(server.pipe(), name, &size));
+  lab.call("length", static_cast<long long>(size));
+  client.call("getsockname", uv_pipe_getsockname(client.pipe(), name, &size));
+  lab.call("length", static_cast<long long>(size));
+  client.connect_name("");
+  lab.run();
+}
+
+SCENARIO(names_of_pipes_meet_the_file_system, "-", R"(
+  server.bind = EACCES
+  client.connect
+  > client connect ECONNREFUSED
+  run(default) = 0
+)") {
+  lab.pipe("server").bind_name("/no/such/directory/pipe");
+  lab.pipe("client").connect_name("/dev/null");
+  lab.run();
+}
+
+SCENARIO(a_pipe_whose_name_was_taken_away, "-", R"(
+  server.bind = 0
+  unlink = 0
+  result = 0
+  unlink again = ENOENT
+  client.connect
+  > client connect ENOENT
+  run(default) = 0
+  successor.bind = 0
+  unlink later = 0
+  nothing yet
+  unlinked 0
+  run(default) = 0
+)") {
+  Stream& server = lab.pipe("server");
+  Stream& client = lab.pipe("client");
+  const std::string path = fresh_pipe_name();
+  server.bind_name(path);
+  uv_fs_t request;
+  lab.call("unlink", uv_fs_unlink(lab.loop(), &request, path.c_str(), nullptr));
+  lab.call("result", uv_fs_get_result(&request));
+  uv_fs_req_cleanup(&request);
+  lab.call("unlink again", uv_fs_unlink(nullptr, &request, path.c_str(), nullptr));
+  uv_fs_req_cleanup(&request);
+  client.connect_name(path);
+  lab.run();
+  lab.pipe("successor").bind_name(path);
+  request.data = &lab;
+  lab.call("unlink later", uv_fs_unlink(lab.loop(), &request, path.c_str(), [](uv_fs_t* done) {
+             static_cast<Lab*>(done->data)->log("unlinked %d", static_cast<int>(done->result));
+             uv_fs_req_cleanup(done);
+           }));
+  lab.log("nothing yet");
+  lab.run();
+}
+
 SCENARIO(listening_on_a_pipe_without_a_name, "-", R"(
   server.listen = EINVAL
 )") {

@@ -1220,6 +1220,44 @@ SCENARIO(opening_a_descriptor_that_another_handle_has, "-", R"(
   second.call("open", uv_tcp_open(second.tcp(), fd));
 }
 
+// Newer libuv registers through io_uring, where the kernel has it.
+SCENARIO(a_watcher_that_epoll_knows_already_is_registered_last, "-", R"(
+  client.read_stop = 0
+  client.connect = 0
+  fresh.connect = 0
+  > server connection 0
+  [1.44] > client connect 0
+  > fresh connect 0
+  [1.45+] > client connect 0
+  run(nowait) = 1
+)") {
+  Stream& server = lab.tcp("server");
+  Stream& client = lab.tcp("client");
+  Stream& fresh = lab.tcp("fresh");
+  server.on_connection = [&] {
+    const Muted quiet(lab);
+    server.accept(lab.tcp("peer"));
+  };
+  {
+    const Muted quiet(lab);
+    bool connected = false;
+    server.bind_loopback();
+    server.listen();
+    client.on_connect = [&] {
+      connected = true;
+      client.read_start();
+    };
+    client.connect(server);
+    lab.run_until([&] { return connected; });
+    client.on_connect = nullptr;
+    lab.run(UV_RUN_NOWAIT);
+  }
+  client.read_stop();
+  client.connect(server);
+  fresh.connect(server);
+  lab.run(UV_RUN_NOWAIT);
+}
+
 // ---------------------------------------------------------------------------- descriptors run out
 
 SCENARIO(without_descriptors_nothing_can_be_opened, "R39", R"(

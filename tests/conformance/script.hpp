@@ -13,6 +13,14 @@
 
 namespace conformance {
 
+/// The player itself has no use for these names, and a C program would complain.
+inline constexpr const char* verb_names[VERBS] = {
+    "connect",  "refused", "accept", "manual", "read_start", "read_stop", "write",  "try_write",
+    "shutdown", "close",   "reset",  "buffer", "listen",     "start",     "stop",   "again",
+    "send",     "ref",     "unref",  "query",  "stop_loop",  "turn",      "settle", "sleep"};
+inline constexpr const char* moment_names[MOMENTS] = {"connection", "connect",  "read",  "end",
+                                                      "write",      "shutdown", "close", "run"};
+
 struct Line {
   /// Without one the line is done in its turn, from main; with one, inside that callback.
   struct Cause {

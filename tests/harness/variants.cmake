@@ -13,16 +13,16 @@
 
 variant(empty_read_is_eof uv/server.cpp
   [[Event::empty_read, now)]] [[Event::eof, now)]]
-  "oracle (whole|apart)")
+  "oracle (whole|alive|apart)")
 variant(eof_not_closed core/transitions.hpp
   [[{filling, eof, closing, A::close}]] [[{filling, eof, closing, A::none}]]
-  "oracle alive")
+  "oracle (whole|alive|apart)")
 variant(hang_up_without_a_block core/transitions.hpp
   [[{reading, no_buffer, waiting, A::wait}]] [[{reading, no_buffer, closing, A::close}]]
-  "oracle (whole|apart)")
+  "oracle (whole|alive|apart)")
 variant(read_error_not_closed core/transitions.hpp
   [[{filling, read_error, closing, A::close}]] [[{filling, read_error, closing, A::none}]]
-  "oracle alive|assertion failed")
+  "oracle (whole|alive|apart)|assertion failed")
 variant(read_error_is_a_bug uv/server.cpp
   [["a connection failed while reading", static_cast<int>(nread));]]
   [["a connection failed while reading", static_cast<int>(nread)); ECHOPROOF_ASSERT(nread == UV_EOF);]]
@@ -31,7 +31,7 @@ variant(no_buffer_spins uv/server.cpp
   [[      case Action::wait:
         static_cast<void>(uv_read_stop(session.stream()));  // cannot fail (R11)]]
   [[      case Action::wait:]]
-  "assertion failed|oracle (alive|contract|whole|apart)")
+  "assertion failed|oracle (whole|contract|alive|apart)")
 variant(reads_while_writing uv/server.cpp
   [[      case Action::flush: {
         static_cast<void>(uv_read_stop(session.stream()));  // cannot fail (R11)]]
@@ -40,7 +40,7 @@ variant(reads_while_writing uv/server.cpp
 variant(read_start_unchecked uv/server.cpp
   [[if (uv_read_start(session.stream(), on_alloc, on_read) == 0) return;]]
   [[static_cast<void>(uv_read_start(session.stream(), on_alloc, on_read)); return;]]
-  "oracle alive")
+  "oracle (whole|alive|apart)")
 
 # --- Writing (1B) ---------------------------------------------------------------------------------
 
@@ -57,18 +57,18 @@ variant(one_request_for_all uv/server.cpp
 variant(write_refusal_unnoticed uv/server.cpp
   [[if (uv_write(&request, session.stream(), &unsent, 1, on_write) == 0) return;]]
   [[static_cast<void>(uv_write(&request, session.stream(), &unsent, 1, on_write)); return;]]
-  "oracle alive|assertion failed")
+  "oracle (whole|alive|apart)|assertion failed")
 variant(write_error_unnoticed uv/server.cpp
   [[status == 0 ? Event::write_done : Event::write_failed;]]
   [[status == 0 ? Event::write_done : Event::write_done;]]
-  "oracle (prefix|alive)")
+  "oracle (prefix|whole|alive|apart)")
 variant(short_write_is_all uv/server.cpp
   [[static_cast<std::size_t>(std::max(wrote, 0)), now());]]
   [[wrote > 0 ? session.unsent().size() : 0, now());]]
-  "oracle (prefix|alive|whole|apart)")
+  "oracle (prefix|whole|alive|apart)")
 variant(would_block_is_an_error uv/server.cpp
   [[if (wrote >= 0 || wrote == UV_EAGAIN) {]] [[if (wrote >= 0) {]]
-  "oracle (whole|apart)")
+  "oracle (whole|alive|apart)")
 variant(wrong_offset core/connection.hpp
   [[return buffer().subspan(sent_, received_ - sent_); }]]
   [[return buffer().subspan(0, received_ - sent_); }]]
@@ -79,11 +79,11 @@ variant(one_byte_lost core/connection.hpp
   [[    sent_ += static_cast<std::uint32_t>(size);
     if (size > 2 && sent_ + 1 == received_) ++sent_;
     return on(]]
-  "oracle (prefix|alive|whole|apart)")
+  "oracle (prefix|whole|alive|apart)")
 variant(write_deadline_never_set core/service.cpp
   [[  if (!writing_.empty()) when = std::min({when, stop_at_, writing_end()});]]
   [[  if (!writing_.empty()) when = std::min({when, stop_at_});]]
-  "oracle alive")
+  "oracle (whole|alive|apart)")
 variant(buffers_without_limit uv/server.cpp
   [[  uv_tcp_t tcp;]] [[  uv_tcp_t tcp;
   std::byte room[4096];]]
@@ -126,28 +126,28 @@ variant(timer_left_open uv/server.cpp
   "assertion failed|oracle")
 variant(waiting_clients_survive_the_stop core/service.cpp
   [[  if (stopping && !waiting_.empty()) return]] [[  if (stopping && waiting_.size() > 1) return]]
-  "oracle (alive|clean)|assertion failed")
+  "oracle (whole|alive|apart|clean)|assertion failed")
 variant(drain_without_end uv/server.cpp
   [[  service_.stop_at(now() + timeout);]] [[  static_cast<void>(timeout);]]
-  "oracle (alive|clean)|assertion failed")
+  "oracle (whole|alive|apart|clean)|assertion failed")
 variant(one_error_ends_all uv/server.cpp
   [[    action = server.service_.on(session, Event::read_error, now);]]
   [[    server.service_.stop_at(now); action = server.service_.on(session, Event::read_error, now);]]
-  "oracle (apart|whole|alive)")
+  "oracle (whole|alive|apart)")
 
 # --- Waiting for a block --------------------------------------------------------------------------
 
 variant(waiter_forgotten core/transitions.hpp
   [[{waiting, block_lent, filling, A::read}]] [[{waiting, block_lent, filling, A::none}]]
-  "oracle (alive|whole|apart)")
+  "oracle (whole|alive|apart)")
 variant(waiter_never_served core/service.cpp
   [[  if (!waiting_.empty() && pool_.available() > 0) {]]
   [[  if (waiting_.size() > 1 && pool_.available() > 0) {]]
-  "oracle alive")
+  "oracle (whole|alive|apart)")
 variant(idle_deadline_of_the_busy core/service.cpp
   [[    idle_.leave(connection);
     idle_.enter(connection, now);]] [[]]
-  "oracle (whole|apart)")
+  "oracle (whole|alive|apart)")
 
 # --- Accepting (1D) -------------------------------------------------------------------------------
 
@@ -157,25 +157,25 @@ variant(accept_refusal_unnoticed uv/server.cpp
   if (accepted != 0)]]
   [[  }
   if (accepted != 0)]]
-  "oracle (alive|clean|ledger)|assertion failed")
+  "oracle (whole|ledger|alive|apart|clean)|assertion failed")
 variant(deaf_listener uv/server.cpp
   [[  if (accepted != 0) reopen_listener(accepted);]] [[]]
-  "oracle alive")
+  "oracle (whole|alive|apart)")
 variant(parked_client_forgotten uv/server.cpp
   [[    server.parked_ = true;]] [[    server.parked_ = server.service_.has_room();]]
-  "oracle alive")
+  "oracle (whole|alive|apart)")
 variant(no_memory_no_accept uv/server.cpp
   [[return turn_away();
   Session]] [[return;
   Session]]
-  "oracle alive")
+  "oracle (whole|alive|apart)")
 variant(handle_initialised_or_not uv/server.cpp
   [[if (made == nullptr || uv_tcp_init(loop_, &made->tcp) != 0) return turn_away();]]
   [[if (made == nullptr || (uv_tcp_init(loop_, &made->tcp), false)) return turn_away();]]
   "oracle contract|AddressSanitizer")
 variant(spare_left_open uv/server.cpp
   [[    uv_close(handle(spare_), on_spare_close);]] [[]]
-  "oracle (alive|clean|contract|ledger)|assertion failed")
+  "oracle (whole|ledger|contract|alive|apart|clean)|assertion failed")
 variant(listen_unchecked uv/server.cpp
   [[  if (status == 0) status = uv_listen(listener(), backlog_, on_connection);]]
   [[  if (status == 0) static_cast<void>(uv_listen(listener(), backlog_, on_connection));]]
@@ -186,11 +186,11 @@ variant(listen_unchecked uv/server.cpp
 variant(stop_leaves_the_waiting core/transitions.hpp
   [[{waiting, stop, closing, A::close}]]
   [[{waiting, stop, closing, A::none}]]
-  "oracle (bound|alive|clean)|assertion failed")
+  "oracle (whole|bound|alive|apart|clean)|assertion failed")
 variant(reading_not_resumed core/transitions.hpp
   [[{flushing, write_done, reading, A::read}]]
   [[{flushing, write_done, reading, A::none}]]
-  "oracle (alive|apart|whole)")
+  "oracle (whole|alive|apart)")
 variant(block_returned_at_the_deadline core/transitions.hpp
   [[{flushing, deadline, cancelling, A::close}]]
   [[{flushing, deadline, closing, A::close}]]
@@ -198,15 +198,15 @@ variant(block_returned_at_the_deadline core/transitions.hpp
 variant(refused_write_ends_nothing core/transitions.hpp
   [[{writing, write_refused, closing, A::close}]]
   [[{writing, write_refused, closing, A::none}]]
-  "oracle (alive|apart)|assertion failed")
+  "oracle (whole|alive|apart)|assertion failed")
 variant(refused_flush_ends_nothing core/transitions.hpp
   [[{flushing, write_refused, closing, A::close}]]
   [[{flushing, write_refused, closing, A::none}]]
-  "oracle (alive|apart)|assertion failed")
+  "oracle (whole|alive|apart)|assertion failed")
 variant(last_byte_is_enough core/connection.hpp
   [[return on(sent_ == received_ ?]]
   [[return on(sent_ + 1 >= received_ ?]]
-  "oracle (prefix|alive|whole|apart)")
+  "oracle (prefix|whole|alive|apart)")
 variant(one_connection_too_many core/service.hpp
   [[return open_ < limits_.connections;]]
   [[return open_ <= limits_.connections;]]
@@ -219,7 +219,7 @@ variant(third_waiter_forgotten core/service.cpp
   [[return {&next, settle(next, before, next.on_block(pool_.acquire()), now)};]]
   [[if (waiting_.size() > 2) return {};
     return {&next, settle(next, before, next.on_block(pool_.acquire()), now)};]]
-  "oracle (apart|alive)")
+  "oracle (whole|alive|apart)")
 variant(waiting_in_two_lines core/service.cpp
   [[  if (from != to) {]]
   [[  if (from != to && after != State::waiting) {]]
@@ -231,39 +231,39 @@ variant(no_timer_for_the_first core/service.cpp
   [[  idle_.enter(connection, now);
   schedule();]]
   [[  idle_.enter(connection, now);]]
-  "oracle alive")
+  "oracle (whole|alive|apart)")
 variant(closed_although_busy core/service.cpp
   [[now - connection.since() > limits_.idle / idle_slack_divisor]]
   [[now - connection.since() > limits_.idle]]
-  "oracle (whole|apart)")
+  "oracle (whole|alive|apart)")
 variant(idle_for_too_long core/service.cpp
   [[plus(limits_.idle, limits_.idle / idle_slack_divisor));]]
   [[plus(limits_.idle, limits_.idle));]]
-  "oracle alive")
+  "oracle (whole|alive|apart)")
 variant(limits_swapped core/service.cpp
   [[contended ? std::min(limits_.write, limits_.write_contended) : limits_.write]]
   [[contended ? limits_.write : std::min(limits_.write, limits_.write_contended)]]
-  "oracle (whole|apart|alive)")
+  "oracle (whole|alive|apart)")
 variant(always_contended core/service.cpp
   [[waiting_.size() > cancelling_;]]
   [[waiting_.size() >= cancelling_;]]
-  "oracle (whole|apart)")
+  "oracle (whole|alive|apart)")
 variant(timer_never_brought_forward core/service.cpp
   [[std::min(wake_at_, next);]]
   [[(wake_at_ == Time::max() ? next : wake_at_);]]
-  "oracle (alive|apart)")
+  "oracle (whole|alive|apart)")
 variant(timer_in_the_wrong_unit uv/server.cpp
   [[std::max<Time::rep>((at - now()).count(), 0)]]
   [[std::max<Time::rep>((at - now()).count() * 10, 0)]]
-  "oracle (alive|apart)")
+  "oracle (whole|alive|apart)")
 variant(timer_at_a_time_of_day uv/server.cpp
   [[std::max<Time::rep>((at - now()).count(), 0)]]
   [[std::max<Time::rep>(at.count(), 0)]]
-  "oracle (alive|apart)")
+  "oracle (whole|alive|apart)")
 variant(listener_rests_for_minutes uv/server.cpp
   [[reopen_pause{100}]]
   [[reopen_pause{100000}]]
-  "oracle alive")
+  "oracle (whole|alive|apart)")
 
 # --- Beyond the catalogue: wake-ups and the listener -----------------------------------------------
 
@@ -271,22 +271,22 @@ variant(block_comes_back_unnoticed uv/server.cpp
   [[  server.perform(session, action);
   server.settle();]]
   [[  server.perform(session, action);]]
-  "oracle (alive|apart|whole)")
+  "oracle (whole|alive|apart)")
 variant(room_comes_back_unnoticed uv/server.cpp
   [[Event::close_done, server.now()));
   server.settle();]]
   [[Event::close_done, server.now()));]]
-  "oracle (alive|apart)")
+  "oracle (whole|alive|apart)")
 variant(spare_comes_back_unnoticed uv/server.cpp
   [[  server.spare_state_ = Handle::none;
   server.settle();]]
   [[  server.spare_state_ = Handle::none;]]
-  "oracle alive")
+  "oracle (whole|alive|apart)")
 variant(listener_never_opened_again uv/server.cpp
   [[    if (status != 0 && listener_state_ == Handle::none) reopen_at_ = now() + reopen_pause;
 ]]
   [[]]
-  "oracle alive")
+  "oracle (whole|alive|apart)")
 variant(listener_opened_twice uv/server.cpp
   [[  if (now() >= reopen_at_) {
     reopen_at_ = Time::max();]]
@@ -297,7 +297,7 @@ variant(listener_on_another_port uv/server.cpp
   status = uv_tcp_getsockname(&listener_, reinterpret_cast<sockaddr*>(&address_), &size);
 ]]
   [[]]
-  "oracle alive")
+  "oracle (whole|alive|apart)")
 variant(spare_used_twice uv/server.cpp
   [[service_.has_room() && spare_state_ == Handle::none)]]
   [[service_.has_room())]]
@@ -306,7 +306,7 @@ variant(turned_away_in_vain uv/server.cpp
   [[  if (status != 0) reopen_listener(status);
 }]]
   [[}]]
-  "oracle alive")
+  "oracle (whole|alive|apart)")
 variant(nodelay_refusal_unnoticed uv/server.cpp
   [[  if (accepted == 0 && uv_tcp_nodelay(&session.tcp, 1) == 0) {
     perform(session, Action::read);
@@ -314,13 +314,13 @@ variant(nodelay_refusal_unnoticed uv/server.cpp
   [[  if (accepted == 0 && uv_tcp_nodelay(&session.tcp, 1) == 0) {
     perform(session, Action::read);
   } else if (accepted != 0) {]]
-  "oracle (alive|apart)")
+  "oracle (whole|alive|apart)")
 variant(listener_error_borne uv/server.cpp
   [[    server.reopen_listener(status);
   } else {]]
   [[    return;
   } else {]]
-  "oracle alive")
+  "oracle (whole|alive|apart)")
 variant(timeout_is_nothing uv/server.cpp
   [[  } else {
     server.log_(Severity::debug, "a connection]]
@@ -328,34 +328,34 @@ variant(timeout_is_nothing uv/server.cpp
     action = server.service_.on(session, Event::empty_read, now);
   } else {
     server.log_(Severity::debug, "a connection]]
-  "oracle (alive|apart|clean)")
+  "oracle (whole|alive|apart|clean)")
 
 # --- Beyond the catalogue: drain and counts --------------------------------------------------------
 
 variant(drain_is_a_stop uv/server.cpp
   [[service_.stop_at(now() + timeout);]]
   [[service_.stop_at(now());]]
-  "oracle (whole|apart)")
+  "oracle (whole|alive|apart)")
 variant(drain_opens_again uv/server.cpp
   [[  accepting_ = false;
   reopen_at_ = Time::max();]]
   [[  accepting_ = false;]]
-  "oracle alive")
+  "oracle (whole|alive|apart)")
 variant(drain_goes_on_accepting uv/server.cpp
   [[  reopen_at_ = Time::max();
   close_listener();
 ]]
   [[  reopen_at_ = Time::max();
 ]]
-  "oracle (alive|clean)")
+  "oracle (whole|alive|apart|clean)")
 variant(drain_spares_writers core/service.cpp
   [[if (!writing_.empty() && (stopping || now >= writing_end()))]]
   [[if (!writing_.empty() && now >= writing_end())]]
-  "oracle alive")
+  "oracle (whole|alive|apart)")
 variant(drain_wakes_nobody core/service.cpp
   [[when = std::min({when, stop_at_, idle_end()})]]
   [[when = std::min({when, idle_end()})]]
-  "oracle alive")
+  "oracle (whole|alive|apart)")
 variant(half_of_the_echo_uncounted core/service.cpp
   [[  if (event == Event::write_done) bytes_echoed_ += connection.unsent().size();
 ]]

@@ -2,7 +2,8 @@
 // fail when told to. It works on any program; nothing in the product knows of it.
 //
 // ECHO_FAULTS names the faults, separated by commas, each `call=fault@when`:
-//   call   accept, read, write, listen, or new, which is operator new(nothrow): the one way in
+//   call   accept, read, write, listen, reuseport (the socket option), thread, or new, which is
+//   operator new(nothrow): the one way in
 //          which the server asks for memory that it can do without. libuv's own allocations are
 //          left alone, because libuv does not survive all their failures.
 //   fault  an error name (EMFILE), `short` for one byte instead of many, `null` for new
@@ -15,6 +16,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -26,8 +28,18 @@
 
 namespace {
 
-enum Call : int { call_accept, call_read, call_write, call_listen, call_new, call_count };
-constexpr const char* call_names[call_count] = {"accept", "read", "write", "listen", "new"};
+enum Call : int {
+  call_accept,
+  call_read,
+  call_write,
+  call_listen,
+  call_reuseport,
+  call_thread,
+  call_new,
+  call_count
+};
+constexpr const char* call_names[call_count] = {"accept",    "read",   "write", "listen",
+                                                "reuseport", "thread", "new"};
 
 struct ErrorName {
   const char* name;
@@ -179,6 +191,24 @@ int accept4(int fd, sockaddr* address, socklen_t* size, int flags) {
 }
 
 int accept(int fd, sockaddr* address, socklen_t* size) { return accept4(fd, address, size, 0); }
+
+int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*start)(void*),
+                   void* argument) {
+  if (const int kind = next_fault(call_thread); kind > 0) return kind;
+  using Function = int (*)(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
+  return real<Function>("pthread_create")(thread, attributes, start, argument);
+}
+
+int setsockopt(int fd, int level, int name, const void* value, socklen_t size) {
+  if (level == SOL_SOCKET && name == SO_REUSEPORT) {
+    if (const int kind = next_fault(call_reuseport); kind > 0) {
+      errno = kind;
+      return -1;
+    }
+  }
+  using Function = int (*)(int, int, int, const void*, socklen_t);
+  return real<Function>("setsockopt")(fd, level, name, value, size);
+}
 
 ssize_t read(int fd, void* place, size_t size) {
   if (shows_error(call_read, fd, size)) return -1;

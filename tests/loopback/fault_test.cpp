@@ -7,58 +7,12 @@
 // built for the other presets only (see CMakeLists.txt); those of system calls run everywhere.
 #include <gtest/gtest.h>
 
-#include "client.hpp"
-#include "fault_shim.hpp"
-#include "server_process.hpp"
+#include "faulty_server.hpp"
 
 namespace loopback {
 namespace {
 
 constexpr std::size_t kibi = 1024;
-
-// The server with the shim in front of its libraries.
-class FaultyServer {
- public:
-  explicit FaultyServer(const std::string& faults, const Arguments& arguments = {})
-      : shared_(::memfd_create("faults", 0)),
-        counters_(map(shared_.get())),
-        server_(ServerProcess::start(arguments, setting(faults, shared_.get()))) {}
-  ~FaultyServer() { ::munmap(counters_, sizeof *counters_); }
-  FaultyServer(const FaultyServer&) = delete;
-  FaultyServer& operator=(const FaultyServer&) = delete;
-
-  ServerProcess& operator*() { return server_; }
-  ServerProcess* operator->() { return &server_; }
-  unsigned long injected() const { return counters_->injected; }
-
- private:
-  static FaultCounters* map(int fd) {
-    if (fd < 0 || ::ftruncate(fd, sizeof(FaultCounters)) != 0) fail_system("memfd");
-    void* const place =
-        ::mmap(nullptr, sizeof(FaultCounters), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (place == MAP_FAILED) fail_system("mmap");
-    return static_cast<FaultCounters*>(place);
-  }
-
-  static Setting setting(const std::string& faults, int shared) {
-    return {.environment = {"LD_PRELOAD=" FAULT_SHIM, "ECHO_FAULTS=" + faults,
-                            "ECHO_FAULTS_SHARED=" + std::to_string(shared)},
-            .inherited = {shared}};
-  }
-
-  Descriptor shared_;
-  FaultCounters* counters_;
-  ServerProcess server_;
-};
-
-std::vector<Conversation> conversations_with(const ServerProcess& server, std::uint64_t count,
-                                             std::size_t size) {
-  std::vector<Conversation> conversations;
-  for (std::uint64_t seed = 0; seed < count; ++seed) {
-    conversations.emplace_back(Client(server.port()), payload(seed, size), Conversation::Plan{});
-  }
-  return conversations;
-}
 
 struct Scenario {
   const char* name;
@@ -167,10 +121,34 @@ TEST(FailingAccept, WithoutEndDoesNotSpinAndStopsCleanly) {
   EXPECT_LT(server->busy_seconds() - before, 0.3);
   EXPECT_TRUE(early.answers("still served"));
   early.close();
-  stop_cleanly(*server);
+  EXPECT_EQ(stop_cleanly(*server).sessions.acquired, 1U) << "a failure was taken for a client";
+}
+
+// Of two threads the first listens when the fault comes.
+TEST(Refusal, OfASharedPortForASecondThreadIsOneLine) {
+  const Outcome outcome =
+      run_to_end({"--port", "0", "--threads", "2"},
+                 {.environment = {"LD_PRELOAD=" FAULT_SHIM, "ECHO_FAULTS=reuseport=ENOMEM@1"}});
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_EQ(outcome.output, "");
+  ASSERT_EQ(outcome.errors.size(), 1U) << testing::PrintToString(outcome.errors);
+  EXPECT_NE(outcome.errors.front().find("--port 0: not enough memory (ENOMEM)"), std::string::npos)
+      << outcome.errors.front();
 }
 
 #ifdef MEMORY_CAN_BE_REFUSED
+
+// Of three threads the second serves already when there is none for the third.
+TEST(Refusal, OfAThreadIsOneLine) {
+  const Outcome outcome =
+      run_to_end({"--port", "0", "--threads", "3"},
+                 {.environment = {"LD_PRELOAD=" FAULT_SHIM, "ECHO_FAULTS=thread=EAGAIN@2"}});
+  EXPECT_EQ(outcome.exit_code, 1);
+  EXPECT_EQ(outcome.output, "");
+  ASSERT_EQ(outcome.errors.size(), 1U) << testing::PrintToString(outcome.errors);
+  EXPECT_NE(outcome.errors.front().find("unavailable (EAGAIN)"), std::string::npos)
+      << outcome.errors.front();
+}
 
 // The k-th allocation fails, for every k that this scenario reaches: the torture of a whole run.
 TEST(RefusedMemory, AtEveryPointConcernsOneClientAtMost) {

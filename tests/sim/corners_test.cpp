@@ -1152,7 +1152,7 @@ TEST_F(Corners, pipe_names_may_be_abstract_and_may_refuse_to_be_cut) {
     return turns(2);
   });
   EXPECT_EQ(log(),
-            "ENAMETOOLONG EINVAL 0 0 ENOBUFS 5 0 echo 0 ENAMETOOLONG EINVAL EINVAL EINVAL EINVAL "
+            "EINVAL EINVAL 0 0 ENOBUFS 5 0 echo 0 EINVAL EINVAL EINVAL EINVAL EINVAL "
             "connected:EINVAL connected:0");
 }
 

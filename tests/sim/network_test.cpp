@@ -343,6 +343,34 @@ TEST_F(World, listens_for_the_program) {
   EXPECT_EQ(log(), "tcp:connected:0 tcp:read:2 tcp:read:EOF tcp:closed");
 }
 
+TEST_F(World, listens_to_ipv6_too) {
+  play({[](Network& n) {
+          EXPECT_EQ(n.listen(8000), 8000);
+          n.advance(20'000'000);
+        },
+        [](Network& n) { n.close(n.accept(8000)); }},
+       [] {
+         static uv_tcp_t tcp;
+         static uv_timer_t timer;
+         static uv_connect_t connect;
+         uv_loop_init(&loop);
+         uv_timer_init(&loop, &timer);
+         uv_tcp_init(&loop, &tcp);
+         call(tcp, "tcp");
+         uv_timer_start(
+             &timer,
+             [](uv_timer_t*) {
+               sockaddr_in6 to;
+               uv_ip6_addr("::1", 8000, &to);
+               uv_tcp_connect(&connect, &tcp, reinterpret_cast<const sockaddr*>(&to), on_connect);
+             },
+             10, 0);
+         uv_run(&loop, UV_RUN_DEFAULT);
+         return close_all(&loop);
+       });
+  EXPECT_EQ(log(), "tcp:connected:0");
+}
+
 TEST_F(World, connects_to_pipes_by_name) {
   play({
            [this](Network& n) {

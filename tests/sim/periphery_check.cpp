@@ -1,7 +1,11 @@
 // What surrounds the simulation: work for the pool, names looked up, threads and locks, the process
 // and the machine. A program of its own, so that it also runs under MemorySanitizer.
+#include <limits.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include <csignal>
@@ -119,6 +123,67 @@ void waiting_work_can_be_cancelled() {
   });
 }
 
+// ---- The one thing that is done to the file system
+
+void names_of_pipes_are_taken_away() {
+  simulate([] {
+    uv_loop_t* loop = uv_default_loop();
+    uv_pipe_t pipe;
+    uv_fs_t request;
+    uv_pipe_init(loop, &pipe, 0);
+    CHECK(uv_pipe_bind(&pipe, "/tmp/uvsim-name") == 0);
+    CHECK(uv_fs_unlink(loop, nullptr, "/tmp/uvsim-name", nullptr) == UV_EINVAL);
+    CHECK(uv_fs_unlink(loop, &request, "/tmp/uvsim-name", nullptr) == 0);
+    CHECK(uv_fs_get_type(&request) == UV_FS_UNLINK && uv_fs_get_result(&request) == 0);
+    CHECK(uv_fs_get_ptr(&request) == nullptr && uv_fs_get_statbuf(&request) == &request.statbuf);
+    CHECK(std::strcmp(uv_fs_get_path(&request), "/tmp/uvsim-name") == 0);
+    uv_fs_req_cleanup(&request);
+    uv_fs_req_cleanup(nullptr);
+    CHECK(uv_fs_get_path(&request) == nullptr);
+    CHECK(uv_fs_unlink(loop, &request, "/tmp/uvsim-name", nullptr) == UV_ENOENT);
+    CHECK(uv_fs_get_system_error(&request) == -UV_ENOENT);
+    static ssize_t results[2];
+    static int count;
+    count = 0;
+    uv_fs_t later[2];
+    for (uv_fs_t& each : later) {
+      CHECK(uv_fs_unlink(loop, &each, "/tmp/uvsim-name", [](uv_fs_t* done) {
+              results[count++] = done->result;
+              uv_fs_req_cleanup(done);
+              uv_fs_req_cleanup(done);
+            }) == 0);
+    }
+    CHECK(uv_cancel(reinterpret_cast<uv_req_t*>(&later[1])) == 0);
+    uv_close(reinterpret_cast<uv_handle_t*>(&pipe), nullptr);
+    finish(loop);
+    CHECK(results[0] == UV_ENOENT && results[1] == UV_ECANCELED);
+    return 0;
+  });
+}
+
+void files_are_not_taken_away() {
+  char directory[] = "/tmp/uvsim-XXXXXX";
+  CHECK(mkdtemp(directory) != nullptr);
+  static sockaddr_un socket_left_behind;
+  socket_left_behind.sun_family = AF_UNIX;
+  std::snprintf(socket_left_behind.sun_path, sizeof socket_left_behind.sun_path, "%s/socket",
+                directory);
+  const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+  CHECK(bind(fd, reinterpret_cast<sockaddr*>(&socket_left_behind), sizeof socket_left_behind) == 0);
+  close(fd);
+  simulate([] {
+    uv_fs_t request;
+    CHECK(uv_fs_unlink(nullptr, &request, socket_left_behind.sun_path, nullptr) == 0);
+    return 0;
+  });
+  CHECK(unlink(socket_left_behind.sun_path) == 0);
+  CHECK(is_stopped("uv_fs_unlink of a file is not simulated", [] {
+    uv_fs_t request;
+    return uv_fs_unlink(nullptr, &request, "/dev/null", nullptr);
+  }));
+  CHECK(rmdir(directory) == 0);
+}
+
 void running_work_and_other_requests_cannot_be_cancelled() {
   simulate([] {
     static uv_work_t request;
@@ -178,6 +243,8 @@ void names_are_looked_up_in_a_world_of_one_machine() {
     CHECK(answer("1.2.3.4", "80", AF_UNSPEC, SOCK_STREAM) == "1.2.3.4/1:80 ");
     CHECK(answer("1.2.3.4", nullptr, AF_UNSPEC, 0) == "1.2.3.4/1:0 1.2.3.4/2:0 1.2.3.4/3:0 ");
     CHECK(answer("::5", "http", AF_INET6, SOCK_STREAM) == "::5/1:80 ");
+    CHECK(answer("::5", "http", AF_UNSPEC, SOCK_STREAM) == "::5/1:80 ");
+    CHECK(answer("::5", "80x", AF_UNSPEC, SOCK_STREAM) == "EAI_SERVICE");
     CHECK(answer("localhost", "7", AF_UNSPEC, SOCK_STREAM) == "127.0.0.1/1:7 ::1/1:7 ");
     CHECK(answer("localhost", "7", AF_INET6, SOCK_DGRAM) == "::1/2:7 ");
     CHECK(answer("localhost", "7", AF_INET, 0, 0, IPPROTO_UDP) == "127.0.0.1/2:7 ");
@@ -299,9 +366,10 @@ void random_bytes_are_the_same_in_every_run() {
 
 int allocations = 0;
 bool no_memory = false;
+int most = 1000;  // so many at a time
 
 void* count_malloc(size_t size) {
-  if (no_memory) return nullptr;
+  if (no_memory || allocations == most) return nullptr;
   ++allocations;
   return std::malloc(size);
 }
@@ -332,9 +400,16 @@ void the_programs_allocator_is_used() {
     uv_env_item_t* items = nullptr;
     CHECK(uv_interface_addresses(&interfaces, &count) == UV_ENOMEM && interfaces == nullptr);
     CHECK(uv_cpu_info(&processors, &count) == UV_ENOMEM);
+    uv_fs_t request;
+    CHECK(uv_fs_unlink(nullptr, &request, "/x", [](uv_fs_t*) {}) == UV_ENOMEM);
     CHECK(uv_os_environ(&items, &count) == UV_ENOMEM);
     CHECK(answer("localhost", nullptr, AF_UNSPEC, 0) == "EAI_MEMORY");
     no_memory = false;
+    // The name of the answer does not fit any more.
+    most = 1;
+    CHECK(answer("localhost", nullptr, AF_INET, SOCK_STREAM, AI_CANONNAME) == "EAI_MEMORY");
+    CHECK(allocations == 0);
+    most = 1000;
     return finish(uv_default_loop());
   });
   // Gone with the run.
@@ -434,6 +509,22 @@ void keys_run_out() {
   CHECK(is_stopped("uv_key_set failed", [] {
     uv_key_t key = 5;
     uv_key_set(&key, nullptr);
+    return 0;
+  }));
+  CHECK(is_stopped("uv_key_set failed", [] {
+    uv_key_t key = 5000;
+    uv_key_set(&key, nullptr);
+    return 0;
+  }));
+  CHECK(is_stopped("uv_key_delete failed", [] {
+    uv_key_t key = 5;
+    uv_key_delete(&key);
+    return 0;
+  }));
+  CHECK(is_stopped("uv_sem_post failed", [] {
+    uv_sem_t semaphore;
+    uv_sem_init(&semaphore, SEM_VALUE_MAX);
+    uv_sem_post(&semaphore);
     return 0;
   }));
   CHECK(is_stopped("uv_key_delete failed", [] {
@@ -598,6 +689,9 @@ void the_process_is_real() {
     CHECK(uv_os_getpid() == getpid() && uv_os_getppid() == getppid());
     const std::string executable = text_of(uv_exepath);
     CHECK(executable.find("periphery_check") != std::string::npos);
+    char nothing = 'x';
+    size_t size = 1;
+    CHECK(uv_exepath(&nothing, &size) == 0 && size == 0 && nothing == '\0');
     const std::string directory = measured_text_of(uv_cwd);
     CHECK(directory[0] == '/');
     CHECK(uv_chdir("/") == 0 && measured_text_of(uv_cwd) == "/");
@@ -717,6 +811,7 @@ void the_machine_is_the_same_everywhere() {
     CHECK(uv_os_getpriority(0, &priority) == 0 && priority == 0);
     CHECK(uv_os_getpriority(0, nullptr) == UV_EINVAL);
     CHECK(uv_os_setpriority(0, 5) == 0);
+    CHECK(uv_os_getpriority(0, &priority) == 0 && priority == 5);
     CHECK(uv_os_setpriority(0, 20) == UV_EINVAL && uv_os_setpriority(0, -21) == UV_EINVAL);
     CHECK(uv_available_parallelism() == 1);
     uv_cpu_info_t* processors = nullptr;
@@ -753,6 +848,8 @@ int main(int argc, char** argv) {
       TEST(work_is_done_and_reported_in_order),
       TEST(work_without_a_report_is_done_too),
       TEST(waiting_work_can_be_cancelled),
+      TEST(names_of_pipes_are_taken_away),
+      TEST(files_are_not_taken_away),
       TEST(running_work_and_other_requests_cannot_be_cancelled),
       TEST(the_ledger_may_be_off),
       TEST(names_are_looked_up_in_a_world_of_one_machine),

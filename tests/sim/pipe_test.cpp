@@ -1,6 +1,7 @@
 // Pipes by name, pairs of sockets, one-way pipes, and descriptors as programs see them.
 #include <sys/socket.h>
 
+#include "../../sim/src/internal.hpp"  // uv_pipe_bind2 and uv_pipe_connect2 of any version
 #include "scenario.hpp"
 
 namespace uvsim::test {
@@ -104,7 +105,7 @@ TEST_F(Pipes, bind_answers_as_libuv_does) {
     say(code(uv_pipe_bind(&server, "/run/echo")));
     say(code(uv_pipe_bind(&client, "/run/echo")));
     say(code(uv_pipe_bind(&client, nullptr)));
-    say(code(uv_pipe_bind(&client, "")));
+    say(code(uv_pipe_bind(&client, "/no/such/directory/echo")));
     uv_close(handle(&conn), nullptr);
     say(code(uv_pipe_bind(&conn, "/other")));
     uv_close(handle(&server), nullptr);
@@ -112,7 +113,7 @@ TEST_F(Pipes, bind_answers_as_libuv_does) {
     say(code(uv_pipe_bind(&client, "/run/echo")));
     return close_all(&loop);
   });
-  EXPECT_EQ(log(), "EINVAL 0 EINVAL EADDRINUSE EINVAL EINVAL EINVAL 0");
+  EXPECT_EQ(log(), "EINVAL 0 EINVAL EADDRINUSE EINVAL EACCES EINVAL 0");
 }
 
 TEST_F(Pipes, long_names_are_cut) {
@@ -127,7 +128,57 @@ TEST_F(Pipes, long_names_are_cut) {
     uv_pipe_connect(&connect, &client, name.c_str(), on_connect);
     return turns(1);
   });
-  EXPECT_EQ(log(), "0 107 client:connected:ECONNREFUSED");
+  EXPECT_EQ(log(), "0 108 client:connected:ECONNREFUSED");
+}
+
+std::string nameless_pipes() {
+  log().clear();
+  init_pipes();
+  say(code(uv_pipe_bind(&server, "")));
+  uv_listen(stream(&server), 1, [](uv_stream_t*, int) {});
+  size_t size = sizeof buffer;
+  say(code(uv_pipe_getsockname(&server, buffer, &size)));
+  say(std::to_string(size) + (buffer[0] == '\0' ? "@" : ""));
+  uv_pipe_connect2(&connect, &client, buffer, size, 0, on_connect);
+  size = 3;
+  say(code(uv_pipe_getsockname(&server, buffer, &size)));
+  say(std::to_string(size));
+  say(code(uv_pipe_bind(&conn, "")));
+  turns(2);
+  return log();
+}
+
+TEST_F(Pipes, an_empty_name_is_a_number_to_linux_and_nothing_but_nuls_to_older_libuv) {
+  run([] { return nameless_pipes() == "0 0 6@ ENOBUFS 6 0 client:connected:0" ? 0 : 1; });
+  EXPECT_EQ(simulation.report().result, 0) << log();
+  options().version = Version::v1_44;
+  run([] { return nameless_pipes().rfind("0 0 108@ ENOBUFS 109 EADDRINUSE", 0) == 0 ? 0 : 1; });
+  EXPECT_EQ(simulation.report().result, 0) << log();
+}
+
+TEST_F(Pipes, names_by_length_must_fit_and_hold_no_nul_unless_they_are_abstract) {
+  run([] {
+    constexpr unsigned no_truncate = 1;
+    init_pipes();
+    const std::string name(109, 'x');
+    say(code(uv_pipe_bind2(&server, name.data(), 109, no_truncate)));
+    say(code(uv_pipe_bind2(&server, "bad\0name", 8, 0)));
+    say(code(uv_pipe_bind2(&server, "\0a\0b", 4, 0)));
+    say(code(uv_pipe_connect2(&connect, &client, "bad\0name", 8, 0, on_connect)));
+    say(code(uv_pipe_connect2(&connect, &client, "", 0, 0, on_connect)));
+    say(code(uv_pipe_connect2(&connect, &client, "\0c", 2, 0, on_connect)));
+    return turns(1);
+  });
+  EXPECT_EQ(log(), "EINVAL EINVAL 0 EINVAL EINVAL 0 client:connected:ECONNREFUSED");
+}
+
+TEST_F(Pipes, a_file_that_is_no_socket_refuses) {
+  run([] {
+    init_pipes();
+    uv_pipe_connect(&connect, &client, "/dev/null", on_connect);
+    return turns(1);
+  });
+  EXPECT_EQ(log(), "client:connected:ECONNREFUSED");
 }
 
 TEST_F(Pipes, may_fail_to_come_into_being) {
@@ -203,7 +254,7 @@ TEST_F(Pipes, know_their_names) {
     return close_all(&loop);
   });
   EXPECT_EQ(log(),
-            "EBADF64 '/run/echo' ENOBUFS10 ENOTCONN64 '/run/echo' '' '/run/echo' EINVAL EINVAL "
+            "EBADF0 '/run/echo' ENOBUFS10 ENOTCONN0 '/run/echo' '' '/run/echo' EINVAL EINVAL "
             "EINVAL");
 }
 
@@ -246,8 +297,8 @@ TEST_F(Pipes, a_socket_pair_is_two_open_ends) {
     static uv_tcp_t tcp;
     uv_tcp_init(&loop, &tcp);
     say(code(uv_tcp_open(&tcp, fds[0])));
-    say(code(uv_tcp_open(&tcp, 3)));
-    say(code(uv_pipe_open(&conn, 3)));
+    say(code(uv_tcp_open(&tcp, 1'000'000)));
+    say(code(uv_pipe_open(&conn, 1'000'000)));
     say(code(uv_tcp_open(&tcp, fds[1])));
     say(code(uv_tcp_nodelay(&tcp, 1)));
     write(0, "w", &tcp, "abc", 3);

@@ -8,6 +8,7 @@
 #include <limits>
 #include <new>
 #include <set>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -21,6 +22,13 @@
 
 namespace echoproof {
 namespace {
+
+// A loan has one owner, and a pool stays where its loans know it to be.
+static_assert(!std::is_copy_constructible_v<Block>);
+static_assert(!std::is_copy_assignable_v<Block>);
+static_assert(std::is_nothrow_move_constructible_v<Block>);
+static_assert(!std::is_copy_constructible_v<BlockPool>);
+static_assert(!std::is_copy_assignable_v<BlockPool>);
 
 TEST(BlockPool, LendsAsManyBlocksAsItHas) {
   BlockPool pool(3, 16);

@@ -4,9 +4,16 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <type_traits>
 
 namespace echoproof {
 namespace {
+
+// An entry's neighbours point to it.
+static_assert(!std::is_copy_constructible_v<DeadlineList::Entry>);
+static_assert(!std::is_copy_assignable_v<DeadlineList::Entry>);
+static_assert(!std::is_copy_constructible_v<DeadlineList>);
+static_assert(!std::is_copy_assignable_v<DeadlineList>);
 
 class DeadlineListTest : public testing::Test {
  protected:

@@ -39,6 +39,7 @@ TEST(Options, HaveDefaults) {
   EXPECT_EQ(o.host, "127.0.0.1");
   EXPECT_EQ(o.port, 7000);
   EXPECT_EQ(o.backlog, 4096);
+  EXPECT_EQ(o.threads, 1U);
   EXPECT_FALSE(o.max_connections.has_value());
   EXPECT_EQ(o.buffer_memory, std::size_t{64} << 20);
   EXPECT_EQ(o.block_size, std::size_t{64} << 10);

@@ -7,10 +7,15 @@
 #include <cstddef>
 #include <memory>
 #include <new>
+#include <type_traits>
 #include <vector>
 
 namespace echoproof {
 namespace {
+
+static_assert(!std::is_copy_constructible_v<Service>);
+static_assert(!std::is_copy_assignable_v<Service>);
+static_assert(!std::is_copy_constructible_v<Connection>);
 
 constexpr Limits defaults{.connections = 8,
                           .buffer_memory = 2 * 16,

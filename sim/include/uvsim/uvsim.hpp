@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 struct sockaddr;
@@ -226,9 +227,13 @@ struct Options {
   bool warnings_fatal = false;  // findings that libuv survives count as violations
   bool check_sigpipe = true;    // R21
   bool ledger = true;
-  bool fail_allocations = false;     // malloc and new of the program fail where choices say so
-  bool trace = true;                 // keep events; the hash is computed either way
-  bool real_signals = false;         // uv_signal_start also catches the process's real signals
+  bool fail_allocations = false;  // malloc and new of the program fail where choices say so
+  bool trace = true;              // keep events; the hash is computed either way
+  bool real_signals = false;      // uv_signal_start also catches the process's real signals
+  // Each simulated descriptor is also one of the process: its number counts for `ulimit -n`,
+  // options may be set on it and it may be closed, and a new socket of the program's own may be
+  // opened.
+  bool real_descriptors = false;
   uint32_t trace_events = 1u << 14;  // the last so many are kept
 
   // Limits: reaching one ends the run with Report::limit saying which.
@@ -359,7 +364,7 @@ class Network {
   // A peer connects to a listener, or to a port or pipe name. refused at once when nobody listens.
   Peer connect(size_t listener_index);
   Peer connect(Family family, uint16_t port);
-  Peer connect(const char* pipe_name);
+  Peer connect(std::string_view pipe_name);
 
   // A peer listens, so that the program can connect to it; port 0 takes a free one. 0: in use.
   uint16_t listen(uint16_t port, uint32_t backlog = 128);

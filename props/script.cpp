@@ -1,0 +1,225 @@
+#include "script.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+
+#include "core/assert.hpp"
+#include "harness/marks.hpp"
+#include "uvsim/ledger.hpp"
+
+// A sanitizer's, if there is one.
+extern "C" [[gnu::weak]] void __sanitizer_set_death_callback(void (*callback)());
+
+namespace props {
+namespace {
+
+std::function<void()>& last_words() {
+  static std::function<void()> tell;
+  return tell;
+}
+
+void tell_last_words() {
+  const uvsim::ledger::Outside outside;  // no allocation fails any more
+  if (const auto tell = std::exchange(last_words(), {})) tell();
+}
+
+template <class Value>
+void field(std::string& code, const char* name, const Value& value, const Value& otherwise) {
+  if (value == otherwise) return;
+  code += std::string(code.back() == '{' ? "." : ", .") + name + " = " + std::to_string(value);
+}
+
+void field(std::string& code, const char* name, echoproof::Time value, echoproof::Time otherwise) {
+  if (value == otherwise) return;
+  code += std::string(code.back() == '{' ? "." : ", .") + name + " = ";
+  code += value == echoproof::Time::max() ? "Time::max()"
+                                          : "Time(" + std::to_string(value.count()) + ")";
+}
+
+std::string code_of(const Stage& stage) {
+  const Stage usual;
+  std::string code = "{";
+  if (stage.version != usual.version) code += ".version = Version::v1_44";
+  field(code, "clients", stage.clients, usual.clients);
+  field(code, "connections", stage.connections, usual.connections);
+  field(code, "blocks", stage.blocks, usual.blocks);
+  field(code, "block_size", stage.block_size, usual.block_size);
+  field(code, "send_window", stage.send_window, usual.send_window);
+  field(code, "receive_window", stage.receive_window, usual.receive_window);
+  field(code, "descriptors", stage.descriptors, usual.descriptors);
+  field(code, "idle", stage.idle, usual.idle);
+  field(code, "write", stage.write, usual.write);
+  field(code, "write_contended", stage.write_contended, usual.write_contended);
+  field(code, "drain", stage.drain, usual.drain);
+  return code + "}";
+}
+
+std::string code_of(const Move& move) {
+  std::string code = std::string("{") + name_of(move.deed);
+  for (std::size_t i = 0; i < move.answers.size(); ++i) {
+    code += (i == 0 ? ", {" : ", ") + std::to_string(move.answers[i]);
+  }
+  return code + (move.answers.empty() ? "}" : "}}");
+}
+
+std::string code_of(const Fault& fault) {
+  std::string code = std::string("{.point = ") + uvsim::name_of(fault.point);
+  field(code, "nth", fault.nth, Fault().nth);
+  field(code, "answer", fault.answer, Fault().answer);
+  field(code, "times", fault.times, Fault().times);
+  return code + "}";
+}
+
+template <class Item>
+std::string code_of(const char* name, const std::vector<Item>& items) {
+  if (items.empty()) return "";
+  std::string code = std::string(",\n  .") + name + " = {";
+  for (const Item& item : items) code += (&item == items.data() ? "" : ", ") + code_of(item);
+  return code + "}";
+}
+
+}  // namespace
+
+std::string code_of(const Script& script) {
+  return "{.stage = " + code_of(script.stage) + code_of("moves", script.moves) +
+         code_of("faults", script.faults) + "}";
+}
+
+std::uint32_t Player::pick(std::uint32_t n, uvsim::ChoicePoint point) {
+  if (point == uvsim::ChoicePoint::world) return answer_world(n);
+  const std::uint32_t count = asked_[static_cast<std::size_t>(point)]++;
+  for (const Fault& fault : script_->faults) {
+    if (fault.point != point || count < fault.nth || count - fault.nth >= fault.times) continue;
+    return std::min(fault.answer, n - 1);
+  }
+  return 0;
+}
+
+std::uint32_t Player::answer_world(std::uint32_t n) {
+  if (n == harness::deed_answers) {
+    next_answer_ = 0;
+    move_ = moves_over() ? nullptr : &script_->moves[next_move_++];
+    return move_ == nullptr ? 0 : static_cast<std::uint32_t>(move_->deed);
+  }
+  if (move_ == nullptr || next_answer_ == move_->answers.size()) return 0;
+  return move_->answers[next_answer_++] % n;
+}
+
+std::uint32_t Scribe::pick(std::uint32_t n, uvsim::ChoicePoint point) {
+  const std::uint32_t answer = source_.pick(n, point) % n;
+  if (point != uvsim::ChoicePoint::world) {
+    const std::uint32_t nth = asked_[static_cast<std::size_t>(point)]++;
+    if (answer != 0) note(point, nth, answer);
+  } else if (n == harness::deed_answers) {
+    moves_.push_back({static_cast<harness::Deed>(answer < harness::deed_count ? answer : 0)});
+  } else if (!moves_.empty()) {
+    moves_.back().answers.push_back(answer);
+  }
+  return answer;
+}
+
+void Scribe::note(uvsim::ChoicePoint point, std::uint32_t nth, std::uint32_t answer) {
+  const auto last = std::find_if(faults_.rbegin(), faults_.rend(),
+                                 [point](const Fault& fault) { return fault.point == point; });
+  if (last != faults_.rend() && last->answer == answer && last->nth + last->times == nth) {
+    ++last->times;
+  } else {
+    faults_.push_back({.point = point, .nth = nth, .answer = answer});
+  }
+}
+
+// What comes after the end of a script is kind, so what is kind at its end need not be said.
+Script Scribe::script(const Stage& stage) const {
+  Script script{.stage = stage, .moves = moves_, .faults = faults_};
+  for (Move& move : script.moves) {
+    while (!move.answers.empty() && move.answers.back() == 0) move.answers.pop_back();
+  }
+  while (!script.moves.empty() && script.moves.back().deed == harness::Deed::let_go &&
+         script.moves.back().answers.empty()) {
+    script.moves.pop_back();
+  }
+  return script;
+}
+
+uvsim::ChoiceSet faults() {
+  using enum uvsim::ChoicePoint;
+  return uvsim::ChoiceSet::all()
+      .without(connect_result)
+      .without(call_connect)
+      .without(call_shutdown)
+      .without(shutdown_error)
+      .without(call_pipe_init)
+      .without(call_async_init);
+}
+
+bool is_failure(uvsim::ChoicePoint point) {
+  using enum uvsim::ChoicePoint;
+  switch (point) {
+    case ready_order:
+    case ready_count:
+    case turn_time:
+    case read_size:
+    case read_again:
+    case write_size:
+    case write_again:
+    case world: return false;
+    default: return true;
+  }
+}
+
+Runner::Runner()
+    : trial_([] {
+        uvsim::Options options = harness::Trial::default_options();
+        options.asked = faults();
+        options.fail_allocations = true;
+        return options;
+      }()) {}
+
+const harness::Verdict& Runner::run(const Stage& stage, uvsim::Choices& choices) {
+  uvsim::Options& options = trial_.options();
+  options.version = stage.version;
+  options.send_window = stage.send_window;
+  options.receive_window = stage.receive_window;
+  options.descriptors = stage.descriptors;
+  shape_ = {.limits = {.connections = stage.connections,
+                       .buffer_memory = std::size_t{stage.blocks} * stage.block_size,
+                       .block_size = stage.block_size,
+                       .idle = stage.idle,
+                       .write = stage.write,
+                       .write_contended = stage.write_contended},
+            .drain = stage.drain,
+            .clients = stage.clients};
+  harness::Subject subject = fuzz::server_subject(shape_);
+  // libuv itself turns clients away when descriptors are short (R39).
+  if (stage.descriptors != 0) {
+    subject.may_reject = true;
+    subject.reopens_ms = harness::Subject::unlimited;  // nor is there always one for the listener
+  }
+  const std::size_t block_size = stage.block_size;
+  const harness::Setting setting{
+      .clients = stage.clients, .send_max = block_size * 20, .said_max = block_size * 50};
+  harness::Marks::forget();
+  return trial_.run(subject, setting, choices);
+}
+
+const harness::Verdict& Runner::run(const Script& script) {
+  Player player(script);
+  return run(script.stage, player);
+}
+
+void on_death(std::function<void()> tell) {
+  last_words() = std::move(tell);
+  if (__sanitizer_set_death_callback != nullptr) __sanitizer_set_death_callback(tell_last_words);
+}
+
+}  // namespace props
+
+// In place of the product's, which says nothing of what led there.
+void echoproof::assertion_failed(const char* condition, const char* file, int line) noexcept {
+  static_cast<void>(std::fflush(stdout));
+  std::fprintf(stderr, "%s:%d: assertion failed: %s\n", file, line, condition);
+  props::tell_last_words();
+  std::abort();
+}

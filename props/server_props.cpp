@@ -1,0 +1,198 @@
+// Properties of whole servers: the core and the adapter on uvsim, in a World that does what
+// rapidcheck says. A failure is shrunk to a short script and printed as a row for scenarios.cpp.
+#include <rapidcheck.h>
+
+#include <algorithm>
+#include <ostream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "harness/marks.hpp"
+#include "property.hpp"
+#include "script.hpp"
+
+namespace props {
+
+void showValue(const Script& script, std::ostream& os) {
+  os << "{\"found by a property\",\n " << code_of(script) << ",\n {}},\n";
+}
+
+}  // namespace props
+
+namespace {
+
+using echoproof::Time;
+using harness::Deed;
+using props::Fault;
+using props::Move;
+using props::Script;
+using props::Stage;
+using uvsim::ChoicePoint;
+
+// How connections ended, the rarest first: a case is tagged with the first that it came to.
+const std::vector<std::string> ends = {
+    "closed_for_stalling", "closed_for_silence", "turned_away", "cut_by_end",
+    "cut_by_reset",        "reset_unaccepted",   "reset_owed",  "closed_unread",
+    "closed_owed",         "whole_echo_late",    "whole_echo",  "half_closed_at_once",
+    "failed_to_start",
+};
+
+// What else has to be reached.
+const std::vector<std::string> other_paths = {
+    "stopped", "stopped_twice", "sent_after_stop", "queued", "stalled", "waited_for_timer", "ended",
+};
+
+// --- Scripts. -----------------------------------------------------------------------------------
+
+// One of them, which shrinks to the first.
+template <class Value>
+rc::Gen<Value> one_of(std::vector<Value> values) {
+  // As large whatever the size of the case.
+  const auto index = rc::gen::inRange<std::size_t>(0, values.size());
+  return rc::gen::map(rc::gen::resize(rc::kNominalSize, index),
+                      [values = std::move(values)](std::size_t i) { return values[i]; });
+}
+
+rc::Gen<Stage> any_stage() {
+  using rc::gen::set;
+  using Numbers = std::vector<std::uint32_t>;
+  using Times = std::vector<Time>;
+  return rc::gen::build<Stage>(
+      set(&Stage::version,
+          one_of(std::vector<uvsim::Version>{uvsim::Version::v1_52, uvsim::Version::v1_44})),
+      set(&Stage::clients, one_of(Numbers{1, 2, 3})),
+      set(&Stage::connections, one_of(Numbers{8, 1, 2})),
+      set(&Stage::blocks, one_of(Numbers{2, 1, 3})),
+      set(&Stage::block_size, one_of(Numbers{8, 1, 64})),
+      set(&Stage::send_window, one_of(Numbers{256, 8, 1})),
+      set(&Stage::receive_window, one_of(Numbers{256, 40})),
+      set(&Stage::idle, one_of(Times{Time::max(), Time(2000)})),
+      set(&Stage::drain, one_of(Times{Time(700), Time(0)})));
+}
+
+rc::Gen<Move> any_move(const std::vector<Deed>& deeds) {
+  using namespace rc::gen;
+  // Few, so that what is not asked is not there.
+  const auto answer = resize(rc::kNominalSize, inRange(0U, 8U));
+  return build<Move>(set(&Move::deed, one_of(deeds)),
+                     set(&Move::answers, resize(2, container<std::vector<std::uint32_t>>(answer))));
+}
+
+rc::Gen<Fault> any_fault(const std::vector<ChoicePoint>& points) {
+  using namespace rc::gen;
+  return build<Fault>(set(&Fault::point, one_of(points)),
+                      set(&Fault::nth, resize(rc::kNominalSize, inRange(0U, 10U))),
+                      set(&Fault::answer, one_of(std::vector<std::uint32_t>{1, 2, 3})),
+                      set(&Fault::times, one_of(std::vector<std::uint32_t>{1, 1, 1, 2, 8, 40})));
+}
+
+rc::Gen<Script> any_script(const std::vector<Deed>& deeds, const std::vector<ChoicePoint>& points,
+                           const rc::Gen<Stage>& stage) {
+  using namespace rc::gen;
+  return build<Script>(
+      set(&Script::stage, stage),
+      set(&Script::moves, container<std::vector<Move>>(any_move(deeds))),
+      set(&Script::faults, resize(6, container<std::vector<Fault>>(any_fault(points)))));
+}
+
+// Whether a failure of this would only keep the server from starting: torture tries each of those.
+bool only_at_start(ChoicePoint point) {
+  using enum ChoicePoint;
+  return point == call_loop_init || point == call_signal_init || point == call_signal_start ||
+         point == call_timer_init || point == call_address;
+}
+
+std::vector<ChoicePoint> points_of(bool failures) {
+  std::vector<ChoicePoint> points;
+  for (std::uint32_t i = 0; i < uvsim::choice_point_count; ++i) {
+    const auto point = static_cast<ChoicePoint>(i);
+    if (point == ChoicePoint::world || !props::faults().has(point)) continue;
+    if (props::is_failure(point) && (!failures || only_at_start(point))) continue;
+    points.push_back(point);
+  }
+  return points;
+}
+
+// As often as they are listed: what lets the server work and what begins something, most.
+const std::vector<Deed> all_deeds = {
+    Deed::let_go,     Deed::let_go, Deed::let_go,         Deed::let_go, Deed::connect,
+    Deed::connect,    Deed::send,   Deed::send,           Deed::send,   Deed::read,
+    Deed::half_close, Deed::close,  Deed::reset,          Deed::stall,  Deed::pass_time,
+    Deed::shrink,     Deed::shrink, Deed::wait_for_timer, Deed::stop,   Deed::other_signal};
+
+// Those after which a client is still entitled to everything.
+const std::vector<Deed> patient_deeds = {Deed::let_go, Deed::connect,    Deed::send,  Deed::send,
+                                         Deed::read,   Deed::half_close, Deed::shrink};
+
+// --- Properties. --------------------------------------------------------------------------------
+
+props::Runner& runner() {
+  static props::Runner instance;
+  return instance;
+}
+
+struct Nothing {};
+
+void holds(const Script& script, props::Reached& reached) {
+  props::play<Nothing>([&](Nothing&) {
+    if (!runner().run(script).ok()) RC_FAIL(runner().trial().summary());
+  });
+  const auto marks = harness::Marks::of_this_run();
+  const auto hit = [&marks](const std::string& mark) {
+    return std::ranges::find(marks, mark) != marks.end();
+  };
+  for (auto& [path, count] : reached) count += hit(path) ? 1 : 0;
+  const auto end = std::ranges::find_if(ends, hit);
+  RC_TAG(end == ends.end() ? "nobody said anything" : *end);
+}
+
+void every_oracle_holds(props::Reached& reached) {
+  holds(*any_script(all_deeds, points_of(true), any_stage()), reached);
+}
+
+// No split loses a byte: neither the clients' nor the kernel's.
+void echo_is_the_identity(props::Reached& reached) {
+  Script script = *any_script(patient_deeds, points_of(false), any_stage());
+  // Nothing that passes time may end somebody's patience.
+  script.stage.idle = script.stage.write = script.stage.write_contended = Time::max();
+  holds(script, reached);
+  const auto marks = harness::Marks::of_this_run();
+  for (const std::string_view mark : {"cut_by_end", "cut_by_reset", "turned_away"}) {
+    RC_ASSERT(std::ranges::find(marks, mark) == marks.end());
+  }
+}
+
+// What is printed is what was run: a script of a run is that run.
+void scripts_tell_all() {
+  const Script script = *any_script(all_deeds, points_of(true), any_stage());
+  props::play<Nothing>([&](Nothing&) {
+    props::Player player(script);
+    props::Scribe scribe(player);
+    const std::uint64_t hash = runner().run(script.stage, scribe).trace_hash;
+    const Script told = scribe.script(script.stage);
+    RC_ASSERT(runner().run(told).trace_hash == hash);
+  });
+}
+
+}  // namespace
+
+// --all-paths: fail, too, if one of the paths was not taken by any case.
+int main(int argc, char** argv) {
+  const bool all_wanted = argc > 1 && std::string_view(argv[1]) == "--all-paths";
+  return props::run([&] {
+    props::Reached reached;
+    for (const std::string& path : ends) reached[path] = 0;
+    for (const std::string& path : other_paths) reached[path] = 0;
+    bool ok = rc::check("whatever happens around a server, every oracle holds",
+                        [&] { every_oracle_holds(reached); });
+    ok = rc::check("the echo is the identity, however the bytes are split",
+                   [&] { echo_is_the_identity(reached); }) &&
+         ok;
+    ok = rc::check("a run can be told as a script, and is the same run again", scripts_tell_all) &&
+         ok;
+    if (!ok) return false;
+    const bool all = props::print_reached(reached);
+    return all || !all_wanted;
+  });
+}

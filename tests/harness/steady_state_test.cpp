@@ -1,0 +1,94 @@
+// An echo costs no allocation: what a server has taken when its client is served for the first time
+// is all it takes, however much is echoed. uvsim's ledger counts.
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "server_subject.hpp"
+#include "uvsim/uvsim.hpp"
+
+namespace {
+
+struct Client {
+  std::size_t message;   // bytes
+  std::size_t echoes;    // messages, one after the other
+  std::uint32_t window;  // what its buffers hold; less than a message, and the server has to queue
+};
+
+const fuzz::ServerShape shape{.limits = {.connections = 4,
+                                         .buffer_memory = 4 * 4096,
+                                         .block_size = 4096,
+                                         .idle = echoproof::Time(60'000),
+                                         .write = echoproof::Time(60'000),
+                                         .write_contended = echoproof::Time(60'000)},
+                              .drain = echoproof::Time(1000)};
+
+// Plays the client, then stops the server; tells what the ledger counted.
+uvsim::LedgerSummary serve(Client client, bool& queued) {
+  uvsim::Options options;
+  options.send_window = client.window;
+  options.receive_window = client.window;
+  options.max_steps = options.max_callbacks = options.max_turns = 10'000'000;
+  uvsim::Simulation simulation(options);
+  const std::vector<char> bytes(client.message, 'x');
+  std::vector<char> answer(client.message);
+  uvsim::Peer peer;
+  bool stopped = false;
+  std::size_t to_send = client.message;      // of the message under way
+  std::size_t outstanding = client.message;  // of it, that has not come back
+  simulation.on_poll([&](uvsim::Network& network, uvsim::Wait) {
+    if (network.listeners() == 0 || stopped) return uvsim::Progress::nothing;
+    if (!peer) peer = network.connect(0);
+    const std::size_t sent = network.send(peer, bytes.data(), to_send);
+    to_send -= sent;
+    if (sent > 0) return uvsim::Progress::made;
+    // It reads when it can send no more: by then both have to wait.
+    const std::size_t got = network.read(peer, answer.data(), outstanding);
+    outstanding -= got;
+    if (outstanding > 0) {
+      return got > 0 ? uvsim::Progress::made : uvsim::Progress::nothing;
+    }
+    if (--client.echoes == 0) {
+      network.close(peer);
+      stopped = network.signal(SIGTERM);
+      return uvsim::Progress::made;
+    }
+    outstanding = to_send = client.message;
+    return uvsim::Progress::made;
+  });
+  queued = false;
+  simulation.on_event(
+      [](void* seen, const uvsim::EventView& event) {
+        if (std::string_view(event.name) == "uv_write") *static_cast<bool*>(seen) = true;
+      },
+      &queued);
+  const harness::Subject subject = fuzz::server_subject(shape);
+  const uvsim::Report& report = simulation.run([&] { return subject.start(); });
+  EXPECT_TRUE(report.ok()) << report.summary();
+  EXPECT_EQ(report.result, 0);
+  EXPECT_EQ(client.echoes, 0U);
+  EXPECT_TRUE(report.ledger.active);
+  return report.ledger;
+}
+
+TEST(SteadyState, AllocatesNothingForAnEchoThatIsWrittenAtOnce) {
+  bool queued = false;
+  const auto few = serve({.message = 64, .echoes = 2, .window = 65536}, queued);
+  const auto many = serve({.message = 64, .echoes = 2000, .window = 65536}, queued);
+  EXPECT_FALSE(queued);
+  EXPECT_GT(few.allocations, 0U) << "the ledger saw nothing";
+  EXPECT_EQ(many.allocations, few.allocations);
+}
+
+TEST(SteadyState, AllocatesNothingForAnEchoThatIsQueued) {
+  bool queued = false;
+  const auto few = serve({.message = 4096, .echoes = 2, .window = 1000}, queued);
+  EXPECT_TRUE(queued);
+  const auto many = serve({.message = 4096, .echoes = 2000, .window = 1000}, queued);
+  EXPECT_EQ(many.allocations, few.allocations);
+}
+
+}  // namespace

@@ -1,0 +1,139 @@
+// Torture on real sockets: the same conversations again and again, and each time the next system
+// call of the server fails, until there is no next; once, then with all that follow, then in pairs.
+//
+// Whatever fails, every conversation comes to an end, nobody gets a byte that is not his, who comes
+// later is served, and the server ends as asked with an empty loop and a balanced ledger. Of a call
+// that fails once, one client at most sees anything.
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "faulty_server.hpp"
+
+namespace loopback {
+namespace {
+
+constexpr std::size_t clients = 3;
+constexpr std::size_t bytes = 3000;
+// Far more calls than the conversations can need.
+constexpr unsigned long points_max = 200;
+
+struct Failure {
+  const char* name;
+  const char* fault;  // call=error
+};
+
+void PrintTo(const Failure& failure, std::ostream* out) { *out << failure.fault; }
+
+std::string name_of(const testing::TestParamInfo<Failure>& info) { return info.param.name; }
+
+// How many clients got their whole echo. All conversations have ended.
+std::size_t converse(ServerProcess& server) {
+  std::vector<Conversation> conversations = conversations_with(server, clients, bytes);
+  run(conversations);
+  std::size_t whole = 0;
+  for (std::size_t i = 0; i < conversations.size(); ++i) {
+    const std::string& received = conversations[i].received();
+    EXPECT_EQ(received, payload(i, bytes).substr(0, received.size()));
+    if (conversations[i].echoed_exactly() && conversations[i].ending() == Ending::fin) ++whole;
+  }
+  return whole;
+}
+
+// The k-th call fails, for every k there is.
+class Torture : public testing::TestWithParam<Failure> {};
+
+TEST_P(Torture, OnceConcernsOneClientAtMost) {
+  for (unsigned long point = 1; point <= points_max && !HasFailure(); ++point) {
+    SCOPED_TRACE("call " + std::to_string(point));
+    FaultyServer server(GetParam().fault + ("@" + std::to_string(point)));
+    EXPECT_GE(converse(*server), clients - 1);
+    const bool failed = server.injected() > 0;
+    Client late(server->port());
+    // Unless it was the latecomer's own call that failed.
+    EXPECT_TRUE(late.answers("hello") || (!failed && server.injected() > 0));
+    late.close();
+    stop_cleanly(*server);
+    if (failed) continue;
+    EXPECT_GT(point, 1U) << "nothing was tried";
+    return;
+  }
+  EXPECT_TRUE(HasFailure()) << "no end was found";
+}
+
+TEST_P(Torture, FromThenOnEndsEveryConversationAndLeavesNothing) {
+  for (unsigned long point = 1; point <= points_max && !HasFailure(); ++point) {
+    SCOPED_TRACE("from call " + std::to_string(point));
+    FaultyServer server(GetParam().fault + ("@" + std::to_string(point) + "+"));
+    converse(*server);
+    const bool failed = server.injected() > 0;
+    stop_cleanly(*server);
+    if (!failed) return;
+  }
+  EXPECT_TRUE(HasFailure()) << "no end was found";
+}
+
+INSTANTIATE_TEST_SUITE_P(Of, Torture,
+                         testing::Values(Failure{"ReadReset", "read=ECONNRESET"},
+                                         Failure{"ReadTimedOut", "read=ETIMEDOUT"},
+                                         Failure{"WriteBrokenPipe", "write=EPIPE"},
+                                         Failure{"WriteReset", "write=ECONNRESET"}),
+                         name_of);
+
+#ifdef MEMORY_CAN_BE_REFUSED
+INSTANTIATE_TEST_SUITE_P(OfAllocations, Torture, testing::Values(Failure{"Null", "new=null"}),
+                         name_of);
+#endif
+
+// Who comes while the listener is closed is refused, and comes again.
+class TortureOfAccept : public testing::TestWithParam<Failure> {};
+
+TEST_P(TortureOfAccept, IsRecoveredFrom) {
+  for (const char* const times : {"", "-3"}) {
+    SCOPED_TRACE(times);
+    FaultyServer server(GetParam().fault + ("@1" + std::string(times)));
+    EXPECT_TRUE(eventually([&] { return serves(*server) && server.injected() > 0; }));
+    stop_cleanly(*server);
+  }
+  FaultyServer server(GetParam().fault + std::string("@2-4"));
+  Client early(server->port());
+  EXPECT_TRUE(early.answers("hello"));
+  EXPECT_TRUE(eventually([&] { return serves(*server) && server.injected() > 0; }));
+  EXPECT_TRUE(early.answers("still served"));
+  early.close();
+  stop_cleanly(*server);
+}
+
+INSTANTIATE_TEST_SUITE_P(Of, TortureOfAccept,
+                         testing::Values(Failure{"NoDescriptor", "accept=EMFILE"},
+                                         Failure{"NoFile", "accept=ENFILE"},
+                                         Failure{"Aborted", "accept=ECONNABORTED"},
+                                         Failure{"NoMemory", "accept=ENOMEM"}),
+                         name_of);
+
+// A read and a write fail: two clients at most see anything.
+TEST(Torture, InPairsConcernsTwoClientsAtMost) {
+  for (unsigned long read = 1; read <= points_max && !HasFailure(); ++read) {
+    const std::string fault = "read=ECONNRESET@" + std::to_string(read);
+    {
+      FaultyServer server(fault);
+      converse(*server);
+      const bool failed = server.injected() > 0;
+      stop_cleanly(*server);
+      if (!failed) return;  // so many reads are not made
+    }
+    for (unsigned long write = 1; write <= points_max; ++write) {
+      SCOPED_TRACE(fault + " and write " + std::to_string(write));
+      FaultyServer server(fault + ",write=EPIPE@" + std::to_string(write));
+      EXPECT_GE(converse(*server), clients - 2);
+      const unsigned long injected = server.injected();
+      stop_cleanly(*server);
+      // So many writes are not made; the first may have kept the read from being made.
+      if (HasFailure() || (injected < 2 && write > 1)) break;
+    }
+  }
+  EXPECT_TRUE(HasFailure()) << "no end was found";
+}
+
+}  // namespace
+}  // namespace loopback
