@@ -7,11 +7,8 @@ known, so that a run that was interrupted goes on where it was.
 """
 import argparse
 import json
-import os
-import pathlib
 import signal
 import statistics
-import subprocess
 import sys
 import time
 
@@ -41,7 +38,7 @@ def attempt(specimen, means, seed, budget):
     if means == "fuzz":
         command = [BIN["fuzz"] / "zoo_fuzzer", f"-seed={seed}", f"-runs={RUNS_MAX}", "-max_len=128",
                    "-len_control=0", "-verbosity=0", "-print_final_stats=1",
-                   f"-max_total_time={budget * 4}", f"-artifact_prefix={OUT}/found-"]
+                   f"-max_total_time={budget * 4}", f"-artifact_prefix={OUT}/found/"]
     else:
         program = BIN["fuzz" if specimen.needs else "dev"] / "zoo_search"
         command = [program, means, str(seed), str(RUNS_MAX)]
@@ -142,6 +139,7 @@ def plot(specimens, means, cells, budget):
     import matplotlib.pyplot as pyplot
     figure, axes = pyplot.subplots(figsize=(8, 4.8))
     wanted = {s.name for s in specimens}
+    end = max([budget] + [c["seconds"] for c in cells.known.values()])
     styles = ["-", "--", "-.", ":", (0, (5, 1, 1, 1)), (0, (1, 1))]
     for each, style in zip(means, styles):
         column = [c for k, c in cells.known.items()
@@ -155,11 +153,11 @@ def plot(specimens, means, cells, budget):
             left -= 1
             x.append(max(t, floor))
             y.append(100.0 * left / len(column))
-        x.append(budget)
+        x.append(end)
         y.append(y[-1])
         axes.step(x, y, where="post", label=each, linestyle=style, linewidth=1.8)
     axes.set_xscale("log")
-    axes.set_xlim(0.005, budget)
+    axes.set_xlim(0.005, end)
     axes.set_ylim(0, 102)
     axes.set_xlabel("processor time, seconds")
     axes.set_ylabel("specimens not found yet, % of attempts")
@@ -172,13 +170,15 @@ def plot(specimens, means, cells, budget):
 
 
 def matrix(options):
-    OUT.mkdir(parents=True, exist_ok=True)
+    (OUT / "found").mkdir(parents=True, exist_ok=True)
     specimens = [s for s in registry.specimens() if not options.only or s.name in options.only]
     means = [m for m in MEANS if m in options.means]
     cells = Cells(options.fresh)
     todo = [(s, m, seed) for seed in range(1, options.seeds + 1) for m in means for s in specimens
             if (seed == 1 or m in SEEDED) and cells.key(s, m, seed) not in cells.known]
     start = time.monotonic()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)  # also where a shell has it ignored
     try:
         for done, (specimen, each, seed) in enumerate(todo, 1):
             cell = attempt(specimen, each, seed, options.budget)
