@@ -203,8 +203,8 @@ class ServerProcess {
     return (on_processor + waiting_for_it) / 1e9;
   }
 
-  // Memory that this process has written to and shares with nobody. Private_Clean is left out: pages
-  // of a program file count there as soon as the last other process that runs it has ended.
+  // Memory that this process has written to and shares with nobody. Private_Clean is left out:
+  // pages of a program file count there as soon as the last other process that runs it has ended.
   std::size_t private_bytes() const { return kibibytes("smaps_rollup", "Private_Dirty:"); }
 
   // A sanitizer's shadow takes terabytes of address space; then memory figures say nothing.
