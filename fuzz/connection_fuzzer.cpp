@@ -61,6 +61,7 @@ struct Client {
   bool reading = false;                    // uv_read_start was called, uv_read_stop was not
   bool queued = false;                     // a write callback is owed
   bool waiting = false;                    // for a block
+  bool on_trial = false;                   // its last read filled the block: there may be no more
   int block = no_block;                    // the index of the one it holds
   std::uint8_t name = 0;                   // of nobody else who is here
   std::uint8_t said = 0;                   // bytes we read from it
@@ -213,6 +214,11 @@ bool World::alloc(Client& client) {
   oracle(buffer.empty() == !(had || lends), "a block is lent if one is free and nobody waits");
   if (lends) took(client);
   if (!buffer.empty()) return true;
+  if (std::exchange(client.on_trial, false)) {
+    oracle(service_.on(*client.connection, Event::no_buffer, now_) == Action::none,
+           "who may have nothing to read does not wait for a block");
+    return false;
+  }
   oracle(service_.on(*client.connection, Event::no_buffer, now_) == Action::wait,
          "who was refused a block waits");
   client.reading = false;
@@ -242,6 +248,7 @@ void World::try_write(Client& client, std::size_t accepted) {
   client.heard = static_cast<std::uint8_t>(client.heard + accepted);
   echoed_ += accepted;
   const Action action = service_.on_wrote(*client.connection, accepted, now_);
+  client.on_trial = client.heard == client.said && accepted == limits_.block_size;
   if (client.heard == client.said) {
     oracle(action == Action::none, "after the whole echo, reading goes on");
     return gave_back(client);
@@ -263,6 +270,7 @@ void World::read_nothing(Client& client) {
   if (!client.reading || !alloc(client)) return;
   oracle(service_.on(*client.connection, Event::empty_read, now_) == Action::none,
          "nothing to read is nothing to do");
+  client.on_trial = false;
   gave_back(client);
 }
 

@@ -146,11 +146,8 @@ harness::Subject server_subject(const ServerShape& shape) {
   subject.write_ms = count_of(std::min(limits.write, limits.write_contended));
   subject.write_alone_ms = count_of(limits.write);
   subject.write_at_most_ms = count_of(limits.write);
-  // Each of those before it in the line may hold the only block for its time. That is a client's
-  // idle time, too: who was given a block in its turn and has nothing to say keeps it.
-  if (subject.idle_at_most_ms != harness::Subject::unlimited) {
-    subject.answer_ms = shape.clients * std::max(subject.write_ms, subject.idle_at_most_ms);
-  }
+  // Each of those before it in the line may hold the only block for its time.
+  subject.answer_ms = shape.clients * subject.write_ms;
   subject.reopens_ms = 100;
   subject.grace_ms = subject.drain_ms = count_of(shape.drain);
   subject.counts = Program::counts;

@@ -35,7 +35,7 @@ using echoproof::Time;
 constexpr std::size_t client_count = 5;
 constexpr std::size_t connections_max = 4;
 constexpr std::size_t block_count = 2;
-constexpr std::size_t block_size = 6;
+constexpr std::uint32_t block_size = 6;
 constexpr Limits limits{.connections = connections_max,
                         .buffer_memory = block_count * block_size,
                         .block_size = block_size,
@@ -69,14 +69,16 @@ const std::vector<std::string> paths = {
     "waited and got a block",
     "two waited at once",
     "refused a block that came back before it waited",
+    "tried for more and was refused a block",
 };
 
 enum class Life { absent, idle, holding, queued, waiting, cancelling, closing };
 
 struct Client {
   Life life = Life::absent;
-  bool refused = false;  // on_alloc had nothing; on_read with UV_ENOBUFS comes next
-  Time since{};          // of entering its line
+  bool refused = false;   // on_alloc had nothing; on_read with UV_ENOBUFS comes next
+  bool on_trial = false;  // the last read filled the block: libuv tries again, for what may not be
+  Time since{};           // of entering its line
   std::uint32_t said = 0;
   std::uint32_t heard = 0;
 };
@@ -326,8 +328,12 @@ struct OnReadNoBuffer : ClientCommand<was_refused> {
   using ClientCommand::ClientCommand;
   void play(const Play& play) const override {
     Model& model = play.model;
-    play.event(who, Event::no_buffer, Action::wait);
     model.clients[who].refused = false;
+    if (std::exchange(model.clients[who].on_trial, false)) {
+      model.reach("tried for more and was refused a block");
+      return play.event(who, Event::no_buffer, Action::none);
+    }
+    play.event(who, Event::no_buffer, Action::wait);
     model.clients[who].life = Life::waiting;
     if (model.lent() < block_count) model.reach("refused a block that came back before it waited");
     model.enter(model.waiting, who);
@@ -339,8 +345,11 @@ struct OnReadNoBuffer : ClientCommand<was_refused> {
 struct OnReadData : ClientCommand<holds> {
   explicit OnReadData(const Model& model)
       : ClientCommand(model),
-        size(*rc::gen::inRange<std::uint32_t>(1, block_size + 1)),
-        left(std::min(size, *rc::gen::inRange<std::uint32_t>(0, block_size + 1))) {}
+        // Often a whole block, often written whole.
+        size(std::min(block_size, *rc::gen::inRange<std::uint32_t>(1, 2 * block_size))),
+        left(*rc::gen::inRange<std::uint32_t>(0, 2) == 0
+                 ? 0
+                 : std::min(size, *rc::gen::inRange<std::uint32_t>(0, block_size + 1))) {}
 
   void play(const Play& play) const override {
     Model& model = play.model;
@@ -365,6 +374,7 @@ struct OnReadData : ClientCommand<holds> {
     }
     model.echoed += wrote;
     client.heard += wrote;
+    client.on_trial = left == 0 && size == block_size;
     if (left == 0) {
       client.life = Life::idle;
       return;
@@ -390,6 +400,7 @@ struct OnReadNothing : ClientCommand<holds> {
   void play(const Play& play) const override {
     play.event(who, Event::empty_read, Action::none);
     play.model.clients[who].life = Life::idle;
+    play.model.clients[who].on_trial = false;
   }
   void show(std::ostream& os) const override { show_as(os, "OnRead(0) "); }
 };

@@ -118,11 +118,18 @@ void CoreWorld::play(Deed deed, std::size_t who, Answers& answers, bool checked)
     case Deed::data: data(client, answers); break;
     case Deed::empty_read:
       tell("client %zu: on_read, nothing now\n", number);
+      client.on_trial = false;
       happen(client, Event::empty_read, answers);
       break;
     case Deed::no_buffer:
       tell("client %zu: on_read, UV_ENOBUFS\n", number);
       client.refused = false;
+      if (std::exchange(client.on_trial, false)) {
+        count(client.session->state(), Event::empty_read);
+        const Action action = service_.on(*client.session, Event::no_buffer, now_);
+        expect(action == Action::none, "who may have nothing to read does not wait for a block");
+        break;
+      }
       happen(client, Event::no_buffer, answers);
       break;
     case Deed::eof:
@@ -274,6 +281,7 @@ void CoreWorld::write(Client& client, Action& action, Answers& answers) {
     count(client.session->state(), answer == 0 ? Event::wrote_all : Event::wrote_part);
     action = service_.on_wrote(*client.session, unsent - answer, now_);
     client.sent += unsent - answer;
+    client.on_trial = answer == 0 && unsent == shape_.block_size;
     expect(client.session->unsent().size() == answer, "what was not written is still to be");
     return;
   } else {
@@ -485,7 +493,8 @@ void CoreWorld::describe(const Client& client, std::uint8_t* to) const {
                                     (client.open ? 128U : 0U));
   to[1] = timed ? age(session.since()) : std::uint8_t{0};
   to[2] = timed ? age(client.moved_at) : std::uint8_t{0};
-  to[3] = static_cast<std::uint8_t>(sent * 16U + unsent.size());
+  to[3] = static_cast<std::uint8_t>(sent * 16U + unsent.size() +
+                                    (session.*revealed(ReadOnTrial{}) ? 128U : 0U));
 }
 
 // First who stands in the lines, in their order; then the others, in any that is always the same.

@@ -114,6 +114,7 @@ class CoreWorld {
     bool refused = false;                            // it had no buffer, and will say so
     bool queued = false;                             // a write callback is owed
     bool open = true;                                // uv_close was not called yet
+    bool on_trial = false;                           // its last read filled the block
     std::size_t sent = 0;                            // of what was read into the block
     echoproof::Time moved_at{};                      // said something, or had its write queued
     std::uint64_t waits_since = 0;                   // its turn in the waiting line

@@ -21,6 +21,7 @@ struct Reveal {
   };                                     \
   template struct Reveal<tag, &member>
 
+using echoproof::Connection;
 using echoproof::DeadlineList;
 using echoproof::Service;
 using echoproof::Time;
@@ -30,6 +31,7 @@ PROPS_REVEAL(WritingLine, DeadlineList Service::*, Service::writing_);
 PROPS_REVEAL(WaitingLine, DeadlineList Service::*, Service::waiting_);
 PROPS_REVEAL(Cancelling, std::size_t Service::*, Service::cancelling_);
 PROPS_REVEAL(StopAt, Time Service::*, Service::stop_at_);
+PROPS_REVEAL(ReadOnTrial, bool Connection::*, Connection::read_on_trial_);
 PROPS_REVEAL(Ends, DeadlineList::Entry DeadlineList::*, DeadlineList::ends_);
 PROPS_REVEAL(Next, DeadlineList::Entry* DeadlineList::Entry::*, DeadlineList::Entry::next_);
 PROPS_REVEAL(Previous, DeadlineList::Entry* DeadlineList::Entry::*, DeadlineList::Entry::previous_);

@@ -40,8 +40,8 @@ constexpr bool possible(const World& w, Event event) {
   switch (event) {
     case block_lent: return w.open && !w.block && (w.armed || w.state == waiting);
     case no_buffer: return w.open && w.armed && !w.block;
-    case data:
-    case empty_read: return w.open && w.armed && w.block;
+    case data: return w.open && w.armed && w.block;
+    case empty_read: return w.open && w.armed;
     case eof:
     case read_error: return w.open && w.armed;
     case read_refused:

@@ -47,11 +47,16 @@ class Connection : public DeadlineList::Entry {
   // REQUIRES: size <= unsent().size(). So many of the unsent bytes were written at once.
   Action on_wrote(std::size_t size) {
     sent_ += static_cast<std::uint32_t>(size);
-    return on(sent_ == received_ ? Event::wrote_all : Event::wrote_part);
+    const bool all = sent_ == received_;
+    read_on_trial_ = all && received_ == buffer().size();
+    return on(all ? Event::wrote_all : Event::wrote_part);
   }
 
   // Every event that carries nothing.
   Action on(Event event) {
+    // Only who has something to read may wait for a block: it is kept for him until he reads.
+    if (event == Event::no_buffer && read_on_trial_) event = Event::empty_read;
+    if (event == Event::empty_read) read_on_trial_ = false;
     const Cell& cell = cell_of(state_, event);
     ECHOPROOF_ASSERT(cell.legal);
     state_ = cell.to;
@@ -73,6 +78,8 @@ class Connection : public DeadlineList::Entry {
   Block block_;
   std::uint32_t sent_ = 0;  // sent_ <= received_ <= buffer().size()
   std::uint32_t received_ = 0;
+  // The last read filled its buffer: libuv tries again at once, whether there is more or not (R3).
+  bool read_on_trial_ = false;
   State state_ = State::reading;
 };
 

@@ -31,9 +31,9 @@ enum class State : std::uint8_t {
 
 enum class Event : std::uint8_t {
   block_lent,     // the pool lent a block: to on_alloc, or to the first in the waiting line
-  no_buffer,      // UV_ENOBUFS: on_alloc had no block to give (R7)
+  no_buffer,      // UV_ENOBUFS: on_alloc had no block to give, and there is something to read (R7)
   data,           // nread > 0
-  empty_read,     // nread == 0: nothing now (R3)
+  empty_read,     // nread == 0: nothing now (R3); or UV_ENOBUFS when libuv only tried for more
   eof,            // UV_EOF, with or without a block (R4)
   read_error,     // any other read error; ECONNRESET is normal input (R10)
   read_refused,   // the socket could not be set up or uv_read_start failed (R9, R38)
@@ -74,6 +74,7 @@ using A = Action;
 inline constexpr auto transitions = std::to_array<Transition>({
     {reading, block_lent, filling, A::none},
     {reading, no_buffer, waiting, A::wait},
+    {reading, empty_read, reading, A::none},
     {reading, eof, closing, A::close},
     {reading, read_error, closing, A::close},
     {reading, read_refused, closing, A::close},

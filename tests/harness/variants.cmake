@@ -244,6 +244,10 @@ variant(limits_swapped core/service.cpp
   [[contended ? std::min(limits_.write, limits_.write_contended) : limits_.write]]
   [[contended ? limits_.write : std::min(limits_.write, limits_.write_contended)]]
   "oracle (whole|alive|apart)")
+variant(contended_never core/service.cpp
+  [[contended ? std::min(limits_.write, limits_.write_contended) : limits_.write]]
+  [[contended ? limits_.write : limits_.write]]
+  "oracle (apart|alive)")
 variant(always_contended core/service.cpp
   [[waiting_.size() > cancelling_;]]
   [[waiting_.size() >= cancelling_;]]

@@ -127,6 +127,30 @@ TEST(NeverReader, MakesWayWhenOthersWaitForItsBlock) {
   stop_cleanly(server);
 }
 
+// After a message that fills a block libuv tries to read more. Whoever got in line for a block
+// then, with nothing to say, would keep it from all others for as long as a client may be idle.
+TEST(Crowd, ThatHasSaidAllItHadKeepsNoBlockFromOthers) {
+  constexpr std::size_t block = 4 * kibi;
+  ServerProcess server =
+      ServerProcess::start({"--block-size", "4K", "--buffer-memory", "8K", "--idle-timeout", "1h"});
+  std::vector<Client> hogs;  // they hold both blocks, until they are closed for it
+  for (int number = 0; number < 2; ++number) {
+    hogs.emplace_back(server.port()).send_until_blocked(256 * mebi, milliseconds(100));
+  }
+  ASSERT_EQ(server.statistics().blocks_lent, 2);
+  std::vector<Client> crowd;
+  const std::string message = payload(1, block);
+  for (int number = 0; number < 8; ++number) crowd.emplace_back(server.port()).send_all(message);
+  for (Client& client : crowd) ASSERT_EQ(client.receive(block), message);
+  hogs.clear();
+  EXPECT_TRUE(eventually([&] { return server.statistics().blocks_lent == 0; }));
+  Client late(server.port());
+  EXPECT_TRUE(late.answers("hello"));
+  late.close();
+  crowd.clear();
+  stop_cleanly(server);
+}
+
 TEST(IdleClient, IsClosedNoSoonerThanTheTimeoutAfterItsLastByte) {
   const milliseconds timeout(700);
   ServerProcess server = ServerProcess::start({"--idle-timeout", "700ms"});

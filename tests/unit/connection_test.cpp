@@ -193,6 +193,41 @@ TEST_F(ConnectionTest, StartsAfreshWithTheNextBlock) {
   EXPECT_EQ(unsent(), "xyz");
 }
 
+// libuv tries again after a read that filled its buffer, and may find nothing (R3).
+TEST_F(ConnectionTest, WaitsForNoBlockWhenLibuvOnlyTriesForMore) {
+  happen(Event::block_lent);
+  connection.on_data(block_size);
+  happen(Event::wrote_all);
+  EXPECT_EQ(connection.on(Event::no_buffer), Action::none);
+  EXPECT_EQ(connection.state(), State::reading);
+  // Asked once more, there is something.
+  EXPECT_EQ(connection.on(Event::no_buffer), Action::wait);
+}
+
+TEST_F(ConnectionTest, WaitsForABlockAfterAReadThatLeftRoom) {
+  happen(Event::block_lent);
+  connection.on_data(block_size - 1);
+  happen(Event::wrote_all);
+  EXPECT_EQ(connection.on(Event::no_buffer), Action::wait);
+}
+
+TEST_F(ConnectionTest, WaitsForABlockOnceTheTryForMoreHasEnded) {
+  happen(Event::block_lent);
+  connection.on_data(block_size);
+  happen(Event::wrote_all);
+  happen(Event::block_lent);
+  happen(Event::empty_read);
+  EXPECT_EQ(connection.on(Event::no_buffer), Action::wait);
+}
+
+TEST_F(ConnectionTest, WaitsForABlockAfterAFullReadWhoseEchoWasQueued) {
+  happen(Event::block_lent);
+  connection.on_data(block_size);
+  happen(Event::wrote_part);
+  happen(Event::write_done);
+  EXPECT_EQ(connection.on(Event::no_buffer), Action::wait);
+}
+
 TEST_F(ConnectionTest, NamesTheBlockThatItHolds) {
   const Block other = pool.acquire();
   go_to(State::filling);
