@@ -4,7 +4,7 @@
 # The product is not touched and has no #ifdef for this. A place that is no longer there, or is there
 # twice, fails the configure step: a faulty copy must not become a correct one unnoticed.
 #
-#   variant(NAME FILE WHAT_STANDS_THERE WHAT_STANDS_THERE_INSTEAD VERDICT)
+#   variant(NAME FILE WHAT_STANDS_THERE WHAT_STANDS_THERE_INSTEAD VERDICT [SEEDED])
 #
 # VERDICT is a regular expression for how it is found out: an oracle, an assertion, or a sanitizer.
 # A defect shows in more than one way, and which comes first is the engine's luck: all are listed.
@@ -61,7 +61,7 @@ variant(write_refusal_unnoticed uv/server.cpp
 variant(write_error_unnoticed uv/server.cpp
   [[status == 0 ? Event::write_done : Event::write_failed;]]
   [[status == 0 ? Event::write_done : Event::write_done;]]
-  "oracle (prefix|whole|alive|apart)")
+  "oracle (prefix|whole|alive|apart)" SEEDED)
 variant(short_write_is_all uv/server.cpp
   [[static_cast<std::size_t>(std::max(wrote, 0)), now());]]
   [[wrote > 0 ? session.unsent().size() : 0, now());]]
@@ -75,10 +75,10 @@ variant(wrong_offset core/connection.hpp
   "oracle prefix")
 variant(one_byte_lost core/connection.hpp
   [[    sent_ += static_cast<std::uint32_t>(size);
-    return on(]]
+]]
   [[    sent_ += static_cast<std::uint32_t>(size);
     if (size > 2 && sent_ + 1 == received_) ++sent_;
-    return on(]]
+]]
   "oracle (prefix|whole|alive|apart)")
 variant(write_deadline_never_set core/service.cpp
   [[  if (!writing_.empty()) when = std::min({when, stop_at_, writing_end()});]]
@@ -137,6 +137,14 @@ variant(one_error_ends_all uv/server.cpp
 
 # --- Waiting for a block --------------------------------------------------------------------------
 
+variant(waits_with_nothing_to_read core/connection.hpp
+  [[    if (event == Event::no_buffer && read_on_trial_) event = Event::empty_read;
+]]
+  [[]]
+  "oracle (apart|alive)" SEEDED)
+variant(empty_read_keeps_the_block core/transitions.hpp
+  [[{filling, empty_read, reading, A::none}]] [[{filling, empty_read, filling, A::none}]]
+  "oracle (apart|alive)")
 variant(waiter_forgotten core/transitions.hpp
   [[{waiting, block_lent, filling, A::read}]] [[{waiting, block_lent, filling, A::none}]]
   "oracle (whole|alive|apart)")
@@ -204,8 +212,8 @@ variant(refused_flush_ends_nothing core/transitions.hpp
   [[{flushing, write_refused, closing, A::none}]]
   "oracle (whole|alive|apart)|assertion failed")
 variant(last_byte_is_enough core/connection.hpp
-  [[return on(sent_ == received_ ?]]
-  [[return on(sent_ + 1 >= received_ ?]]
+  [[const bool all = sent_ == received_;]]
+  [[const bool all = sent_ + 1 >= received_;]]
   "oracle (prefix|whole|alive|apart)")
 variant(one_connection_too_many core/service.hpp
   [[return open_ < limits_.connections;]]
@@ -244,10 +252,6 @@ variant(limits_swapped core/service.cpp
   [[contended ? std::min(limits_.write, limits_.write_contended) : limits_.write]]
   [[contended ? limits_.write : std::min(limits_.write, limits_.write_contended)]]
   "oracle (whole|alive|apart)")
-variant(contended_never core/service.cpp
-  [[contended ? std::min(limits_.write, limits_.write_contended) : limits_.write]]
-  [[contended ? limits_.write : limits_.write]]
-  "oracle (apart|alive)")
 variant(always_contended core/service.cpp
   [[waiting_.size() > cancelling_;]]
   [[waiting_.size() >= cancelling_;]]
@@ -324,7 +328,7 @@ variant(listener_error_borne uv/server.cpp
   } else {]]
   [[    return;
   } else {]]
-  "oracle (whole|alive|apart)")
+  "oracle (whole|alive|apart)" SEEDED)
 variant(timeout_is_nothing uv/server.cpp
   [[  } else {
     server.log_(Severity::debug, "a connection]]
