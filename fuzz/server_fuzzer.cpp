@@ -59,22 +59,10 @@ Case read_case(fuzz::Input& input, uvsim::Options& options) {
   return result;
 }
 
-// All that can fail in this server's life: it neither connects nor shuts down.
-uvsim::ChoiceSet faults() {
-  using enum uvsim::ChoicePoint;
-  return uvsim::ChoiceSet::all()
-      .without(connect_result)
-      .without(call_connect)
-      .without(call_shutdown)
-      .without(shutdown_error)
-      .without(call_pipe_init)
-      .without(call_async_init);
-}
-
 harness::Trial& trial() {
   static harness::Trial instance = [] {
     uvsim::Options options = harness::Trial::default_options();
-    options.asked = faults();
+    options.asked = fuzz::server_faults();
     options.fail_allocations = true;
     return harness::Trial(options);
   }();
@@ -84,7 +72,7 @@ harness::Trial& trial() {
 }  // namespace
 
 extern "C" void fuzz_target_report() {
-  const std::vector<std::string> missing = harness::Marks::unreached(faults(), true);
+  const std::vector<std::string> missing = harness::Marks::unreached(fuzz::server_faults(), true);
   std::fprintf(stderr, "%.1f events in a run; %zu coverage marks reached, %zu not\n",
                static_cast<double>(trial().steps()) / static_cast<double>(trial().runs()),
                harness::Marks::reached(), missing.size());

@@ -154,4 +154,15 @@ harness::Subject server_subject(const ServerShape& shape) {
   return subject;
 }
 
+uvsim::ChoiceSet server_faults() {
+  using enum uvsim::ChoicePoint;
+  return uvsim::ChoiceSet::all()
+      .without(connect_result)
+      .without(call_connect)
+      .without(call_shutdown)
+      .without(shutdown_error)
+      .without(call_pipe_init)
+      .without(call_async_init);
+}
+
 }  // namespace fuzz

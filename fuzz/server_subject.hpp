@@ -4,6 +4,7 @@
 
 #include "core/service.hpp"
 #include "harness/subject.hpp"
+#include "uvsim/uvsim.hpp"
 
 namespace fuzz {
 
@@ -16,5 +17,8 @@ struct ServerShape {
 
 // `shape` must outlive the subject.
 harness::Subject server_subject(const ServerShape& shape);
+
+// All that can fail in this server's life: it neither connects nor shuts down.
+uvsim::ChoiceSet server_faults();
 
 }  // namespace fuzz

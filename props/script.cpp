@@ -143,17 +143,6 @@ Script Scribe::script(const Stage& stage) const {
   return script;
 }
 
-uvsim::ChoiceSet faults() {
-  using enum uvsim::ChoicePoint;
-  return uvsim::ChoiceSet::all()
-      .without(connect_result)
-      .without(call_connect)
-      .without(call_shutdown)
-      .without(shutdown_error)
-      .without(call_pipe_init)
-      .without(call_async_init);
-}
-
 bool is_failure(uvsim::ChoicePoint point) {
   using enum uvsim::ChoicePoint;
   switch (point) {
@@ -172,7 +161,7 @@ bool is_failure(uvsim::ChoicePoint point) {
 Runner::Runner()
     : trial_([] {
         uvsim::Options options = harness::Trial::default_options();
-        options.asked = faults();
+        options.asked = fuzz::server_faults();
         options.fail_allocations = true;
         return options;
       }()) {}

@@ -105,9 +105,6 @@ class Runner {
   fuzz::ServerShape shape_{};
 };
 
-// Everything that can fail in the life of this server.
-uvsim::ChoiceSet faults();
-
 // Whether an unkind answer is a failure, and not only another order or pace.
 bool is_failure(uvsim::ChoicePoint point);
 
