@@ -231,7 +231,7 @@ variant(third_waiter_forgotten core/service.cpp
 variant(waiting_in_two_lines core/service.cpp
   [[  if (from != to) {]]
   [[  if (from != to && after != State::waiting) {]]
-  "assertion failed")
+  "assertion failed|oracle (whole|alive|apart)")
 
 # --- Beyond the catalogue: time --------------------------------------------------------------------
 

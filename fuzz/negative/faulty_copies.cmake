@@ -1,0 +1,77 @@
+# What tests the tests: faulty copies of the product, each with one place altered. They must be found
+# out, and with the words that are expected, for a test that fails for another reason shows nothing.
+#
+# The source is not touched and has no #ifdef for this. A place that is no longer there, or is there
+# twice, fails the configure step: a faulty copy must not become a correct one unnoticed.
+
+# Writes <directory>/<file>: src/<file> with `to` where `from` stands. Headers are named from src/ on,
+# so who looks in <directory> first is compiled with the altered one.
+function(faulty_copy directory file from to)
+  set(original ${PROJECT_SOURCE_DIR}/src/${file})
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${original})
+  file(READ ${original} text)
+  string(FIND "${text}" "${from}" first)
+  string(FIND "${text}" "${from}" last REVERSE)
+  if(first EQUAL -1 OR NOT first EQUAL last)
+    message(FATAL_ERROR "src/${file}: this is to be altered, and is not there once:\n${from}")
+  endif()
+  string(REPLACE "${from}" "${to}" text "${text}")
+  # What an earlier version altered is not to be found any more.
+  file(GLOB_RECURSE stale ${directory}/*)
+  list(REMOVE_ITEM stale ${directory}/${file})
+  if(stale)
+    file(REMOVE ${stale})
+  endif()
+  # Not touched when nothing changed, so that nothing is compiled again.
+  file(WRITE ${directory}.altered "${text}")
+  configure_file(${directory}.altered ${directory}/${file} COPYONLY)
+  file(REMOVE ${directory}.altered)
+endfunction()
+
+# Compiles our own <sources> of the target again, as the altered file demands: the file itself, or all
+# of them for a header. What is not compiled again comes from the libraries, for of an archive the
+# linker takes only what it does not have.
+function(faulty_sources target directory file)
+  foreach(source IN LISTS ARGN)
+    if(source STREQUAL ${PROJECT_SOURCE_DIR}/src/${file})
+      target_sources(${target} PRIVATE ${directory}/${file})
+    elseif(file MATCHES "hpp$")
+      target_sources(${target} PRIVATE ${source})
+    endif()
+  endforeach()
+  target_compile_options(${target} PRIVATE -Wno-unused -Wno-unused-parameter -g0)
+  if(CMAKE_BUILD_TYPE STREQUAL "Fuzz" AND CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    target_compile_options(${target} PRIVATE -fno-sanitize-coverage=trace-cmp)  # as the product
+  endif()
+endfunction()
+
+# The library echoproof_core_<name>, to be linked in place of echoproof_core.
+function(plant name file line replacement)
+  set(directory ${PROJECT_BINARY_DIR}/negative/${name})
+  faulty_copy(${directory} core/${file} "\n${line}\n" "\n${replacement}\n")
+  add_library(echoproof_core_${name} OBJECT)
+  faulty_sources(echoproof_core_${name} ${directory} core/${file}
+                 ${PROJECT_SOURCE_DIR}/src/core/service.cpp)
+  target_include_directories(echoproof_core_${name} BEFORE PUBLIC ${directory})
+  target_link_libraries(echoproof_core_${name} PUBLIC echoproof_assert)
+endfunction()
+
+# The library server_<name>, to be linked in place of server_subject: core, adapter, and the Subject
+# around them.
+function(faulty_server name file from to)
+  set(directory ${PROJECT_BINARY_DIR}/negative/server_${name})
+  faulty_copy(${directory} ${file} "${from}" "${to}")
+  add_library(server_${name} OBJECT)
+  faulty_sources(server_${name} ${directory} ${file} ${PROJECT_SOURCE_DIR}/src/core/service.cpp
+                 ${PROJECT_SOURCE_DIR}/src/uv/server.cpp ${PROJECT_SOURCE_DIR}/fuzz/server_subject.cpp)
+  target_include_directories(server_${name} BEFORE PRIVATE ${directory})
+  target_link_libraries(server_${name} PUBLIC server_subject)
+endfunction()
+
+# A test that passes if the command fails and says what the regular expression `verdict` matches.
+function(add_negative_test name verdict)
+  add_test(NAME negative.${name}
+           COMMAND ${CMAKE_COMMAND} -D "verdict=${verdict}"
+                   -P ${PROJECT_SOURCE_DIR}/fuzz/negative/must_fail.cmake -- ${ARGN})
+  set_tests_properties(negative.${name} PROPERTIES LABELS negative)
+endfunction()
