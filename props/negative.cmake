@@ -121,5 +121,5 @@ foreach(name IN ITEMS closed_twice waiter_forgotten write_refusal_unnoticed)
   add_negative_test(props.server.${name} "Falsifiable.*.stage = .*(${verdict_of_${name}})"
                     $<TARGET_FILE:server_props_${name}>)
   set_tests_properties(negative.props.server.${name} PROPERTIES
-                       ENVIRONMENT "RC_PARAMS=seed=1 max_success=2000")
+                       ENVIRONMENT "RC_PARAMS=seed=1 max_success=400")
 endforeach()
