@@ -138,12 +138,47 @@ static void echo_back(client_t* client, char* bytes, size_t size) {
   }
 }
 
+/* An echo that a worker of the thread pool is to see to. */
+typedef struct {
+  uv_work_t request;
+  client_t* client;
+  char* bytes;
+  size_t size;
+} job_t;
+
+static void on_work(uv_work_t* request) {
+  job_t* job = (job_t*)request;
+  echo_back(job->client, job->bytes, job->size);
+}
+
+static void on_work_done(uv_work_t* request, int status) {
+  (void)status;
+  free(request);
+}
+
+static void echo_in_the_pool(client_t* client, char* bytes, size_t size) {
+  job_t* job = malloc(sizeof *job);
+  if (job == NULL) {
+    free(bytes);
+    close_client(client);
+    return;
+  }
+  job->client = client;
+  job->bytes = bytes;
+  job->size = size;
+  uv_queue_work(client->tcp.loop, &job->request, on_work, on_work_done);
+}
+
 static void on_read(uv_stream_t* stream, ssize_t nread, const uv_buf_t* buffer) {
   client_t* client = stream->data;
   if (nread > 0) {
     size_t size = (size_t)nread;
     if (bug(A4_bytes_taken_for_a_string)) {
       size = strlen(buffer->base);
+    }
+    if (bug(B11_written_by_a_worker)) {
+      echo_in_the_pool(client, buffer->base, size);
+      return;
     }
     echo_back(client, buffer->base, size);
     return;

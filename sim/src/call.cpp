@@ -1,6 +1,7 @@
 // What every public function does first: find the context, step out of the program, count, write
 // the trace, and make sure that the handle and the loop it was given are what they should be.
 #include "internal.hpp"
+#include "periphery.hpp"
 
 namespace uvsim {
 namespace {
@@ -43,6 +44,13 @@ void Call::tell() {
                record_);
 }
 
+// A loop that is not running may be prepared by one thread for another.
+void Call::must_be_of_this_thread(const LoopState& state) {
+  if (!state.running || state.run_by == this_thread() || what_ == What::uv_async_send) return;
+  violate(context, "R36", subject_, "%s was called from another thread than the loop's",
+          name_of(what_));
+}
+
 HandleRecord& Call::handle(const void* handle, uv_handle_type type) {
   if (handle == nullptr)
     violate(context, "", Subject{}, "%s was called with a null handle", name_of(what_));
@@ -52,6 +60,7 @@ HandleRecord& Call::handle(const void* handle, uv_handle_type type) {
             name_of(what_), kind_name(type));
   subject(record->subject());
   record_ = record;
+  if (record->life != Life::closed) must_be_of_this_thread(*record->loop);
   if (!fits(record->type, type))
     violate(context, "", record->subject(), "%s was called with a handle of another type",
             name_of(what_));
@@ -77,8 +86,11 @@ void Call::must_be_open(const HandleRecord& record) {
 LoopState& Call::loop(const uv_loop_t* loop) {
   if (loop == nullptr)
     violate(context, "", Subject{}, "%s was called with a null loop", name_of(what_));
-  for (LoopState* const state : context.loops)
-    if (state->loop == loop) return *state;
+  for (LoopState* const state : context.loops) {
+    if (state->loop != loop) continue;
+    must_be_of_this_thread(*state);
+    return *state;
+  }
   violate(context, "R34", Subject{},
           "%s was called with a loop that was never initialised, or is closed", name_of(what_));
 }

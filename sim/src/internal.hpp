@@ -551,6 +551,7 @@ struct LoopState {
   uv_loop_t* loop = nullptr;
   uint32_t id = 0;
   bool running = false;
+  uv_thread_t run_by = 0;  // the thread that is within uv_run
   bool measures_idle = false;
   bool wants_sqpoll = false;
   uint64_t idle_ns = 0;
@@ -706,6 +707,7 @@ class Call {
 
  private:
   void open(What what, int64_t value);
+  void must_be_of_this_thread(const LoopState& state);
   void tell();
   ledger::Outside outside_;
   What what_ = What::note;

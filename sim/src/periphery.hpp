@@ -20,6 +20,20 @@ void reset_program_allocator() noexcept;
 void reset_threads() noexcept;
 void reset_process() noexcept;
 
+// As uv_thread_self, without being a call of the program.
+uv_thread_t this_thread() noexcept;
+// The one thread of the pool: what is between the two runs on it.
+class InThreadPool {
+ public:
+  InThreadPool() noexcept;
+  ~InThreadPool() noexcept;
+  InThreadPool(const InThreadPool&) = delete;
+  InThreadPool& operator=(const InThreadPool&) = delete;
+
+ private:
+  void* outer_;
+};
+
 // The name and index of the one network interface that there is.
 constexpr char interface_name[] = "lo";
 constexpr unsigned interface_index = 1;

@@ -30,9 +30,10 @@ struct Thread {
 };
 
 Thread first_thread;
+Thread pool_thread{2, {}};
 Thread* running = &first_thread;
 std::array<bool, keys_max> keys_taken{};
-uv_thread_t last_thread = 1;
+uv_thread_t last_thread = 2;
 
 struct Barrier {
   unsigned count;
@@ -61,10 +62,16 @@ int tried(int error, const char* function) {
 
 void reset_threads() noexcept {
   first_thread = Thread{};
+  pool_thread = Thread{2, {}};
   running = &first_thread;
-  last_thread = first_thread.id;
+  last_thread = pool_thread.id;
   keys_taken = {};
 }
+
+uv_thread_t this_thread() noexcept { return running->id; }
+
+InThreadPool::InThreadPool() noexcept : outer_(running) { running = &pool_thread; }
+InThreadPool::~InThreadPool() noexcept { running = static_cast<Thread*>(outer_); }
 
 }  // namespace uvsim
 
@@ -96,7 +103,7 @@ uv_thread_t uv_thread_self(void) { return running->id; }
 
 int uv_thread_join(uv_thread_t* tid) {
   if (*tid == running->id) would_wait("uv_thread_join", "a thread joins itself");
-  if (*tid <= first_thread.id || *tid > last_thread) return UV_ESRCH;
+  if (*tid <= pool_thread.id || *tid > last_thread) return UV_ESRCH;
   return 0;
 }
 

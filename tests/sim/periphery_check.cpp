@@ -81,6 +81,61 @@ void work_without_a_report_is_done_too() {
   });
 }
 
+// R36: what another thread may do.
+void a_worker_may_wake_the_loop_and_run_its_own() {
+  simulate([] {
+    uv_loop_t* loop = uv_default_loop();
+    static uv_async_t wake;
+    static uv_thread_t worker;
+    uv_work_t request;
+    static bool woken = false;
+    CHECK(uv_async_init(loop, &wake, [](uv_async_t* handle) {
+            woken = true;
+            uv_close(reinterpret_cast<uv_handle_t*>(handle), nullptr);
+          }) == 0);
+    wake.data = &request;
+    const auto work = [](uv_work_t* done) {
+      CHECK(uv_handle_get_data(reinterpret_cast<uv_handle_t*>(&wake)) == done);
+      CHECK(uv_async_send(&wake) == 0);
+      uv_loop_t own;
+      uv_timer_t timer;
+      CHECK(uv_loop_init(&own) == 0);
+      CHECK(uv_timer_init(&own, &timer) == 0);
+      uv_timer_start(
+          &timer,
+          [](uv_timer_t* late) { uv_close(reinterpret_cast<uv_handle_t*>(late), nullptr); }, 1, 0);
+      CHECK(uv_run(&own, UV_RUN_DEFAULT) == 0);
+      CHECK(uv_loop_close(&own) == 0);
+      worker = uv_thread_self();
+    };
+    CHECK(uv_queue_work(loop, &request, work, [](uv_work_t*, int) {
+            CHECK(uv_thread_self() != worker);
+          }) == 0);
+    finish(loop);
+    CHECK(woken);
+    return 0;
+  });
+}
+
+void a_thread_may_run_a_loop_that_was_prepared_for_it() {
+  simulate([] {
+    static uv_loop_t loop;
+    static uv_timer_t timer;
+    uv_thread_t thread;
+    CHECK(uv_loop_init(&loop) == 0);
+    CHECK(uv_timer_init(&loop, &timer) == 0);
+    const auto close = [](uv_timer_t* late) {
+      uv_close(reinterpret_cast<uv_handle_t*>(late), nullptr);
+    };
+    CHECK(uv_timer_start(&timer, close, 1, 0) == 0);
+    const auto entry = [](void*) { CHECK(uv_run(&loop, UV_RUN_DEFAULT) == 0); };
+    CHECK(uv_thread_create(&thread, entry, nullptr) == 0);
+    CHECK(uv_thread_join(&thread) == 0);
+    CHECK(uv_loop_close(&loop) == 0);
+    return 0;
+  });
+}
+
 void waiting_work_can_be_cancelled() {
   simulate([] {
     uv_loop_t* loop = uv_default_loop();
@@ -847,6 +902,8 @@ int main(int argc, char** argv) {
   constexpr Test tests[] = {
       TEST(work_is_done_and_reported_in_order),
       TEST(work_without_a_report_is_done_too),
+      TEST(a_worker_may_wake_the_loop_and_run_its_own),
+      TEST(a_thread_may_run_a_loop_that_was_prepared_for_it),
       TEST(waiting_work_can_be_cancelled),
       TEST(names_of_pipes_are_taken_away),
       TEST(files_are_not_taken_away),
