@@ -78,7 +78,7 @@ void play(const Play& play, const Args&... args) {
 // Runs `check`, which tells whether all is well, and makes an exit code of it.
 template <class Check>
 int run(const Check& check) {
-  constexpr int falsified = 2;  // not 1: a sanitizer ends with that
+  constexpr int falsified = 2;                     // not 1: a sanitizer ends with that
   static_cast<void>(rc::detail::configuration());  // chooses the seed, for both attempts
   const pid_t child = fork();
   if (child < 0) std::abort();

@@ -102,15 +102,14 @@ void a_worker_may_wake_the_loop_and_run_its_own() {
       CHECK(uv_loop_init(&own) == 0);
       CHECK(uv_timer_init(&own, &timer) == 0);
       uv_timer_start(
-          &timer,
-          [](uv_timer_t* late) { uv_close(reinterpret_cast<uv_handle_t*>(late), nullptr); }, 1, 0);
+          &timer, [](uv_timer_t* late) { uv_close(reinterpret_cast<uv_handle_t*>(late), nullptr); },
+          1, 0);
       CHECK(uv_run(&own, UV_RUN_DEFAULT) == 0);
       CHECK(uv_loop_close(&own) == 0);
       worker = uv_thread_self();
     };
-    CHECK(uv_queue_work(loop, &request, work, [](uv_work_t*, int) {
-            CHECK(uv_thread_self() != worker);
-          }) == 0);
+    CHECK(uv_queue_work(loop, &request, work,
+                        [](uv_work_t*, int) { CHECK(uv_thread_self() != worker); }) == 0);
     finish(loop);
     CHECK(woken);
     return 0;
