@@ -2,13 +2,14 @@
 // fail when told to. It works on any program; nothing in the product knows of it.
 //
 // ECHO_FAULTS names the faults, separated by commas, each `call=fault@when`:
-//   call   accept, read, write, listen, reuseport (the socket option), thread, or new, which is
-//   operator new(nothrow): the one way in
-//          which the server asks for memory that it can do without. libuv's own allocations are
-//          left alone, because libuv does not survive all their failures.
+//   call   accept, read, write, listen, socket, bind, reuseport (the socket option), option (any
+//          other), epoll, eventfd, thread, or new, which is operator new(nothrow): the one
+//          way in which the server asks for memory that it can do without. libuv's own allocations
+//          are left alone, because libuv does not survive all their failures.
 //   fault  an error name (EMFILE), `short` for one byte instead of many, `null` for new
 //   when   3 the third call, 3-7 the third to the seventh, 3+ from the third on, *3 every third
-// Counting starts when the program listens: before that, it may refuse to start.
+// Counting starts when the program listens, for before that it may refuse to start; with
+// ECHO_FAULTS_FROM_START in the environment it starts with the program.
 //
 // ECHO_FAULTS_SHARED is a descriptor number of a shared Counters, by which a test learns what has
 // really happened.
@@ -17,6 +18,8 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -33,13 +36,20 @@ enum Call : int {
   call_read,
   call_write,
   call_listen,
+  call_socket,
+  call_bind,
   call_reuseport,
+  call_option,
+  call_epoll,
+  call_eventfd,
   call_thread,
   call_new,
   call_count
 };
-constexpr const char* call_names[call_count] = {"accept",    "read",   "write", "listen",
-                                                "reuseport", "thread", "new"};
+constexpr const char* call_names[call_count] = {"accept", "read",    "write",     "listen",
+                                                "socket", "bind",    "reuseport", "option",
+                                                "epoll",  "eventfd", "thread",    "new"};
+static_assert(call_count <= loopback::fault_calls_max);
 
 struct ErrorName {
   const char* name;
@@ -48,10 +58,11 @@ struct ErrorName {
 constexpr int fault_short = -1;
 constexpr int fault_null = -2;
 constexpr ErrorName error_names[] = {
-    {"EMFILE", EMFILE}, {"ENFILE", ENFILE},     {"ECONNABORTED", ECONNABORTED},
-    {"EINTR", EINTR},   {"EAGAIN", EAGAIN},     {"ECONNRESET", ECONNRESET},
-    {"EPIPE", EPIPE},   {"ENOBUFS", ENOBUFS},   {"ETIMEDOUT", ETIMEDOUT},
-    {"ENOMEM", ENOMEM}, {"short", fault_short}, {"null", fault_null}};
+    {"EMFILE", EMFILE},  {"ENFILE", ENFILE},         {"ECONNABORTED", ECONNABORTED},
+    {"EINTR", EINTR},    {"EAGAIN", EAGAIN},         {"ECONNRESET", ECONNRESET},
+    {"EPIPE", EPIPE},    {"ENOBUFS", ENOBUFS},       {"ETIMEDOUT", ETIMEDOUT},
+    {"ENOMEM", ENOMEM},  {"EADDRINUSE", EADDRINUSE}, {"short", fault_short},
+    {"null", fault_null}};
 
 struct Fault {
   int call = 0;
@@ -113,6 +124,7 @@ const char* parse_fault(const char* text) {
 }
 
 __attribute__((constructor)) void read_environment() {
+  counting = std::getenv("ECHO_FAULTS_FROM_START") != nullptr;
   const char* text = std::getenv("ECHO_FAULTS");
   while (text != nullptr && *text != '\0') {
     text = parse_fault(text);
@@ -172,6 +184,38 @@ void* allocate(std::size_t size, std::size_t alignment) {
 
 extern "C" {
 
+int socket(int domain, int type, int protocol) {
+  if (const int kind = next_fault(call_socket); kind > 0) {
+    errno = kind;
+    return -1;
+  }
+  return real<int (*)(int, int, int)>("socket")(domain, type, protocol);
+}
+
+int bind(int fd, const sockaddr* address, socklen_t size) {
+  if (const int kind = next_fault(call_bind); kind > 0) {
+    errno = kind;
+    return -1;
+  }
+  return real<int (*)(int, const sockaddr*, socklen_t)>("bind")(fd, address, size);
+}
+
+int epoll_create1(int flags) {
+  if (const int kind = next_fault(call_epoll); kind > 0) {
+    errno = kind;
+    return -1;
+  }
+  return real<int (*)(int)>("epoll_create1")(flags);
+}
+
+int eventfd(unsigned value, int flags) {
+  if (const int kind = next_fault(call_eventfd); kind > 0) {
+    errno = kind;
+    return -1;
+  }
+  return real<int (*)(unsigned, int)>("eventfd")(value, flags);
+}
+
 int listen(int fd, int backlog) {
   counting = true;
   if (const int kind = next_fault(call_listen); kind > 0) {
@@ -200,11 +244,10 @@ int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*
 }
 
 int setsockopt(int fd, int level, int name, const void* value, socklen_t size) {
-  if (level == SOL_SOCKET && name == SO_REUSEPORT) {
-    if (const int kind = next_fault(call_reuseport); kind > 0) {
-      errno = kind;
-      return -1;
-    }
+  const Call call = level == SOL_SOCKET && name == SO_REUSEPORT ? call_reuseport : call_option;
+  if (const int kind = next_fault(call); kind > 0) {
+    errno = kind;
+    return -1;
   }
   using Function = int (*)(int, int, int, const void*, socklen_t);
   return real<Function>("setsockopt")(fd, level, name, value, size);

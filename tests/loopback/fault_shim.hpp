@@ -5,9 +5,11 @@
 
 namespace loopback {
 
+inline constexpr int fault_calls_max = 16;
+
 struct FaultCounters {
   std::atomic<unsigned long> injected;
-  std::atomic<unsigned long> calls[8];  // by kind, in the order of the shim's list
+  std::atomic<unsigned long> calls[fault_calls_max];  // by kind, in the order of the shim's list
 };
 
 }  // namespace loopback

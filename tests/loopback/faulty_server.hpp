@@ -13,10 +13,19 @@ namespace loopback {
 // The server with the shim in front of its libraries.
 class FaultyServer {
  public:
+  // It serves already, and the calls are counted since it has been listening.
   explicit FaultyServer(const std::string& faults, const Arguments& arguments = {})
       : shared_(::memfd_create("faults", 0)),
         counters_(map(shared_.get())),
         server_(ServerProcess::start(arguments, setting(faults, shared_.get()))) {}
+  // It has only been started, and what fails may keep it from serving.
+  struct FromStart {
+    const char* program = "";  // when it is not the program under test
+  };
+  FaultyServer(const std::string& faults, const FromStart& start)
+      : shared_(::memfd_create("faults", 0)),
+        counters_(map(shared_.get())),
+        server_({"--port", "0"}, from_start(setting(faults, shared_.get()), start)) {}
   ~FaultyServer() { ::munmap(counters_, sizeof *counters_); }
   FaultyServer(const FaultyServer&) = delete;
   FaultyServer& operator=(const FaultyServer&) = delete;
@@ -40,10 +49,32 @@ class FaultyServer {
             .inherited = {shared}};
   }
 
+  static Setting from_start(Setting setting, const FromStart& start) {
+    setting.environment.push_back("ECHO_FAULTS_FROM_START=1");
+    setting.program = start.program;
+    return setting;
+  }
+
   Descriptor shared_;
   FaultCounters* counters_;
   ServerProcess server_;
 };
+
+// What a program made of something that failed before it served: it went on without, or said in one
+// line what is wrong and ended with the status that is documented for it. All else is wrong.
+enum class Start { serves, refuses, wrong };
+
+inline Start start_of(ServerProcess& server) {
+  try {
+    server.wait_ready();
+  } catch (const std::runtime_error&) {
+    const int status = server.wait_status();
+    const bool told = lines_of(server.errors()).size() == 1 && server.output_rest().empty();
+    return WIFEXITED(status) && WEXITSTATUS(status) == 1 && told ? Start::refuses : Start::wrong;
+  }
+  // The call that failed may have been one for the first client.
+  return serves(server) || serves(server) ? Start::serves : Start::wrong;
+}
 
 inline std::vector<Conversation> conversations_with(const ServerProcess& server,
                                                     std::uint64_t count, std::size_t size) {

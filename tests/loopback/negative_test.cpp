@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "client.hpp"
+#include "faulty_server.hpp"
 #include "server_process.hpp"
 
 namespace loopback {
@@ -54,6 +55,12 @@ TEST(TutorialServer, IsSeenToSpinWithoutDescriptors) {
   Client late(server.port());
   const double before = server.busy_seconds();
   EXPECT_TRUE(eventually([&] { return server.busy_seconds() - before > 0.5; }));
+}
+
+TEST(TutorialServer, IsSeenToClaimThatItListensWhenItDoesNot) {
+  FaultyServer server("listen=EADDRINUSE@1", FaultyServer::FromStart{TUTORIAL_SERVER});
+  EXPECT_EQ(start_of(*server), Start::wrong);
+  EXPECT_EQ(server.injected(), 1U);
 }
 
 TEST(Ledger, LineOfAnotherFormIsNotTakenForOne) {

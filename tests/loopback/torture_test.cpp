@@ -111,6 +111,55 @@ INSTANTIATE_TEST_SUITE_P(Of, TortureOfAccept,
                                          Failure{"NoMemory", "accept=ENOMEM"}),
                          name_of);
 
+// Before it serves: every call of each kind that starting takes. But not pipe2: without its first
+// pipe libuv aborts.
+class TortureOfStart : public testing::TestWithParam<Failure> {};
+
+TEST_P(TortureOfStart, IsOneLineOrDoneWithout) {
+  for (unsigned long point = 1; point <= points_max && !HasFailure(); ++point) {
+    SCOPED_TRACE("call " + std::to_string(point));
+    FaultyServer server(GetParam().fault + ("@" + std::to_string(point)),
+                        FaultyServer::FromStart{});
+    const Start start = start_of(*server);
+    EXPECT_NE(start, Start::wrong) << server->errors();
+    if (start == Start::serves) stop_cleanly(*server);
+    if (server.injected() > 0) continue;
+    EXPECT_GT(point, 1U) << "nothing was tried";
+    return;
+  }
+  EXPECT_TRUE(HasFailure()) << "no end was found";
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Of, TortureOfStart,
+    testing::Values(Failure{"Socket", "socket=EMFILE"}, Failure{"Bind", "bind=EADDRINUSE"},
+                    Failure{"Option", "option=ENOMEM"}, Failure{"Listen", "listen=EADDRINUSE"},
+                    Failure{"Epoll", "epoll=EMFILE"}, Failure{"Eventfd", "eventfd=EMFILE"}),
+    name_of);
+
+// While it serves: the listener was closed because it failed, and what opens it again fails.
+class TortureOfListening : public testing::TestWithParam<Failure> {};
+
+TEST_P(TortureOfListening, IsTriedAgain) {
+  if (on_newer_libuv()) GTEST_SKIP() << "libuv retries in silence: see Limits in SECURITY.md";
+  for (const unsigned long failures : {1UL, 3UL}) {
+    SCOPED_TRACE(failures);
+    // The first call of listen is the one with which it began.
+    const unsigned long first = std::string(GetParam().name) == "Listen" ? 2 : 1;
+    FaultyServer server(std::string("accept=ENOBUFS@1,") + GetParam().fault + "@" +
+                        std::to_string(first) + "-" + std::to_string(first + failures - 1));
+    EXPECT_TRUE(eventually([&] { return serves(*server) && server.injected() == 1 + failures; }));
+    stop_cleanly(*server);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Of, TortureOfListening,
+                         testing::Values(Failure{"Socket", "socket=EMFILE"},
+                                         Failure{"Bind", "bind=EADDRINUSE"},
+                                         Failure{"Option", "option=ENOMEM"},
+                                         Failure{"Listen", "listen=EADDRINUSE"}),
+                         name_of);
+
 // A read and a write fail: two clients at most see anything.
 TEST(Torture, InPairsConcernsTwoClientsAtMost) {
   for (unsigned long read = 1; read <= points_max && !HasFailure(); ++read) {
