@@ -3,6 +3,8 @@
 Every figure that is quoted is a ratio within one round: in each round every server runs once, in
 turn, so that a machine that drifts drifts for all of them. The server's processor time is read from
 the kernel, so it counts also where the load generator was the limit, and such rows say so.
+
+Ctrl-C ends it: what was measured until then is reported.
 """
 import argparse
 import dataclasses
@@ -15,9 +17,15 @@ import subprocess
 import sys
 import time
 
+import fuzzing
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BARE = "epoll_loop"
-SERVER_CORE, LOAD_CORE = "0", "1"
+OURS = "echoproof"
+UNHARDENED = "echoproof_O2"
+# On the same library, or on none: what is compared with them is not the price of a library.
+NO_LIBRARY = (OURS, UNHARDENED, BARE, "io_uring_loop")
+SERVER_CORE, LOAD_CORE, BOTH_CORES = "0", "1", "0,1"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,8 +49,8 @@ def human(size):
 class Server:
     """A server process on a core of its own; use with `with`."""
 
-    def __init__(self, command):
-        self.process = subprocess.Popen(["taskset", "-c", SERVER_CORE, *command],
+    def __init__(self, command, cores=SERVER_CORE):
+        self.process = subprocess.Popen(["taskset", "-c", cores, *command],
                                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         line = self.process.stdout.readline()
         if not line:
@@ -74,13 +82,13 @@ class Server:
 
     def private_bytes(self):
         rollup = pathlib.Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines()
-        return sum(int(l.split()[1]) * 1024 for l in rollup if l.startswith("Private_"))
+        return sum(int(l.split()[1]) * 1024 for l in rollup if l.startswith("Private_Dirty"))
 
     def alive(self):
         return self.process.poll() is None
 
 
-def generate(server, load, seconds, binaries):
+def generate(server, load, seconds, binaries, cores=LOAD_CORE):
     """One run of load; the generator's own JSON."""
     if load.size >= 64:
         command = ["wrk", "-t1", f"-c{load.connections}", f"-d{seconds}s", "--timeout", "30s", "-s",
@@ -90,17 +98,17 @@ def generate(server, load, seconds, binaries):
         command = [str(binaries / "load"), "--port", str(server.port), "--connections",
                    str(load.connections), "--size", str(load.size), "--pipeline",
                    str(load.pipeline), "--messages", str(int(60_000 * seconds * load.pipeline**0.5))]
-    result = subprocess.run(["taskset", "-c", LOAD_CORE, *command], capture_output=True, text=True,
+    result = subprocess.run(["taskset", "-c", cores, *command], capture_output=True, text=True,
                             timeout=120)
     if result.returncode != 0:
         raise RuntimeError(result.stderr.strip() or result.stdout.strip())
     return json.loads(result.stdout.strip().splitlines()[-1])
 
 
-def measure_round(command, load, seconds, binaries):
-    with Server(command) as server:
+def measure_round(command, load, seconds, binaries, server_cores=SERVER_CORE, load_cores=LOAD_CORE):
+    with Server(command, server_cores) as server:
         before = server.cpu_seconds()
-        result = generate(server, load, seconds, binaries)
+        result = generate(server, load, seconds, binaries, load_cores)
         cpu = server.cpu_seconds() - before
         result["cpu_us_per_echo"] = cpu * 1e6 / max(result["messages"], 1)
         result["busy"] = cpu / max(result["seconds"], 1e-9)
@@ -178,79 +186,201 @@ def plot(measured, out):
         plt.close(figure)
 
 
-def main():
-    parser = argparse.ArgumentParser(prog="ci/bench", description=__doc__.splitlines()[0])
-    parser.add_argument("--binaries", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
-    parser.add_argument("--server", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
-    parser.add_argument("--out", type=pathlib.Path, required=True, help="where reports go")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=1, help="of load in each run")
-    parser.add_argument("--sizes", default="64,1024,65536,1048576")
-    parser.add_argument("--connections", default="50,1000")
-    parser.add_argument("--pipeline", default="1")
-    parser.add_argument("--idle", default="1000,10000,19000", help="idle connections; '' for none")
-    parser.add_argument("--only", default="", help="names of servers, with commas")
-    parser.add_argument("--full", action="store_true", help="the whole matrix: about an hour")
-    args = parser.parse_args()
-    if args.full:
-        args.sizes, args.connections, args.pipeline = \
-            "1,64,1024,16384,65536,1048576", "1,50,1000,10000", "1,16"
-
-    servers = {"echoproof": [str(args.server), "--port", "0", "--log-level", "error"]}
-    for path in sorted(args.binaries.iterdir()):
-        if path.name not in ("load",) and os.access(path, os.X_OK) and path.is_file():
-            servers[path.name] = [str(path)]
-    if args.only:
-        servers = {k: v for k, v in servers.items() if k in (*args.only.split(","), BARE)}
-    loads = [Load(int(s), int(c), int(p)) for p, c, s in itertools.product(
-        args.pipeline.split(","), args.connections.split(","), args.sizes.split(","))]
-    # A generator with 10,000 messages of a megabyte under way would measure its own memory.
-    loads = [l for l in loads if l.size * l.connections * l.pipeline <= 2 << 30]
-
-    args.out.mkdir(parents=True, exist_ok=True)
-    measured, lines, failures = {}, ["# Speed and memory beside peers"], []
-    start, total = time.time(), len(loads) * args.rounds * len(servers)
-    done = 0
+def measure_loads(loads, servers, args, progress, failures):
+    """The rounds of each server, by load. Servers that failed in some round are left out."""
+    measured = {}
     for load in loads:
         results = {name: [] for name in servers}
         for _ in range(args.rounds):
             for name, command in servers.items():
+                progress(f"{load.name()}, {name}")
                 try:
                     results[name].append(measure_round(command, load, args.seconds, args.binaries))
                 except (RuntimeError, subprocess.TimeoutExpired) as error:
                     failures.append(f"{name}, {load.name()}: {error}")
-                done += 1
-                left = (time.time() - start) / done * (total - done)
-                print(f"\r{done}/{total} runs, about {left / 60:.0f} min left, {load.name()}, {name}"
-                      "          ", end="", file=sys.stderr, flush=True)
         measured[load] = {n: r for n, r in results.items() if len(r) == args.rounds}
-        lines.append(table(load, measured[load]))
+    return measured
+
+
+def measure_idle(counts, servers, args, progress, failures):
+    memory = {}
+    for name, command in servers.items():
+        progress(f"idle connections, {name}")
+        try:
+            memory[name] = [idle_memory(command, n, args.binaries) for n in counts]
+        except (RuntimeError, subprocess.CalledProcessError) as error:
+            failures.append(f"{name}, idle: {error}")
+    return memory
+
+
+def measure_threads(command, args, progress):
+    """Rounds by number of threads; server and load share all cores, so that what counts is the CPU."""
+    load, rounds = Load(1024, 200, 1), {threads: [] for threads in (1, 2)}
+    for _ in range(args.rounds):
+        for threads, results in rounds.items():
+            progress(f"{threads} threads")
+            results.append(measure_round([*command, "--threads", str(threads)], load, args.seconds,
+                                         args.binaries, BOTH_CORES, BOTH_CORES))
+    return rounds
+
+
+def measure_without_kernel(program, progress):
+    """Nanoseconds of processor time for an echo, by benchmark."""
+    progress("without a kernel")
+    result = subprocess.run([str(program), "--benchmark_format=json", "--benchmark_repetitions=5",
+                             "--benchmark_report_aggregates_only=true"],
+                            capture_output=True, text=True, check=True)
+    return {b["run_name"]: b["per_echo"] * 1e9 if "per_echo" in b else b["cpu_time"]
+            for b in json.loads(result.stdout)["benchmarks"] if b["aggregate_name"] == "median"}
+
+
+def idle_table(counts, memory):
+    return "\n".join(["\n### Private memory for each idle connection, bytes\n",
+                      "| server | " + " | ".join(f"{n:,}" for n in counts) + " |",
+                      "|---" * (len(counts) + 1) + "|",
+                      *[f"| {name} | " + " | ".join(f"{m:,.0f}" for m in row) + " |"
+                        for name, row in memory.items()]])
+
+
+def threads_table(rounds):
+    return "\n".join(["\n### Threads: 1 KiB x 200, server and load on the same two cores\n",
+                      "| threads | CPU s a million echoes | x one thread |", "|---|---|---|",
+                      *[f"| {n} | {median(r, 'cpu_us_per_echo'):.3f} | " + "{:.3f} |".format(
+                          statistics.median(a["cpu_us_per_echo"] / b["cpu_us_per_echo"]
+                                            for a, b in zip(r, rounds[1])))
+                        for n, r in rounds.items()]])
+
+
+def without_kernel_table(times):
+    return "\n".join(["\n### Without a kernel: nanoseconds of CPU for an echo\n",
+                      "`least_server` is what uvsim itself takes: a server of a few lines on it.\n",
+                      "| benchmark / bytes | ns |", "|---|---|",
+                      *[f"| {name} | {ns:,.0f} |" for name, ns in times.items()]])
+
+
+def targets(measured, memory):
+    """What the server is to reach: rows of (what, limit, figure), for what was measured."""
+    ours = {(l.size, l.connections): r for l, r in measured.items()
+            if l.pipeline == 1 and {OURS, BARE} <= r.keys()}
+    rows = [(f"CPU for an echo of {human(size)} x 50, bare loop = 1", 1.0,
+             ratio_to_bare(ours[size, 50], OURS))
+            for size in (64, 1024, 1 << 20) if (size, 50) in ours]
+    for (size, connections), results in sorted(ours.items()):
+        peers = {n: ratio_to_bare(results, n) for n in results if n not in NO_LIBRARY}
+        if peers:
+            best = min(peers, key=peers.get)
+            rows.append((f"CPU for an echo of {human(size)} x {connections}, {best}, the best"
+                         " library = 1", 1.0, ratio_to_bare(results, OURS) / peers[best]))
+    for (size, connections), results in sorted(ours.items()):
+        if connections == 1000 and size < 1 << 20:
+            rows.append((f"p99 of {human(size)} x 1000, bare loop = 1", 1.1,
+                         statistics.median(a["p99_us"] / b["p99_us"] for a, b in
+                                           zip(results[OURS], results[BARE]))))
+    if (64, 50) in ours and (64, 9000) in ours:
+        few, many = ours[64, 50], ours[64, 9000]
+        growth = {n: median(many[n], "cpu_us_per_echo") / median(few[n], "cpu_us_per_echo")
+                  for n in (OURS, BARE)}
+        rows.append((f"growth of CPU for an echo from 50 to 9,000 connections, {growth[OURS]:.2f},"
+                     f" bare loop ({growth[BARE]:.2f}) = 1", 1.05, growth[OURS] / growth[BARE]))
+    if OURS in memory:
+        rows.append(("bytes for each idle connection, at most", 352, max(memory[OURS])))
+    return rows
+
+
+def targets_table(rows):
+    return "\n".join(["\n### What is to be reached\n", "| what | at most | measured | |",
+                      "|---|---|---|---|",
+                      *[f"| {what} | {limit:g} | {figure:.3f} | {'' if figure <= limit else 'missed'} |"
+                        for what, limit, figure in rows]])
+
+
+class Progress:
+    """One line on the terminal that tells what is being measured, and how long the rest will take."""
+
+    def __init__(self, total):
+        self.start, self.done, self.total = time.time(), 0, total
+
+    def __call__(self, what):
+        left = (time.time() - self.start) / max(self.done, 1) * (self.total - self.done) / 60
+        estimate = f", about {left:.0f} min left" if self.done else ""
+        print(f"\r{self.done}/{self.total}{estimate}: {what:60.60}", end="", file=sys.stderr, flush=True)
+        self.done += 1
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(prog="ci/bench", description=__doc__.splitlines()[0])
+    for name in ("binaries", "server", "unhardened", "fuzz", "fuzz-plain", "out"):
+        parser.add_argument(f"--{name}", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=1, help="of load in each run")
+    parser.add_argument("--sizes", help="of messages, in bytes")
+    parser.add_argument("--connections", default="50,1000")
+    parser.add_argument("--pipeline", default="1", help="messages under way on each connection")
+    parser.add_argument("--idle", default="1000,10000,19000", help="idle connections; '' for none")
+    parser.add_argument("--only", default="", help="names of servers, with commas")
+    parser.add_argument("--full", action="store_true", help="the whole matrix: about two hours")
+    args = parser.parse_args()
+    args.growth = not args.sizes  # one load more, for the growth with the number of connections
+    args.sizes = args.sizes or "64,1024,65536,1048576"
+    if args.full:
+        args.sizes, args.connections, args.pipeline = \
+            "1,64,1024,16384,65536,1048576", "1,50,1000,10000", "1,16"
+    return args
+
+
+def main():
+    args = parse_arguments()
+    quiet = ["--port", "0", "--log-level", "error"]
+    servers = {OURS: [str(args.server), *quiet], UNHARDENED: [str(args.unhardened), *quiet]}
+    for path in sorted(args.binaries.iterdir()):
+        if path.name not in ("load", "echo_benchmark") and os.access(path, os.X_OK) and path.is_file():
+            servers[path.name] = [str(path)]
+    if args.only:
+        servers = {k: v for k, v in servers.items() if k in (*args.only.split(","), BARE, OURS)}
+    loads = [Load(int(s), int(c), int(p)) for p, c, s in itertools.product(
+        args.pipeline.split(","), args.connections.split(","), args.sizes.split(","))]
+    # A generator with 10,000 messages of a megabyte under way would measure its own memory.
+    loads = [l for l in loads if l.size * l.connections * l.pipeline <= 2 << 30]
+    if args.growth:
+        loads.append(Load(64, 9000, 1))
+    counts = [int(n) for n in args.idle.split(",") if n]
+
+    args.out.mkdir(parents=True, exist_ok=True)
+    measured, memory, threads, times, rates, failures = {}, {}, {}, {}, {}, []
+    progress = Progress(len(loads) * args.rounds * len(servers) + len(servers) + 2 * args.rounds + 11)
+    try:
+        for load in loads:  # one at a time: an interruption keeps those that are complete
+            measured |= measure_loads([load], servers, args, progress, failures)
+        memory = measure_idle(counts, servers, args, progress, failures) if counts else {}
+        threads = measure_threads(servers[OURS], args, progress)
+        times = measure_without_kernel(args.binaries / "echo_benchmark", progress)
+        rates = fuzzing.measure({"ASan and UBSan": args.fuzz, "no sanitizer": args.fuzz_plain},
+                                10, progress)
+    except KeyboardInterrupt:
+        failures.append("interrupted: what is missing was not measured")
     print(file=sys.stderr)
 
-    memory = {}
-    if args.idle:
-        counts = [int(n) for n in args.idle.split(",")]
-        lines += ["\n### Private memory for each idle connection, bytes\n",
-                  "| server | " + " | ".join(map(str, counts)) + " |", "|---" * (len(counts) + 1) + "|"]
-        for name, command in servers.items():
-            try:
-                memory[name] = [idle_memory(command, n, args.binaries) for n in counts]
-                lines.append(f"| {name} | " + " | ".join(f"{m:,.0f}" for m in memory[name]) + " |")
-            except (RuntimeError, subprocess.CalledProcessError) as error:
-                failures.append(f"{name}, idle: {error}")
+    reached = targets(measured, memory)
+    parts = ["# Speed and memory beside peers", *[table(l, r) for l, r in measured.items() if BARE in r]]
+    parts += [idle_table(counts, memory)] if memory else []
+    parts += [threads_table(threads)] if threads else []
+    parts += [without_kernel_table(times)] if times else []
+    parts += [fuzzing.table(rates)] if rates else []
+    parts += [targets_table(reached)] if reached else []
     if failures:
-        lines += ["\n### Runs that failed\n", *[f"* {f}" for f in sorted(set(failures))]]
-
-    report = "\n".join(lines) + "\n"
+        parts += ["\n### Runs that failed\n", *[f"* {f}" for f in sorted(set(failures))]]
+    report = "\n".join(parts) + "\n"
     print(report)
     (args.out / "report.md").write_text(report)
     (args.out / "report.json").write_text(json.dumps({
         "loads": [{"size": l.size, "connections": l.connections, "pipeline": l.pipeline,
                    "results": r} for l, r in measured.items()],
-        "idle_bytes": memory, "failures": failures}, indent=1))
-    plot(measured, args.out)
+        "idle_bytes": memory, "threads": threads, "without_kernel_ns": times,
+        "executions_a_second": rates, "failures": failures}, indent=1))
+    plot({l: r for l, r in measured.items() if BARE in r}, args.out)
     print(f"report.md, report.json and plots are in {args.out}", file=sys.stderr)
+    return 0 if not failures else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -2,11 +2,10 @@
 // is all it takes, however much is echoed. uvsim's ledger counts.
 #include <gtest/gtest.h>
 
-#include <csignal>
 #include <cstdint>
 #include <string_view>
-#include <vector>
 
+#include "one_client.hpp"
 #include "server_subject.hpp"
 #include "uvsim/uvsim.hpp"
 
@@ -33,32 +32,7 @@ uvsim::LedgerSummary serve(Client client, bool& queued) {
   options.receive_window = client.window;
   options.max_steps = options.max_callbacks = options.max_turns = 10'000'000;
   uvsim::Simulation simulation(options);
-  const std::vector<char> bytes(client.message, 'x');
-  std::vector<char> answer(client.message);
-  uvsim::Peer peer;
-  bool stopped = false;
-  std::size_t to_send = client.message;      // of the message under way
-  std::size_t outstanding = client.message;  // of it, that has not come back
-  simulation.on_poll([&](uvsim::Network& network, uvsim::Wait) {
-    if (network.listeners() == 0 || stopped) return uvsim::Progress::nothing;
-    if (!peer) peer = network.connect(0);
-    const std::size_t sent = network.send(peer, bytes.data(), to_send);
-    to_send -= sent;
-    if (sent > 0) return uvsim::Progress::made;
-    // It reads when it can send no more: by then both have to wait.
-    const std::size_t got = network.read(peer, answer.data(), outstanding);
-    outstanding -= got;
-    if (outstanding > 0) {
-      return got > 0 ? uvsim::Progress::made : uvsim::Progress::nothing;
-    }
-    if (--client.echoes == 0) {
-      network.close(peer);
-      stopped = network.signal(SIGTERM);
-      return uvsim::Progress::made;
-    }
-    outstanding = to_send = client.message;
-    return uvsim::Progress::made;
-  });
+  harness::OneClient player(simulation, client.message, client.echoes);
   queued = false;
   simulation.on_event(
       [](void* seen, const uvsim::EventView& event) {
@@ -69,7 +43,7 @@ uvsim::LedgerSummary serve(Client client, bool& queued) {
   const uvsim::Report& report = simulation.run([&] { return subject.start(); });
   EXPECT_TRUE(report.ok()) << report.summary();
   EXPECT_EQ(report.result, 0);
-  EXPECT_EQ(client.echoes, 0U);
+  EXPECT_EQ(player.echoes_left(), 0U);
   EXPECT_TRUE(report.ledger.active);
   return report.ledger;
 }
