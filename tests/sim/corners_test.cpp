@@ -2,6 +2,7 @@
 // what happens here was seen on real libuv first.
 #include <sys/socket.h>
 
+#include <array>
 #include <csignal>
 #include <cstdlib>
 #include <memory>
@@ -333,8 +334,10 @@ TEST_F(Corners, a_plain_program_that_frees_twice_is_stopped_at_once) {
 #if !defined(UVSIM_TESTS_ASAN)
 int free_open_handle(bool run_again) {
   uv_loop_init(&loop);
-  for (int i = 0; i < 2; ++i) {
-    auto* const heap = static_cast<uv_tcp_t*>(std::malloc(sizeof(uv_tcp_t)));
+  // Both are there before one is freed: a handle at the address of another would be another mistake.
+  std::array<uv_tcp_t*, 2> handles;
+  for (uv_tcp_t*& heap : handles) heap = static_cast<uv_tcp_t*>(std::malloc(sizeof(uv_tcp_t)));
+  for (uv_tcp_t* const heap : handles) {
     uv_tcp_init(&loop, heap);
     std::free(heap);
   }
