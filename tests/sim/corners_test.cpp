@@ -334,13 +334,14 @@ TEST_F(Corners, a_plain_program_that_frees_twice_is_stopped_at_once) {
 #if !defined(UVSIM_TESTS_ASAN)
 int free_open_handle(bool run_again) {
   uv_loop_init(&loop);
-  // Both are there before one is freed: a handle at the address of another would be another mistake.
+  // Both are there before one is freed: a handle at the address of another, or beside one that was
+  // freed, would be another mistake.
   std::array<uv_tcp_t*, 2> handles;
-  for (uv_tcp_t*& heap : handles) heap = static_cast<uv_tcp_t*>(std::malloc(sizeof(uv_tcp_t)));
-  for (uv_tcp_t* const heap : handles) {
+  for (uv_tcp_t*& heap : handles) {
+    heap = static_cast<uv_tcp_t*>(std::malloc(sizeof(uv_tcp_t)));
     uv_tcp_init(&loop, heap);
-    std::free(heap);
   }
+  for (uv_tcp_t* const heap : handles) std::free(heap);
   if (run_again) uv_run(&loop, UV_RUN_NOWAIT);
   return 0;
 }
