@@ -95,9 +95,13 @@ std::uint32_t World::pick(std::uint32_t n, uvsim::ChoicePoint point) {
   Marks::hit(point, answer);
   if (point != world) simulation_->note(uvsim::name_of(point), answer);
   switch (point) {
+    case turn_time:
+      // Closing and waiting take a turn each, and each may be slow.
+      if (deaf_since_ns_ != 0) deaf_since_ns_ = network_->now_ns();
+      delayed_ = true;
+      return answer;
     case ready_order:
     case ready_count:
-    case turn_time:
     case read_again: delayed_ = true; return answer;
     case read_size:
     case write_size:
