@@ -95,11 +95,7 @@ std::uint32_t World::pick(std::uint32_t n, uvsim::ChoicePoint point) {
   Marks::hit(point, answer);
   if (point != world) simulation_->note(uvsim::name_of(point), answer);
   switch (point) {
-    case turn_time:
-      // Closing and waiting take a turn each, and each may be slow.
-      if (deaf_since_ns_ != 0) deaf_since_ns_ = network_->now_ns();
-      delayed_ = true;
-      return answer;
+    case turn_time: ++slow_turns_; [[fallthrough]];
     case ready_order:
     case ready_count:
     case read_again: delayed_ = true; return answer;
@@ -569,9 +565,11 @@ void World::check_deadlines(uvsim::Wait wait) {
   const std::uint64_t now = network_->now_ns();
   // Without a timer no deadline will ever come.
   const bool for_ever = wait.ns == uvsim::Wait::forever && !somebody_connects();
-  const auto over = [now, for_ever](std::uint64_t since_ns, std::uint64_t limit_ms) {
+  // What takes several turns is later by each that was slow.
+  const std::uint64_t allowed_ms = slack_ms * (1 + slow_turns_);
+  const auto over = [=](std::uint64_t since_ns, std::uint64_t limit_ms) {
     return limit_ms != Subject::unlimited &&
-           (for_ever || now > since_ns + times_ms(limit_ms + slack_ms));
+           (for_ever || now > since_ns + times_ms(limit_ms + allowed_ms));
   };
   if (stopped_at_ns_ > 0 && over(stopped_at_ns_, subject_->drain_ms)) {
     fail(Oracle::alive, nullptr, "the server was told to end, and takes too long");

@@ -137,6 +137,7 @@ class World final : private uvsim::Choices {
   bool timer_fault_ = false;  // deadlines may have been lost
   bool accept_failed_ = false;
   bool delayed_ = false;  // the machine was chosen to be slow
+  std::uint64_t slow_turns_ = 0;  // so far
   bool resting_ = false;
   bool ended_ = false;
 };
