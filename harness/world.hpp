@@ -136,7 +136,7 @@ class World final : private uvsim::Choices {
   bool late_comer_ = false;   // the one that shows whether the server still serves has come
   bool timer_fault_ = false;  // deadlines may have been lost
   bool accept_failed_ = false;
-  bool delayed_ = false;  // the machine was chosen to be slow
+  bool delayed_ = false;          // the machine was chosen to be slow
   std::uint64_t slow_turns_ = 0;  // so far
   bool resting_ = false;
   bool ended_ = false;
