@@ -136,6 +136,10 @@ ZOO_SPECIMEN=C1_closed_for_two_reasons build/fuzz/bin/zoo_fuzzer -max_len=128
 | `zoo_search` | the same by other means, and replay of inputs |
 | `zoo_server` | a specimen or a twin on real libuv |
 
+Not shown: what the library itself had wrong (the last bytes lost at a hang-up, a write of nothing that
+never ended, a crash without descriptors), which no server can do; and a descriptor that was handed to
+another process and is still open here, as uvsim has no other process.
+
 """
 
 
