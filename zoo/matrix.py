@@ -177,6 +177,7 @@ def matrix(options):
     todo = [(s, m, seed) for seed in range(1, options.seeds + 1) for m in means for s in specimens
             if (seed == 1 or m in SEEDED) and cells.key(s, m, seed) not in cells.known]
     start = time.monotonic()
+    interrupted = False
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)  # also where a shell has it ignored
     try:
@@ -189,10 +190,13 @@ def matrix(options):
             print(f"{done:5}/{len(todo)}  {specimen.name:38} {each:10} seed {seed}  "
                   f"{human(cell['seconds']):>8}  {words:24} about {left / 60:.0f} min left", flush=True)
     except KeyboardInterrupt:
+        interrupted = True
         print("ci/zoo: interrupted; what is known is kept, and the next run goes on from there")
     print(write_report(specimens, means, cells, options.budget))
     plot(specimens, means, cells, options.budget)
     print(f"ci/zoo: matrix.md, matrix.json, survival.svg and cells.json are in {OUT}")
+    if interrupted:
+        return 128 + signal.SIGINT
     escaped = [s.name for s in specimens if "fuzz" in means and not any(
         c["found"] for k, c in cells.known.items() if k.split()[:2] == [s.name, "fuzz"])]
     for name in escaped:
@@ -202,12 +206,18 @@ def matrix(options):
 
 def twins(total):
     """The twins, so many executions in all, by the fuzzer, by random answers and blind."""
+    (OUT / "found").mkdir(parents=True, exist_ok=True)
     shapes = list(registry.SHAPES)
-    share = total // (2 * len(shapes))
+    share = total // (3 * len(shapes))
     failed = 0
     for shape in shapes:
-        for means in ("blind", "random"):
-            outcome = registry.run([BIN["dev"] / "zoo_search", means, "1", str(share)], shape)
+        for means in ("fuzz", "blind", "random"):
+            command = [BIN["dev"] / "zoo_search", means, "1", str(share)]
+            if means == "fuzz":
+                command = [BIN["fuzz"] / "zoo_fuzzer", "-seed=1", f"-runs={share}", "-max_len=128",
+                           "-len_control=0", "-verbosity=0", "-print_final_stats=1",
+                           f"-artifact_prefix={OUT}/found/"]
+            outcome = registry.run(command, shape)
             failed += outcome.status != 0
             print(f"{shape:10} {means:8} {outcome.executions:10} executions  "
                   f"{human(outcome.seconds):>8}  "
