@@ -22,16 +22,18 @@ void reset_process() noexcept;
 
 // As uv_thread_self, without being a call of the program.
 uv_thread_t this_thread() noexcept;
-// The one thread of the pool: what is between the two runs on it.
-class InThreadPool {
+// What runs until the end of the scope runs on that thread, which has to outlive it.
+struct Thread;
+Thread& pool_thread() noexcept;  // the only one of the pool
+class RunsOn {
  public:
-  InThreadPool() noexcept;
-  ~InThreadPool() noexcept;
-  InThreadPool(const InThreadPool&) = delete;
-  InThreadPool& operator=(const InThreadPool&) = delete;
+  explicit RunsOn(Thread& thread) noexcept;
+  ~RunsOn() noexcept;
+  RunsOn(const RunsOn&) = delete;
+  RunsOn& operator=(const RunsOn&) = delete;
 
  private:
-  void* outer_;
+  Thread* outer_;
 };
 
 // The name and index of the one network interface that there is.

@@ -20,20 +20,24 @@
 
 namespace uvsim {
 
-namespace {
-
-// Data of the thread that runs now; a new thread begins with nothing.
 constexpr size_t keys_max = 1024;
+
+// A new thread begins without data.
 struct Thread {
-  uv_thread_t id = 1;
+  uv_thread_t id;
   std::array<void*, keys_max> values{};
 };
 
-Thread first_thread;
-Thread pool_thread{2, {}};
+namespace {
+
+constexpr uv_thread_t first_id = 1;
+constexpr uv_thread_t pool_id = 2;
+
+Thread first_thread{first_id};
+Thread the_pool_thread{pool_id};
 Thread* running = &first_thread;
 std::array<bool, keys_max> keys_taken{};
-uv_thread_t last_thread = 2;
+uv_thread_t last_thread = pool_id;
 
 struct Barrier {
   unsigned count;
@@ -61,17 +65,19 @@ int tried(int error, const char* function) {
 }  // namespace
 
 void reset_threads() noexcept {
-  first_thread = Thread{};
-  pool_thread = Thread{2, {}};
+  first_thread = Thread{first_id};
+  the_pool_thread = Thread{pool_id};
   running = &first_thread;
-  last_thread = pool_thread.id;
+  last_thread = pool_id;
   keys_taken = {};
 }
 
 uv_thread_t this_thread() noexcept { return running->id; }
 
-InThreadPool::InThreadPool() noexcept : outer_(running) { running = &pool_thread; }
-InThreadPool::~InThreadPool() noexcept { running = static_cast<Thread*>(outer_); }
+Thread& pool_thread() noexcept { return the_pool_thread; }
+
+RunsOn::RunsOn(Thread& thread) noexcept : outer_(running) { running = &thread; }
+RunsOn::~RunsOn() noexcept { running = outer_; }
 
 }  // namespace uvsim
 
@@ -83,13 +89,10 @@ extern "C" {
 
 int uv_thread_create(uv_thread_t* tid, uv_thread_cb entry, void* arg) {
   look();
-  Thread thread;
-  thread.id = ++last_thread;
+  Thread thread{++last_thread};
   *tid = thread.id;
-  Thread* const creator = running;
-  running = &thread;
+  const RunsOn inside(thread);
   entry(arg);
-  running = creator;
   return 0;
 }
 
@@ -103,7 +106,7 @@ uv_thread_t uv_thread_self(void) { return running->id; }
 
 int uv_thread_join(uv_thread_t* tid) {
   if (*tid == running->id) would_wait("uv_thread_join", "a thread joins itself");
-  if (*tid <= pool_thread.id || *tid > last_thread) return UV_ESRCH;
+  if (*tid <= pool_id || *tid > last_thread) return UV_ESRCH;
   return 0;
 }
 

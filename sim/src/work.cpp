@@ -79,7 +79,7 @@ Context& finish(Request* request) {
 
 void do_queued(Work* work) {
   auto* const request = request_of<uv_work_t>(work);
-  const InThreadPool inside;
+  const RunsOn inside(pool_thread());
   call_back(current(), What::work_cb, Subject{}, request, 0, request->work_cb, request);
 }
 
