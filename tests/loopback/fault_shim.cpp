@@ -174,6 +174,13 @@ bool shows_error(Call call, int fd, std::size_t& size) {
   return true;
 }
 
+// For all other calls that tell their error by errno.
+bool fails(Call call) {
+  const int kind = next_fault(call);
+  if (kind > 0) errno = kind;
+  return kind > 0;
+}
+
 void* allocate(std::size_t size, std::size_t alignment) {
   if (next_fault(call_new) != 0) return nullptr;
   if (alignment == 0) return std::malloc(size > 0 ? size : 1);
@@ -185,51 +192,33 @@ void* allocate(std::size_t size, std::size_t alignment) {
 extern "C" {
 
 int socket(int domain, int type, int protocol) {
-  if (const int kind = next_fault(call_socket); kind > 0) {
-    errno = kind;
-    return -1;
-  }
+  if (fails(call_socket)) return -1;
   return real<int (*)(int, int, int)>("socket")(domain, type, protocol);
 }
 
 int bind(int fd, const sockaddr* address, socklen_t size) {
-  if (const int kind = next_fault(call_bind); kind > 0) {
-    errno = kind;
-    return -1;
-  }
+  if (fails(call_bind)) return -1;
   return real<int (*)(int, const sockaddr*, socklen_t)>("bind")(fd, address, size);
 }
 
 int epoll_create1(int flags) {
-  if (const int kind = next_fault(call_epoll); kind > 0) {
-    errno = kind;
-    return -1;
-  }
+  if (fails(call_epoll)) return -1;
   return real<int (*)(int)>("epoll_create1")(flags);
 }
 
 int eventfd(unsigned value, int flags) {
-  if (const int kind = next_fault(call_eventfd); kind > 0) {
-    errno = kind;
-    return -1;
-  }
+  if (fails(call_eventfd)) return -1;
   return real<int (*)(unsigned, int)>("eventfd")(value, flags);
 }
 
 int listen(int fd, int backlog) {
   counting = true;
-  if (const int kind = next_fault(call_listen); kind > 0) {
-    errno = kind;
-    return -1;
-  }
+  if (fails(call_listen)) return -1;
   return real<int (*)(int, int)>("listen")(fd, backlog);
 }
 
 int accept4(int fd, sockaddr* address, socklen_t* size, int flags) {
-  if (const int kind = next_fault(call_accept); kind > 0) {
-    errno = kind;
-    return -1;
-  }
+  if (fails(call_accept)) return -1;
   using Function = int (*)(int, sockaddr*, socklen_t*, int);
   return real<Function>("accept4")(fd, address, size, flags);
 }
@@ -245,10 +234,7 @@ int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*
 
 int setsockopt(int fd, int level, int name, const void* value, socklen_t size) {
   const Call call = level == SOL_SOCKET && name == SO_REUSEPORT ? call_reuseport : call_option;
-  if (const int kind = next_fault(call); kind > 0) {
-    errno = kind;
-    return -1;
-  }
+  if (fails(call)) return -1;
   using Function = int (*)(int, int, int, const void*, socklen_t);
   return real<Function>("setsockopt")(fd, level, name, value, size);
 }

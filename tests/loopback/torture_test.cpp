@@ -40,13 +40,24 @@ std::size_t converse(ServerProcess& server) {
   return whole;
 }
 
-// The k-th call fails, for every k there is.
+// Plays with the first call failing ("@1"), with the second, and so on, until there is none to
+// fail: `play` tells whether one did.
+template <class Play>
+void for_every_call(const Play& play) {
+  for (unsigned long point = 1; point <= points_max && !testing::Test::HasFailure(); ++point) {
+    SCOPED_TRACE("call " + std::to_string(point));
+    if (play("@" + std::to_string(point))) continue;
+    EXPECT_GT(point, 1U) << "nothing was tried";
+    return;
+  }
+  EXPECT_TRUE(testing::Test::HasFailure()) << "no end was found";
+}
+
 class Torture : public testing::TestWithParam<Failure> {};
 
 TEST_P(Torture, OnceConcernsOneClientAtMost) {
-  for (unsigned long point = 1; point <= points_max && !HasFailure(); ++point) {
-    SCOPED_TRACE("call " + std::to_string(point));
-    FaultyServer server(GetParam().fault + ("@" + std::to_string(point)));
+  for_every_call([](const std::string& when) {
+    FaultyServer server(GetParam().fault + when);
     EXPECT_GE(converse(*server), clients - 1);
     const bool failed = server.injected() > 0;
     Client late(server->port());
@@ -54,23 +65,18 @@ TEST_P(Torture, OnceConcernsOneClientAtMost) {
     EXPECT_TRUE(late.answers("hello") || (!failed && server.injected() > 0));
     late.close();
     stop_cleanly(*server);
-    if (failed) continue;
-    EXPECT_GT(point, 1U) << "nothing was tried";
-    return;
-  }
-  EXPECT_TRUE(HasFailure()) << "no end was found";
+    return failed;
+  });
 }
 
 TEST_P(Torture, FromThenOnEndsEveryConversationAndLeavesNothing) {
-  for (unsigned long point = 1; point <= points_max && !HasFailure(); ++point) {
-    SCOPED_TRACE("from call " + std::to_string(point));
-    FaultyServer server(GetParam().fault + ("@" + std::to_string(point) + "+"));
+  for_every_call([](const std::string& when) {
+    FaultyServer server(GetParam().fault + when + "+");
     converse(*server);
     const bool failed = server.injected() > 0;
     stop_cleanly(*server);
-    if (!failed) return;
-  }
-  EXPECT_TRUE(HasFailure()) << "no end was found";
+    return failed;
+  });
 }
 
 INSTANTIATE_TEST_SUITE_P(Of, Torture,
@@ -116,18 +122,13 @@ INSTANTIATE_TEST_SUITE_P(Of, TortureOfAccept,
 class TortureOfStart : public testing::TestWithParam<Failure> {};
 
 TEST_P(TortureOfStart, IsOneLineOrDoneWithout) {
-  for (unsigned long point = 1; point <= points_max && !HasFailure(); ++point) {
-    SCOPED_TRACE("call " + std::to_string(point));
-    FaultyServer server(GetParam().fault + ("@" + std::to_string(point)),
-                        FaultyServer::FromStart{});
+  for_every_call([](const std::string& when) {
+    FaultyServer server(GetParam().fault + when, FaultyServer::FromStart{});
     const Start start = start_of(*server);
     EXPECT_NE(start, Start::wrong) << server->errors();
     if (start == Start::serves) stop_cleanly(*server);
-    if (server.injected() > 0) continue;
-    EXPECT_GT(point, 1U) << "nothing was tried";
-    return;
-  }
-  EXPECT_TRUE(HasFailure()) << "no end was found";
+    return server.injected() > 0;
+  });
 }
 
 INSTANTIATE_TEST_SUITE_P(
