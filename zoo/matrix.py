@@ -31,14 +31,18 @@ SEEDED = ("fuzz", "random", "asan", "valgrind")
 RUNS_MAX = 100_000_000
 
 
+def engine(seed, runs, *more):
+    return [BIN["fuzz"] / "zoo_fuzzer", f"-seed={seed}", f"-runs={runs}", "-max_len=128",
+            "-len_control=0", "-verbosity=0", "-print_final_stats=1",
+            f"-artifact_prefix={OUT}/found/", *more]
+
+
 def attempt(specimen, means, seed, budget):
     """One cell for one seed: found, executions, seconds, and what was said."""
     if means in ("asan", "valgrind"):
         return workout.attempt(specimen, means, seed, budget, BIN)
     if means == "fuzz":
-        command = [BIN["fuzz"] / "zoo_fuzzer", f"-seed={seed}", f"-runs={RUNS_MAX}", "-max_len=128",
-                   "-len_control=0", "-verbosity=0", "-print_final_stats=1",
-                   f"-max_total_time={budget * 4}", f"-artifact_prefix={OUT}/found/"]
+        command = engine(seed, RUNS_MAX, f"-max_total_time={budget * 4}")
     else:
         program = BIN["fuzz" if specimen.needs else "dev"] / "zoo_search"
         command = [program, means, str(seed), str(RUNS_MAX)]
@@ -212,11 +216,8 @@ def twins(total):
     failed = 0
     for shape in shapes:
         for means in ("fuzz", "blind", "random"):
-            command = [BIN["dev"] / "zoo_search", means, "1", str(share)]
-            if means == "fuzz":
-                command = [BIN["fuzz"] / "zoo_fuzzer", "-seed=1", f"-runs={share}", "-max_len=128",
-                           "-len_control=0", "-verbosity=0", "-print_final_stats=1",
-                           f"-artifact_prefix={OUT}/found/"]
+            command = engine(1, share) if means == "fuzz" else \
+                [BIN["dev"] / "zoo_search", means, "1", str(share)]
             outcome = registry.run(command, shape)
             failed += outcome.status != 0
             print(f"{shape:10} {means:8} {outcome.executions:10} executions  "
