@@ -10,7 +10,13 @@ import subprocess
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-LONGEST_INPUT = {"connection": 64, "pool": 64, "options": 256}  # bytes; 128 for the others
+TARGETS = sorted(source.stem.removesuffix("_fuzzer") for source in (ROOT / "fuzz").glob("*_fuzzer.cpp"))
+
+
+def longest_input(name):
+    """In bytes, as the tests have it."""
+    said = re.search(rf"set\({name}_max_len (\d+)\)", (ROOT / "fuzz/CMakeLists.txt").read_text())
+    return int(said[1]) if said else 64
 
 
 def rate(program, name, seconds):
@@ -19,7 +25,7 @@ def rate(program, name, seconds):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         result = subprocess.run(
             [str(program), "-seed=1", f"-max_total_time={seconds}", "-print_final_stats=1",
-             f"-max_len={LONGEST_INPUT.get(name, 128)}", f"-artifact_prefix={found}/", found,
+             f"-max_len={longest_input(name)}", f"-artifact_prefix={found}/", found,
              str(ROOT / "fuzz/corpus" / name)],
             capture_output=True, text=True, timeout=20 * seconds + 60)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -33,12 +39,11 @@ def rate(program, name, seconds):
 def measure(builds, seconds, progress):
     """Executions a second by target, with the names of the builds."""
     rates = {}
-    for source in sorted((ROOT / "fuzz").glob("*_fuzzer.cpp")):
-        name = source.stem.removesuffix("_fuzzer")
+    for name in TARGETS:
         rates[name] = {}
         for build, directory in builds.items():
             progress(f"{name}_fuzzer, {build}")
-            rates[name][build] = rate(directory / "bin" / source.stem, name, seconds)
+            rates[name][build] = rate(directory / "bin" / f"{name}_fuzzer", name, seconds)
     return rates
 
 

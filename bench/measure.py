@@ -23,7 +23,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BARE = "epoll_loop"
 OURS = "echoproof"
 UNHARDENED = "echoproof_O2"
-# On the same library, or on none: what is compared with them is not the price of a library.
+# What is no library's peer: this server, and what is written for the kernel alone.
 NO_LIBRARY = (OURS, UNHARDENED, BARE, "io_uring_loop")
 SERVER_CORE, LOAD_CORE, BOTH_CORES = "0", "1", "0,1"
 
@@ -186,31 +186,17 @@ def plot(measured, out):
         plt.close(figure)
 
 
-def measure_loads(loads, servers, args, progress, failures):
-    """The rounds of each server, by load. Servers that failed in some round are left out."""
-    measured = {}
-    for load in loads:
-        results = {name: [] for name in servers}
-        for _ in range(args.rounds):
-            for name, command in servers.items():
-                progress(f"{load.name()}, {name}")
-                try:
-                    results[name].append(measure_round(command, load, args.seconds, args.binaries))
-                except (RuntimeError, subprocess.TimeoutExpired) as error:
-                    failures.append(f"{name}, {load.name()}: {error}")
-        measured[load] = {n: r for n, r in results.items() if len(r) == args.rounds}
-    return measured
-
-
-def measure_idle(counts, servers, args, progress, failures):
-    memory = {}
-    for name, command in servers.items():
-        progress(f"idle connections, {name}")
-        try:
-            memory[name] = [idle_memory(command, n, args.binaries) for n in counts]
-        except (RuntimeError, subprocess.CalledProcessError) as error:
-            failures.append(f"{name}, idle: {error}")
-    return memory
+def measure_load(load, servers, args, progress, failures):
+    """The rounds of each server. Servers that failed in some round are left out."""
+    results = {name: [] for name in servers}
+    for _ in range(args.rounds):
+        for name, command in servers.items():
+            progress(f"{load.name()}, {name}")
+            try:
+                results[name].append(measure_round(command, load, args.seconds, args.binaries))
+            except (RuntimeError, subprocess.TimeoutExpired) as error:
+                failures.append(f"{name}, {load.name()}: {error}")
+    return {n: r for n, r in results.items() if len(r) == args.rounds}
 
 
 def measure_threads(command, args, progress):
@@ -347,15 +333,22 @@ def main():
 
     args.out.mkdir(parents=True, exist_ok=True)
     measured, memory, threads, times, rates, failures = {}, {}, {}, {}, {}, []
-    progress = Progress(len(loads) * args.rounds * len(servers) + len(servers) + 2 * args.rounds + 11)
+    builds = {"ASan and UBSan": args.fuzz, "no sanitizer": args.fuzz_plain}
+    progress = Progress(len(loads) * args.rounds * len(servers) +
+                        (len(servers) if counts else 0) + 2 * args.rounds + 1 +
+                        len(fuzzing.TARGETS) * len(builds))
     try:
-        for load in loads:  # one at a time: an interruption keeps those that are complete
-            measured |= measure_loads([load], servers, args, progress, failures)
-        memory = measure_idle(counts, servers, args, progress, failures) if counts else {}
+        for load in loads:
+            measured[load] = measure_load(load, servers, args, progress, failures)
+        for name, command in servers.items() if counts else ():
+            progress(f"idle connections, {name}")
+            try:
+                memory[name] = [idle_memory(command, n, args.binaries) for n in counts]
+            except (RuntimeError, subprocess.CalledProcessError) as error:
+                failures.append(f"{name}, idle: {error}")
         threads = measure_threads(servers[OURS], args, progress)
         times = measure_without_kernel(args.binaries / "echo_benchmark", progress)
-        rates = fuzzing.measure({"ASan and UBSan": args.fuzz, "no sanitizer": args.fuzz_plain},
-                                10, progress)
+        rates = fuzzing.measure(builds, 10, progress)
     except KeyboardInterrupt:
         failures.append("interrupted: what is missing was not measured")
     print(file=sys.stderr)
