@@ -8,7 +8,6 @@
 #include <array>
 #include <csignal>
 #include <cstddef>
-#include <cstdint>
 
 #include "core/service.hpp"
 #include "one_client.hpp"
@@ -26,8 +25,7 @@ constexpr echoproof::Limits limits{.connections = 4,
                                    .write = echoproof::Time(60'000),
                                    .write_contended = echoproof::Time(60'000)};
 
-// --- The core: the decisions, and nothing that carries them out.
-// ------------------------------------
+// --- The core: the decisions, and nothing that carries them out. --------------------------------
 
 void core(benchmark::State& state) {
   using enum echoproof::Event;
@@ -48,10 +46,9 @@ void core(benchmark::State& state) {
 }
 BENCHMARK(core);
 
-// --- Servers on uvsim.
-// ------------------------------------------------------------------------------
+// --- Servers on uvsim. --------------------------------------------------------------------------
 
-// Whatever happens in a callback of the servers below happens in a loop that goes on for long.
+// So many that what a server takes to start and to end does not count.
 constexpr std::size_t echoes_in_a_run = 10'000;
 
 template <class Start>

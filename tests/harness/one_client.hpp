@@ -5,7 +5,6 @@
 
 #include <csignal>
 #include <cstddef>
-#include <cstdint>
 #include <vector>
 
 #include "uvsim/uvsim.hpp"
