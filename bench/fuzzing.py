@@ -19,6 +19,12 @@ def longest_input(name):
     return int(said[1]) if said else 64
 
 
+def what_it_found(said):
+    """The line that names it, of all that an engine says."""
+    lines = said.strip().splitlines() or ["nothing said"]
+    return next((line for line in lines if re.match(r"oracle |.*(assertion failed|ERROR: )", line)), lines[-1])
+
+
 def rate(program, name, seconds):
     """Executions for each second of processor time."""
     with tempfile.TemporaryDirectory() as found:
@@ -31,26 +37,28 @@ def rate(program, name, seconds):
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
     executed = re.search(r"stat::number_of_executed_units:\s*(\d+)", result.stderr)
     if result.returncode != 0 or not executed:
-        raise RuntimeError(f"{program}: {result.stderr.strip().splitlines()[-1]}")
+        raise RuntimeError(f"{program.name}: exit status {result.returncode}: {what_it_found(result.stderr)}")
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return int(executed[1]) / spent
 
 
-def measure(builds, seconds, progress):
-    """Executions a second by target, with the names of the builds."""
-    rates = {}
+def measure(builds, seconds, progress, failures, rates):
+    """Adds to `rates` the executions a second by target, with the names of the builds."""
     for name in TARGETS:
-        rates[name] = {}
+        row = rates.setdefault(name, {})
         for build, directory in builds.items():
             progress(f"{name}_fuzzer, {build}")
-            rates[name][build] = rate(directory / "bin" / f"{name}_fuzzer", name, seconds)
+            try:
+                row[build] = rate(directory / "bin" / f"{name}_fuzzer", name, seconds)
+            except (RuntimeError, subprocess.TimeoutExpired) as error:
+                failures.append(f"fuzz target, {build}: {error}")
     return rates
 
 
-def table(rates):
-    builds = list(next(iter(rates.values())))
+def table(rates, builds):
+    shown = {name: [f"{row[b]:,.0f}" if b in row else "failed" for b in builds]
+             for name, row in rates.items() if row}
     return "\n".join(
         ["\n### Executions of the fuzz targets for each second of processor time\n",
          "| target | " + " | ".join(builds) + " |", "|---" * (len(builds) + 1) + "|",
-         *[f"| `{name}_fuzzer` | " + " | ".join(f"{row[b]:,.0f}" for b in builds) + " |"
-           for name, row in rates.items()]])
+         *[f"| `{name}_fuzzer` | " + " | ".join(row) + " |" for name, row in shown.items()]])

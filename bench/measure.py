@@ -194,7 +194,7 @@ def measure_load(load, servers, args, progress, failures):
             progress(f"{load.name()}, {name}")
             try:
                 results[name].append(measure_round(command, load, args.seconds, args.binaries))
-            except (RuntimeError, subprocess.TimeoutExpired) as error:
+            except (RuntimeError, subprocess.SubprocessError) as error:
                 failures.append(f"{name}, {load.name()}: {error}")
     return {n: r for n, r in results.items() if len(r) == args.rounds}
 
@@ -281,15 +281,23 @@ def targets_table(rows):
 
 
 class Progress:
-    """One line on the terminal that tells what is being measured, and how long the rest will take."""
+    """What is being measured, and how long the rest will take: on a terminal in one line that is
+    overwritten, in a log once a minute."""
 
     def __init__(self, total):
         self.start, self.done, self.total = time.time(), 0, total
+        self.told = 0
+        self.live = sys.stderr.isatty()
 
     def __call__(self, what):
-        left = (time.time() - self.start) / max(self.done, 1) * (self.total - self.done) / 60
-        estimate = f", about {left:.0f} min left" if self.done else ""
-        print(f"\r{self.done}/{self.total}{estimate}: {what:60.60}", end="", file=sys.stderr, flush=True)
+        spent = time.time() - self.start
+        left = spent / max(self.done, 1) * (self.total - self.done) / 60
+        line = f"{self.done}/{self.total}{f', about {left:.0f} min left' if self.done else ''}: "
+        if self.live:
+            print(f"\r{line}{what:60.60}", end="", file=sys.stderr, flush=True)
+        elif spent >= self.told:
+            print(line + what, file=sys.stderr, flush=True)
+            self.told = spent + 60
         self.done += 1
 
 
@@ -344,21 +352,26 @@ def main():
             progress(f"idle connections, {name}")
             try:
                 memory[name] = [idle_memory(command, n, args.binaries) for n in counts]
-            except (RuntimeError, subprocess.CalledProcessError) as error:
+            except (RuntimeError, subprocess.SubprocessError) as error:
                 failures.append(f"{name}, idle: {error}")
-        threads = measure_threads(servers[OURS], args, progress)
-        times = measure_without_kernel(args.binaries / "echo_benchmark", progress)
-        rates = fuzzing.measure(builds, 10, progress)
+        # Whatever fails, what was measured before is reported.
+        try:
+            threads = measure_threads(servers[OURS], args, progress)
+            times = measure_without_kernel(args.binaries / "echo_benchmark", progress)
+        except (RuntimeError, subprocess.SubprocessError) as error:
+            failures.append(str(error))
+        fuzzing.measure(builds, 10, progress, failures, rates)
     except KeyboardInterrupt:
         failures.append("interrupted: what is missing was not measured")
-    print(file=sys.stderr)
+    if progress.live:
+        print(file=sys.stderr)
 
     reached = targets(measured, memory)
     parts = ["# Speed and memory beside peers", *[table(l, r) for l, r in measured.items() if BARE in r]]
     parts += [idle_table(counts, memory)] if memory else []
     parts += [threads_table(threads)] if threads else []
     parts += [without_kernel_table(times)] if times else []
-    parts += [fuzzing.table(rates)] if rates else []
+    parts += [fuzzing.table(rates, builds)] if rates else []
     parts += [targets_table(reached)] if reached else []
     if failures:
         parts += ["\n### Runs that failed\n", *[f"* {f}" for f in sorted(set(failures))]]
