@@ -416,9 +416,12 @@ void World::shrink(Client& client) {
 void World::pass_time(std::uint64_t ns) {
   Marks::hit(Mark::time_passed);
   network_->advance(ns);
-  // Only what passes while the server waits for its timer is its own doing.
+  // Only what passes while the server waits for its timer is its own doing, here and below.
   if (deaf_since_ns_ != 0) deaf_since_ns_ = network_->now_ns();
-  for (std::uint32_t i = 0; i < count_; ++i) age(clients_[i]);
+  for (std::uint32_t i = 0; i < count_; ++i) {
+    clients_[i].waits_since_ns = network_->now_ns();
+    age(clients_[i]);
+  }
 }
 
 bool World::signal(int number) {

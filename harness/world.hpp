@@ -7,7 +7,7 @@
 // the operator stops the server, and otherwise time passes. So choices that have run out end every
 // run quietly, in the same way, and what has not come to its end by then never will.
 //
-// What may live here: what clients do, and what they see. What follows from it is in oracles.hpp.
+// What may live here: what clients do, what they see, and what the server owed them (verdict.hpp).
 #pragma once
 
 #include <array>
