@@ -1,7 +1,7 @@
 // Holds the whole server, adapter and core on uvsim, to the eight oracles of harness/verdict.hpp,
 // with clients, faults, time and signals as the input says: on libuv 1.44 and on 1.52.
 //
-// Input: four bytes for the shape of the server and its machine, the rest is a harness::Plan. An
+// Input: three bytes for the shape of the server and its machine, the rest is a harness::Plan. An
 // input that has come to its end goes on kindly, so every run ends.
 #include <array>
 #include <cstddef>
@@ -50,6 +50,7 @@ Case read_case(fuzz::Input& input, uvsim::Options& options) {
                 .backlog = third / 4 % 4 == 1 ? 1 : 16},
       // So many blocks' worth that a run stays short.
       .setting = {.clients = clients[second % 4],
+                  .stalled = third / 64 % 4,
                   .send_max = block_size * 20,
                   .said_max = block_size * 50}};
   options.send_window = windows[first / 32 % 4];
