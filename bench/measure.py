@@ -23,8 +23,11 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BARE = "epoll_loop"
 OURS = "echoproof"
 UNHARDENED = "echoproof_O2"
-# What is no library's peer: this server, and what is written for the kernel alone.
-NO_LIBRARY = (OURS, UNHARDENED, BARE, "io_uring_loop")
+# The bare loop, brought closer to this server one step at a time: which step costs what.
+STEPS = {BARE: "the bare loop, recv and send", "epoll_read_write": "the same with read and write, as libuv",
+         "libuv_floor": "the least on libuv", OURS: "this server"}
+# What is no library's peer: this server, and what is written for the kernel alone or is no server.
+NO_LIBRARY = (*STEPS, UNHARDENED, "io_uring_loop")
 SERVER_CORE, LOAD_CORE, BOTH_CORES = "0", "1", "0,1"
 
 
@@ -244,6 +247,19 @@ def without_kernel_table(times):
                       *[f"| {name} | {ns:,.0f} |" for name, ns in times.items()]])
 
 
+def steps_table(measured):
+    """What of the difference to the bare loop is the system calls', libuv's and this server's."""
+    rows = [(load.name(), [ratio_to_bare(results, name) for name in STEPS])
+            for load, results in measured.items()
+            if load.pipeline == 1 and STEPS.keys() <= results.keys()]
+    if not rows:
+        return ""
+    return "\n".join(["\n### From the bare loop to this server: CPU for an echo\n",
+                      "| load | " + " | ".join(STEPS.values()) + " |", "|---" * (len(STEPS) + 1) + "|",
+                      *[f"| {name} | " + " | ".join(f"{r:.3f}" for r in row) + " |"
+                        for name, row in rows]])
+
+
 def targets(measured, memory):
     """What the server is to reach: rows of (what, limit, figure), for what was measured."""
     ours = {(l.size, l.connections): r for l, r in measured.items()
@@ -368,6 +384,7 @@ def main():
 
     reached = targets(measured, memory)
     parts = ["# Speed and memory beside peers", *[table(l, r) for l, r in measured.items() if BARE in r]]
+    parts += [steps_table(measured)]
     parts += [idle_table(counts, memory)] if memory else []
     parts += [threads_table(threads)] if threads else []
     parts += [without_kernel_table(times)] if times else []
