@@ -426,7 +426,7 @@ void self_test() noexcept {
   void* (*volatile create)(std::size_t) = ::operator new;
   void (*volatile destroy)(void*) = ::operator delete;
   const bool hooks = detail::install_sanitizer_hooks();
-  static_cast<void>(detail::nothrow_forms_are_ours());
+  static_cast<void>(detail::asan_forms_are_ours());
   const int inside = detail::inside;
   detail::inside = 1;
   detail::probe = {true, 0, 0, 0, 0};

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <new>
 
 #include "uvsim/ledger.hpp"
 
@@ -54,8 +55,12 @@ extern Backend active_backend;
 // malloc on behalf of another allocation function. REQUIRES: watching().
 void* malloc_for(std::size_t size, const void* caller, const void* frame) noexcept;
 
-// Defined in ledger_nothrow.cpp.
-bool nothrow_forms_are_ours() noexcept;
+// memalign on behalf of an aligned operator new, in the run or not.
+void* memalign_for(std::align_val_t alignment, std::size_t size, const void* caller,
+                   const void* frame) noexcept;
+
+// Defined in ledger_asan_new.cpp.
+bool asan_forms_are_ours() noexcept;
 
 // Return address of the allocation function that is under way on this thread, if one of ours is.
 extern constinit thread_local const void* wrapper_caller __attribute__((tls_model("initial-exec")));

@@ -278,6 +278,12 @@ void* malloc_for(std::size_t size, const void* caller, const void* frame) noexce
   return watched_malloc(size, caller, frame);
 }
 
+void* memalign_for(std::align_val_t alignment, std::size_t size, const void* caller,
+                   const void* frame) noexcept {
+  const auto bytes = static_cast<std::size_t>(alignment);
+  return watching() ? watched_memalign(bytes, size, caller, frame) : next_memalign(bytes, size);
+}
+
 }  // namespace uvsim::ledger::detail
 
 // ---- The functions themselves -----------------------------------------------------------------

@@ -520,6 +520,62 @@ void nothrow_new_fails_or_is_counted() {
   CHECK(live() == 0);
 }
 
+struct alignas(64) Line {
+  char bytes[64];
+};
+
+void aligned_new_is_booked_and_given_back() {
+  const Run run;
+  const Inside inside;
+  Line* volatile one = new Line;
+  Line* volatile many = new Line[3];
+  CHECK(reinterpret_cast<std::uintptr_t>(one) % 64 == 0);
+  CHECK(live() == 2);
+  delete one;
+  delete[] many;
+  CHECK(live() == 0);
+  CHECK(incidents == 0);
+}
+
+void aligned_new_fails_or_is_counted() {
+  const Run run;
+  const Inside inside;
+  unsigned failed = 0;
+  failing = 0;
+  if (throws_bad_alloc([] { delete new Line; })) ++failed;
+  failing = 0;
+  if (throws_bad_alloc([] { delete[] new Line[3]; })) ++failed;
+  failing = 0;
+  Line* volatile one = new (std::nothrow) Line;
+  failing = 0;
+  Line* volatile many = new (std::nothrow) Line[3];
+  failing = -1;
+  failed += (one == nullptr ? 1u : 0u) + (many == nullptr ? 1u : 0u);
+  CHECK(failed + ledger::totals().unfailable == 4);
+  CHECK(ledger::totals().unfailable == 0 || !interposed());
+  delete one;
+  delete[] many;
+  CHECK(live() == 0);
+}
+
+// A sanitizer that minds how memory is given back must not mind.
+void what_new_left_behind_is_given_back() {
+  const Run run;
+  {
+    const Inside inside;
+    const void* const left[] = {new Line,
+                                new Line[3],
+                                new (std::nothrow) Line,
+                                new (std::nothrow) Line[3],
+                                new int,
+                                new int[3]};
+    for (const void* memory : left) CHECK(memory != nullptr);
+  }
+  CHECK(live() == 6);
+  ledger::release_live();
+  CHECK(live() == 0);
+}
+
 int handler_calls = 0;
 void on_no_memory() {
   if (++handler_calls == 2) std::set_new_handler(nullptr);
@@ -759,6 +815,9 @@ int main(int argc, char** argv) {
       TEST(every_way_to_allocate_can_fail),
       TEST(new_can_fail),
       TEST(nothrow_new_fails_or_is_counted),
+      TEST(aligned_new_is_booked_and_given_back),
+      TEST(aligned_new_fails_or_is_counted),
+      TEST(what_new_left_behind_is_given_back),
       TEST(the_new_handler_is_asked),
       TEST(an_oracle_can_be_changed_and_removed),
       TEST(leaks_are_visited_in_order),
