@@ -105,7 +105,7 @@ std::uint32_t World::pick(std::uint32_t n, uvsim::ChoicePoint point) {
     case world: return answer;  // unkind, but no fault: everything still has to come to its end
     case call_timer_start:
     case call_timer_init: timer_fault_ = true; break;
-    case call_accept: accept_failed_ = true; break;
+    case call_accept: ++accepts_failed_; break;
     default: break;
   }
   ++faults_;
@@ -605,7 +605,7 @@ void World::check_deadlines(uvsim::Wait wait) {
 // the listener had announced it keeps (R37, R38).
 bool World::may_be_left_waiting(const Client& client) const {
   if (faults_ == 0 || subject_->reopens_listener) return false;
-  return !client.view.accepted || (accept_failed_ && client.received == 0);
+  return !client.view.accepted || (accepts_failed_ > 0 && client.received == 0);
 }
 
 // What the server counted, against what the clients saw: who was answered was accepted, what went
@@ -622,7 +622,7 @@ void World::check_counts() {
     whole += client.whole ? client.received : 0;
     sent += client.sent;
   }
-  if (counts.accepted < answered || counts.accepted > count_) {
+  if (counts.accepted < answered || counts.accepted + accepts_failed_ > count_) {
     fail(Oracle::ledger, nullptr, "the server counted other connections than there were");
   }
   if (counts.echoed < whole || counts.echoed > sent) {

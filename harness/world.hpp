@@ -135,7 +135,7 @@ class World final : private uvsim::Choices {
   bool serving_ = false;      // it listens, and the baseline is set
   bool late_comer_ = false;   // the one that shows whether the server still serves has come
   bool timer_fault_ = false;  // deadlines may have been lost
-  bool accept_failed_ = false;
+  std::uint32_t accepts_failed_ = 0;  // each has lost a client (R38)
   bool delayed_ = false;          // the machine was chosen to be slow
   std::uint64_t slow_turns_ = 0;  // so far
   bool resting_ = false;

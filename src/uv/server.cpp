@@ -260,6 +260,7 @@ void Server::accept() {
   session.tcp.data = &session;
   service_.on_open(session, now());
   const int accepted = uv_accept(listener(), session.stream());
+  if (accepted == 0) ++accepted_;
   // An echo must not wait for the acknowledgement of the one before it.
   if (accepted == 0 && uv_tcp_nodelay(&session.tcp, 1) == 0) {
     perform(session, Action::read);
@@ -313,7 +314,7 @@ void Server::on_timer_close(uv_handle_t* timer) noexcept {
 
 Statistics Server::statistics() const {
   const BlockPool& pool = service_.pool();
-  return {.connections_accepted = ledger_.sessions_acquired,
+  return {.connections_accepted = accepted_,
           .connections_turned_away = turned_away_,
           .listener_failures = listener_failures_,
           .bytes_echoed = service_.bytes_echoed(),

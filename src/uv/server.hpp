@@ -134,6 +134,7 @@ class Server {
   Time timer_at_ = Time::max();   // what the timer is set to
 
   Ledger ledger_;  // sessions; the pool keeps its own
+  std::uint64_t accepted_ = 0;
   std::uint64_t turned_away_ = 0;
   std::uint64_t listener_failures_ = 0;
 };

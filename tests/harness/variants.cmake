@@ -377,6 +377,10 @@ variant(open_counted_wrong uv/server.cpp
   [[.connections = service_.open()]]
   [[.connections = service_.open() + turned_away_]]
   "oracle ledger")
+variant(accepted_although_refused uv/server.cpp
+  [[if (accepted == 0) ++accepted_;]]
+  [[++accepted_;]]
+  "oracle ledger")
 variant(released_twice_on_paper uv/server.cpp
   [[~Session() { ++server.ledger_.sessions_released; }]]
   [[~Session() { server.ledger_.sessions_released += state() == State::closed ? 1 : 2; }]]
