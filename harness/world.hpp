@@ -130,14 +130,14 @@ class World final : private uvsim::Choices {
   std::uint64_t grace_ends_ns_ = 0;  // until when the first request to end excuses nothing
   std::uint64_t deaf_since_ns_ = 0;  // 0: it listens
   std::uint64_t bytes_at_start_ = 0;
-  std::uint16_t port_ = 0;    // of its first listener
-  bool holding_ = false;      // no kind steps at this poll: the next timer comes first
-  bool serving_ = false;      // it listens, and the baseline is set
-  bool late_comer_ = false;   // the one that shows whether the server still serves has come
-  bool timer_fault_ = false;  // deadlines may have been lost
+  std::uint16_t port_ = 0;            // of its first listener
+  bool holding_ = false;              // no kind steps at this poll: the next timer comes first
+  bool serving_ = false;              // it listens, and the baseline is set
+  bool late_comer_ = false;           // the one that shows whether the server still serves has come
+  bool timer_fault_ = false;          // deadlines may have been lost
   std::uint32_t accepts_failed_ = 0;  // each has lost a client (R38)
-  bool delayed_ = false;          // the machine was chosen to be slow
-  std::uint64_t slow_turns_ = 0;  // so far
+  bool delayed_ = false;              // the machine was chosen to be slow
+  std::uint64_t slow_turns_ = 0;      // so far
   bool resting_ = false;
   bool ended_ = false;
 };

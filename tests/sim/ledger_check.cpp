@@ -563,12 +563,9 @@ void what_new_left_behind_is_given_back() {
   const Run run;
   {
     const Inside inside;
-    const void* const left[] = {new Line,
-                                new Line[3],
-                                new (std::nothrow) Line,
-                                new (std::nothrow) Line[3],
-                                new int,
-                                new int[3]};
+    const void* const left[] = {
+        new Line, new Line[3], new (std::nothrow) Line, new (std::nothrow) Line[3],
+        new int,  new int[3]};
     for (const void* memory : left) CHECK(memory != nullptr);
   }
   CHECK(live() == 6);
