@@ -65,6 +65,7 @@ harness::Trial& trial() {
     uvsim::Options options = harness::Trial::default_options();
     options.asked = fuzz::server_faults();
     options.fail_allocations = true;
+    options.strict = true;
     return harness::Trial(options);
   }();
   return instance;

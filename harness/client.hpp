@@ -28,7 +28,7 @@ struct Client {
   std::uint64_t heard_at_ns = 0;      // the server last read something from it
   std::uint64_t accepted_at_ns = 0;   // or when that was seen first
   std::uint64_t caught_up_at_ns = 0;  // when it last was owed nothing
-  std::uint64_t waits_since_ns = 0;   // it last spoke, read something, or took to reading again
+  std::uint64_t waits_since_ns = 0;   // it last spoke, ended its output, or read
   std::uint64_t write_queued_at_ns = 0;
   std::uint32_t writes_queued = 0;  // by uv_write, and not called back yet
   // A write failed for the moment, and what the server had queued or wrote behind it before it was

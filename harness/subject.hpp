@@ -54,14 +54,18 @@ struct Subject {
   // may wait for ever.
   std::uint64_t idle_at_most_ms = unlimited;
   std::uint64_t write_at_most_ms = unlimited;
+  // It lets no client that it has answered before wait for a timer while all others read.
+  bool answers_at_once = false;
   // It answers a client that it has answered before within this, whatever other clients do.
   std::uint64_t answer_ms = unlimited;
   // A listener that it closed because something failed is open again within this.
   std::uint64_t reopens_ms = unlimited;
   // When it was asked to end, those who were being served are for so long, unless it is asked
-  // again; and it has ended within the other; unlimited: it may wait for its clients.
+  // again; and it has ended within the second, when asked again within the third; unlimited: it may
+  // wait for its clients.
   std::uint64_t grace_ms = 0;
   std::uint64_t drain_ms = unlimited;
+  std::uint64_t end_ms = unlimited;
 
   // What it counted itself, if it does; asked while it runs, and once more when it has ended.
   struct Counts {

@@ -85,6 +85,7 @@ class World final : private uvsim::Choices {
   bool all_gone() const;
   bool somebody_connects() const;
   bool resume();
+  void check_answers();
   void check_deadlines(uvsim::Wait wait);
   void check_counts();
   bool late_comer();
@@ -124,11 +125,12 @@ class World final : private uvsim::Choices {
   std::uint32_t busy_polls_ = 0;  // in a row in which nothing moved
   std::uint64_t moved_ = 0;       // bytes, connections and deeds; changes when anything does
   std::uint64_t moved_before_ = 0;
-  std::uint64_t said_ = 0;           // bytes, by all clients
-  std::uint64_t waited_ns_ = 0;      // for the server alone, since anything moved
-  std::uint64_t stopped_at_ns_ = 0;  // when it was told
-  std::uint64_t grace_ends_ns_ = 0;  // until when the first request to end excuses nothing
-  std::uint64_t deaf_since_ns_ = 0;  // 0: it listens
+  std::uint64_t said_ = 0;                 // bytes, by all clients
+  std::uint64_t waited_ns_ = 0;            // for the server alone, since anything moved
+  std::uint64_t stopped_at_ns_ = 0;        // when it was told
+  std::uint64_t stopped_again_at_ns_ = 0;  // when it was told last, if more than once
+  std::uint64_t grace_ends_ns_ = 0;        // until when the first request to end excuses nothing
+  std::uint64_t deaf_since_ns_ = 0;        // 0: it listens
   std::uint64_t bytes_at_start_ = 0;
   std::uint16_t port_ = 0;            // of its first listener
   bool holding_ = false;              // no kind steps at this poll: the next timer comes first

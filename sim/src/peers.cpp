@@ -212,6 +212,7 @@ PeerView Network::view(Peer peer) const {
     default: view.state = PeerState::established; break;
   }
   view.readable = socket.visible();
+  view.unread = socket.in.size();
   view.fin = socket.fin_arrived();
   view.program_closed = socket.peer == nullptr || socket.peer->orphan;
   view.accepted = socket.peer != nullptr && socket.peer->accepted;

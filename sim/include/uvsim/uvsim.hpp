@@ -337,6 +337,7 @@ struct PeerView {
   PeerState state = PeerState::closed;
   bool accepted = false;        // the program has taken the connection off the queue
   size_t readable = 0;          // bytes that read() would return now
+  size_t unread = 0;            // and with them what the program wrote and its kernel still holds
   size_t writable = 0;          // bytes that send() would take now
   bool fin = false;             // the program's end of output has arrived; bytes may still wait
   bool reset = false;           // the connection was reset by the program
