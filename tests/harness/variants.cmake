@@ -252,6 +252,10 @@ variant(limits_swapped core/service.cpp
   [[contended ? std::min(limits_.write, limits_.write_contended) : limits_.write]]
   [[contended ? limits_.write : std::min(limits_.write, limits_.write_contended)]]
   "oracle (whole|alive|apart)")
+variant(never_contended core/service.cpp
+  [[waiting_.size() > cancelling_;]]
+  [[false;]]
+  "oracle (whole|alive|apart)" SEEDED)
 variant(always_contended core/service.cpp
   [[waiting_.size() > cancelling_;]]
   [[waiting_.size() >= cancelling_;]]
@@ -280,6 +284,11 @@ variant(block_comes_back_unnoticed uv/server.cpp
   server.settle();]]
   [[  server.perform(session, action);]]
   "oracle (whole|alive|apart)")
+variant(written_block_comes_back_unnoticed uv/server.cpp
+  [[  server.perform(session, server.service_.on(session, event, server.now()));
+  server.settle();]]
+  [[  server.perform(session, server.service_.on(session, event, server.now()));]]
+  "oracle apart")
 variant(room_comes_back_unnoticed uv/server.cpp
   [[Event::close_done, server.now()));
   server.settle();]]
@@ -290,6 +299,11 @@ variant(spare_comes_back_unnoticed uv/server.cpp
   server.settle();]]
   [[  server.spare_state_ = Handle::none;]]
   "oracle (whole|alive|apart)")
+variant(accepts_on_a_closed_listener uv/server.cpp
+  [[  parked_ = false;  // libuv closes the client with the listener
+]]
+  [[]]
+  "oracle contract.*R15")
 variant(listener_never_opened_again uv/server.cpp
   [[    if (status != 0 && listener_state_ == Handle::none) reopen_at_ = now() + reopen_pause;
 ]]
@@ -364,6 +378,10 @@ variant(drain_wakes_nobody core/service.cpp
   [[when = std::min({when, stop_at_, idle_end()})]]
   [[when = std::min({when, idle_end()})]]
   "oracle (whole|alive|apart)")
+variant(second_request_to_end_ignored core/service.cpp
+  [[  stop_at_ = std::min(stop_at_, when);]]
+  [[  if (stop_at_ == Time::max()) stop_at_ = when;]]
+  "oracle alive")
 variant(half_of_the_echo_uncounted core/service.cpp
   [[  if (event == Event::write_done) bytes_echoed_ += connection.unsent().size();
 ]]
@@ -372,6 +390,10 @@ variant(half_of_the_echo_uncounted core/service.cpp
 variant(echo_counted_twice core/service.cpp
   [[  bytes_echoed_ += size;]]
   [[  bytes_echoed_ += connection.unsent().size();]]
+  "oracle ledger")
+variant(canceled_is_echoed uv/server.cpp
+  [[status == 0 ? Event::write_done]]
+  [[status == 0 || status == UV_ECANCELED ? Event::write_done]]
   "oracle ledger")
 variant(open_counted_wrong uv/server.cpp
   [[.connections = service_.open()]]
