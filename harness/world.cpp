@@ -421,6 +421,8 @@ void World::pass_time(std::uint64_t ns) {
   network_->advance(ns);
   // Only what passes while the server waits for its timer is its own doing, here and below.
   if (deaf_since_ns_ != 0) deaf_since_ns_ = network_->now_ns();
+  if (stopped_at_ns_ != 0) stopped_at_ns_ += ns;
+  if (stopped_again_at_ns_ != 0) stopped_again_at_ns_ += ns;
   for (std::uint32_t i = 0; i < count_; ++i) {
     clients_[i].waits_since_ns = network_->now_ns();
     age(clients_[i]);

@@ -131,7 +131,7 @@ ZOO_SPECIMEN=C1_closed_for_two_reasons build/fuzz/bin/zoo_fuzzer -max_len=128
 | `timed.c` | a timer for each connection: two handles in one object |
 | `owners.cpp` | C++ owners |
 | `specimens.json` | the registry: what is wrong, which rule, where it was seen, how it must be found |
-| `corpus/` | the shortest input known that shows each specimen |
+| `corpus/` | the shortest input known that shows each specimen; under the name of a twin, what was held against it by mistake |
 | `zoo_fuzzer` | the fuzz target: a specimen, or a shape for its twin, is named by `ZOO_SPECIMEN` |
 | `zoo_search` | the same by other means, and replay of inputs |
 | `zoo_server` | a specimen or a twin on real libuv |
