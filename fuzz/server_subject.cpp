@@ -9,18 +9,15 @@
 #include <new>
 
 #include "uv/address.hpp"
-#include "uv/server.hpp"
 
 namespace fuzz {
 namespace {
 
 using echoproof::Server;
 
-void no_log(echoproof::Severity, const char*, int) {}
-
 class Program {
  public:
-  explicit Program(const ServerShape& shape) : shape_(shape), server_(shape.limits, no_log) {
+  explicit Program(const ServerShape& shape) : shape_(shape), server_(shape.limits, shape.log) {
     running_ = this;
   }
   ~Program() { running_ = nullptr; }

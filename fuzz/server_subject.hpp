@@ -4,15 +4,19 @@
 
 #include "core/service.hpp"
 #include "harness/subject.hpp"
+#include "uv/server.hpp"
 #include "uvsim/uvsim.hpp"
 
 namespace fuzz {
+
+inline void log_nothing(echoproof::Severity, const char*, int) {}
 
 struct ServerShape {
   echoproof::Limits limits;
   echoproof::Time drain;
   std::uint32_t clients = 1;  // at most at once
   int backlog = 16;
+  echoproof::Log log = log_nothing;
 };
 
 // `shape` must outlive the subject.

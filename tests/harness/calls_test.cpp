@@ -1,10 +1,14 @@
-// What the server asks of libuv where no client would see the difference, from the trace of a run
-// on uvsim.
+// What the server asks of libuv and tells its operator where no client would see the difference,
+// from runs on uvsim.
 #include <gtest/gtest.h>
+#include <uv.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdint>
+#include <ostream>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "server_subject.hpp"
@@ -12,24 +16,68 @@
 
 namespace {
 
-// The kindest network, except that accept(2) fails for want of descriptors so many times.
-class ShortOfDescriptors final : public uvsim::Choices {
- public:
-  explicit ShortOfDescriptors(int failures) : failures_left_(failures) {}
+using uvsim::ChoicePoint;
 
-  std::uint32_t pick(std::uint32_t, uvsim::ChoicePoint point) override {
-    if (point != uvsim::ChoicePoint::accept_error || failures_left_ == 0) return 0;
-    --failures_left_;
-    return 1;
+constexpr int backlog = 37;
+constexpr std::uint64_t rest_ns = 100'000'000;
+
+// Which of the questions of one kind are answered with a failure, from the first one on.
+struct Failures {
+  ChoicePoint point = ChoicePoint::world;
+  std::uint32_t healthy = 0;  // so many times it goes well before
+  std::uint32_t failed = 0;
+};
+
+// The kindest network but for that.
+class KindBut final : public uvsim::Choices {
+ public:
+  explicit KindBut(std::vector<Failures> failures) : failures_(std::move(failures)) {}
+
+  std::uint32_t pick(std::uint32_t, ChoicePoint point) override {
+    for (Failures& due : failures_) {
+      if (due.point != point) continue;
+      if (due.healthy > 0) {
+        --due.healthy;
+      } else if (due.failed > 0) {
+        --due.failed;
+        return 1;
+      }
+    }
+    return 0;
   }
 
  private:
-  int failures_left_;
+  std::vector<Failures> failures_;
 };
 
-// The calls named `name` in a run in which a client connects until it is accepted, and leaves; then
-// the server is told to end.
-std::vector<uvsim::EventView> calls_of(std::string_view name, int accepts_fail = 0) {
+struct Line {
+  echoproof::Severity severity;
+  std::string_view what;  // a literal of the server's
+  int status;
+  friend bool operator==(const Line&, const Line&) = default;
+};
+
+void PrintTo(const Line& line, std::ostream* out) {
+  *out << static_cast<int>(line.severity) << ' ' << line.what << ": " << line.status;
+}
+
+struct Story {
+  std::vector<uvsim::EventView> calls;  // those asked for
+  std::vector<Line> log;
+};
+
+// Has room for all of them: the simulator would take the memory for the server's.
+std::vector<Line>* log_of_this_run = nullptr;
+constexpr std::size_t lines_max = 16;
+
+void note(echoproof::Severity severity, const char* what, int status) {
+  ASSERT_LT(log_of_this_run->size(), lines_max);
+  log_of_this_run->push_back({severity, what, status});
+}
+
+// A client connects until it is accepted, and leaves; then the server is told to end. `name` says
+// which calls are wanted.
+Story run(std::string_view name, std::vector<Failures> failures = {}) {
   const fuzz::ServerShape shape{.limits = {.connections = 4,
                                            .buffer_memory = 4 * 4096,
                                            .block_size = 4096,
@@ -38,10 +86,15 @@ std::vector<uvsim::EventView> calls_of(std::string_view name, int accepts_fail =
                                            .write_contended = echoproof::Time(60'000)},
                                 .drain = echoproof::Time(1000),
                                 .clients = 1,
-                                .backlog = 37};
+                                .backlog = backlog,
+                                .log = note};
+  Story story;
+  story.log.reserve(lines_max);
+  log_of_this_run = &story.log;
   uvsim::Options options;
-  options.version = uvsim::Version::v1_44;  // the other keeps such failures for itself
-  options.asked = uvsim::ChoiceSet::none().with(uvsim::ChoicePoint::accept_error);
+  options.version = uvsim::Version::v1_44;  // the other keeps failures of accept(2) for itself
+  options.asked = uvsim::ChoiceSet::none();
+  for (const Failures& due : failures) options.asked = options.asked.with(due.point);
   uvsim::Simulation simulation(options);
   uvsim::Peer client;
   bool accepted = false;
@@ -57,45 +110,99 @@ std::vector<uvsim::EventView> calls_of(std::string_view name, int accepts_fail =
     network.signal(SIGTERM);
     return uvsim::Progress::made;
   });
-  struct Seen {
+  struct Wanted {
     std::string_view name;
-    std::vector<uvsim::EventView> calls;
-  } seen{name, {}};
+    std::vector<uvsim::EventView>& calls;
+  } wanted{name, story.calls};
   simulation.on_event(
       [](void* context, const uvsim::EventView& event) {
-        Seen& into = *static_cast<Seen*>(context);
+        Wanted& into = *static_cast<Wanted*>(context);
         if (into.name == event.name) into.calls.push_back(event);
       },
-      &seen);
-  ShortOfDescriptors choices(accepts_fail);
+      &wanted);
+  KindBut choices(std::move(failures));
   const harness::Subject subject = fuzz::server_subject(shape);
   const uvsim::Report& report = simulation.run(choices, [&] { return subject.start(); });
   EXPECT_TRUE(report.ok()) << report.summary();
   EXPECT_TRUE(accepted);
-  return seen.calls;
+  return story;
 }
 
+// For each failure of accept(2) two are needed: with the descriptor that libuv keeps in reserve it
+// tries once more.
+constexpr std::uint32_t tries = 2;
+
+// --- Calls. -------------------------------------------------------------------------------------
+
 TEST(Calls, LetEachConnectionSendAtOnce) {
-  const auto calls = calls_of("uv_tcp_nodelay");
+  const auto calls = run("uv_tcp_nodelay").calls;
   ASSERT_EQ(calls.size(), 1U);
   EXPECT_EQ(calls[0].value, 1);
 }
 
 TEST(Calls, ListenWithTheBacklogAskedFor) {
-  const auto calls = calls_of("uv_listen");
+  const auto calls = run("uv_listen").calls;
   ASSERT_EQ(calls.size(), 1U);
-  EXPECT_EQ(calls[0].value, 37);
+  EXPECT_EQ(calls[0].value, backlog);
 }
 
 // It would spin for as long as descriptors are short (R39).
 TEST(Calls, ListenAgainOnlyAfterARest) {
-  // Two for each: with the descriptor that libuv keeps in reserve it tries once more.
-  const auto calls = calls_of("uv_listen", 2 * 3);
+  const auto calls =
+      run("uv_listen", {{.point = ChoicePoint::accept_error, .failed = 3 * tries}}).calls;
   ASSERT_EQ(calls.size(), 4U);
   for (std::size_t i = 1; i < calls.size(); ++i) {
-    EXPECT_GE(calls[i].time_ns - calls[i - 1].time_ns, 100'000'000U) << "attempt " << i;
-    EXPECT_EQ(calls[i].value, 37);
+    EXPECT_GE(calls[i].time_ns - calls[i - 1].time_ns, rest_ns) << "attempt " << i;
+    EXPECT_EQ(calls[i].value, backlog);
   }
+}
+
+TEST(Calls, TryToListenAgainOnlyAfterARest) {
+  const auto calls =
+      run("uv_listen", {{.point = ChoicePoint::accept_error, .failed = tries},
+                        {.point = ChoicePoint::call_listen, .healthy = 1, .failed = 2}})
+          .calls;
+  ASSERT_EQ(calls.size(), 4U);
+  for (std::size_t i = 1; i < calls.size(); ++i) {
+    EXPECT_GE(calls[i].time_ns - calls[i - 1].time_ns, rest_ns) << "attempt " << i;
+  }
+}
+
+// --- Log. ---------------------------------------------------------------------------------------
+
+using echoproof::Severity;
+const Line cannot_accept{Severity::warning, "cannot accept; the listener is closed for a moment",
+                         UV_EMFILE};
+const Line again{Severity::info, "listening again", 0};
+
+TEST(Log, IsSilentWhileAllGoesWell) { EXPECT_EQ(run("").log, std::vector<Line>()); }
+
+TEST(Log, SaysThatTheListenerRestsAndThatItListensAgain) {
+  const auto log = run("", {{.point = ChoicePoint::accept_error, .failed = tries}}).log;
+  EXPECT_EQ(log, (std::vector{cannot_accept, again}));
+}
+
+TEST(Log, SaysThatItStillCannotListen) {
+  const auto log = run("", {{.point = ChoicePoint::accept_error, .failed = tries},
+                            {.point = ChoicePoint::call_listen, .healthy = 1, .failed = 1}})
+                       .log;
+  const Line not_yet{Severity::warning, "cannot listen again yet", UV_EADDRINUSE};
+  EXPECT_EQ(log, (std::vector{cannot_accept, not_yet, again}));
+}
+
+TEST(Log, SaysWhoIsTurnedAwayForWantOfMemory) {
+  // The listener's is the first handle that is initialised.
+  const auto log = run("", {{.point = ChoicePoint::call_tcp_init, .healthy = 1, .failed = 1}}).log;
+  const Line turned_away{Severity::warning,
+                         "no memory for a connection; the client was turned away", 0};
+  EXPECT_EQ(log, std::vector{turned_away});
+}
+
+TEST(Log, SaysWhyAConnectionFailedToThoseWhoAskForDetails) {
+  const auto log = run("", {{.point = ChoicePoint::read_error, .failed = 1}}).log;
+  EXPECT_EQ(
+      log,
+      (std::vector{Line{Severity::debug, "a connection failed while reading", UV_ECONNRESET}}));
 }
 
 }  // namespace
