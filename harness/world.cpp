@@ -167,6 +167,7 @@ uvsim::Progress World::live(uvsim::Wait wait) {
   }
   watch();
   watch_listener();
+  sleeps_for_ns_ = wait.ready ? 0 : wait.ns;
   if (act()) return uvsim::Progress::made;
   if (wait.ready || wait.ns == 0) {
     busy_polls_ = moved_ == moved_before_ ? busy_polls_ + 1 : 0;
@@ -279,6 +280,7 @@ bool World::act() {
     if (perform(static_cast<Deed>(answer))) {
       acted = true;
       ++moved_;
+      if (static_cast<Deed>(answer) != Deed::pass_time) sleeps_for_ns_ = 0;
     }
   }
   return acted;
@@ -419,13 +421,16 @@ void World::shrink(Client& client) {
 void World::pass_time(std::uint64_t ns) {
   Marks::hit(Mark::time_passed);
   network_->advance(ns);
-  // Only what passes while the server waits for its timer is its own doing, here and below.
+  // What passes while something is there for the server to do is a slow machine's doing.
+  const std::uint64_t slept_ns = std::min(ns, sleeps_for_ns_);
+  const std::uint64_t overslept_ns = ns - slept_ns;
+  if (sleeps_for_ns_ != uvsim::Wait::forever) sleeps_for_ns_ -= slept_ns;
+  if (stopped_at_ns_ != 0) stopped_at_ns_ += overslept_ns;
+  if (stopped_again_at_ns_ != 0) stopped_again_at_ns_ += overslept_ns;
   if (deaf_since_ns_ != 0) deaf_since_ns_ = network_->now_ns();
-  if (stopped_at_ns_ != 0) stopped_at_ns_ += ns;
-  if (stopped_again_at_ns_ != 0) stopped_again_at_ns_ += ns;
   for (std::uint32_t i = 0; i < count_; ++i) {
     clients_[i].waits_since_ns = network_->now_ns();
-    age(clients_[i]);
+    age(clients_[i], overslept_ns > 0);
   }
 }
 
@@ -765,11 +770,11 @@ void World::receive(Client& client, std::size_t size) {
 }
 
 // Excuses that come with time.
-void World::age(Client& client) {
+void World::age(Client& client, bool overslept) {
   const std::uint64_t now = network_->now_ns() + slack_ms * ms;
   // To a server on a slow machine a client is silent that it has not got round to hearing.
   const std::uint64_t silent_since =
-      delayed_ ? std::min(client.spoke_at_ns, client.heard_at_ns) : client.spoke_at_ns;
+      delayed_ || overslept ? std::min(client.spoke_at_ns, client.heard_at_ns) : client.spoke_at_ns;
   if (subject_->idle_ms != Subject::unlimited &&
       now - silent_since >= times_ms(subject_->idle_ms)) {
     client.excuse(Excuse::silence);

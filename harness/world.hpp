@@ -101,7 +101,7 @@ class World final : private uvsim::Choices {
   void look(Client& client);
   void receive(Client& client, std::size_t size);
   void saw_end(Client& client, bool by_reset);
-  void age(Client& client);
+  void age(Client& client, bool overslept = false);
   void excuse_all(Excuse excuse);
   void excuse_unserved(Excuse excuse);
   [[noreturn]] void fail(Oracle oracle, const Client* client, const char* message);
@@ -127,7 +127,8 @@ class World final : private uvsim::Choices {
   std::uint64_t moved_before_ = 0;
   std::uint64_t said_ = 0;                 // bytes, by all clients
   std::uint64_t waited_ns_ = 0;            // for the server alone, since anything moved
-  std::uint64_t stopped_at_ns_ = 0;        // when it was told, and what passed since by a deed
+  std::uint64_t sleeps_for_ns_ = 0;        // from now on, if nothing wakes it up
+  std::uint64_t stopped_at_ns_ = 0;        // when it was told, and what it overslept since
   std::uint64_t stopped_again_at_ns_ = 0;  // when it was told last, if more than once
   std::uint64_t grace_ends_ns_ = 0;        // until when the first request to end excuses nothing
   std::uint64_t deaf_since_ns_ = 0;        // 0: it listens
