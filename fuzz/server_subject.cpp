@@ -144,6 +144,7 @@ harness::Subject server_subject(const ServerShape& shape) {
   subject.write_alone_ms = count_of(limits.write);
   subject.write_at_most_ms = count_of(limits.write);
   // Each of those before it in the line may hold the only block for its time.
+  subject.lends_in_turn = true;
   subject.answers_at_once = true;
   subject.answer_ms = shape.clients * subject.write_ms;
   subject.reopens_ms = 100;

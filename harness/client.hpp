@@ -35,6 +35,8 @@ struct Client {
   // told went out: libuv leaves a hole in the stream, which is nobody's fault.
   bool hole = false;
   bool write_error_untold = false;
+  bool turned_down = false;   // the server had no memory to read into just now
+  std::uint32_t in_line = 0;  // since then it is not read from; which one in the line, 0: none
   std::uint8_t excuses = 0;
   bool half_closed = false;
   bool owed_at_half_close = false;

@@ -56,6 +56,9 @@ struct Subject {
   std::uint64_t write_at_most_ms = unlimited;
   // It lets no client that it has answered before wait for a timer while all others read.
   bool answers_at_once = false;
+  // Whom it refuses memory to read into (UV_ENOBUFS), and then stops reading from, it reads from
+  // again in the order in which they were refused.
+  bool lends_in_turn = false;
   // It answers a client that it has answered before within this, whatever other clients do.
   std::uint64_t answer_ms = unlimited;
   // A listener that it closed because something failed is open again within this.

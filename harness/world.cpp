@@ -1,5 +1,7 @@
 #include "harness/world.hpp"
 
+#include <uv.h>
+
 #include <algorithm>
 #include <cstring>
 #include <limits>
@@ -35,6 +37,9 @@ enum class Kind : std::uint8_t {
   unknown,
   other,
   read,
+  read_start,
+  read_stop,
+  close,
   write,
   try_write,
   written,
@@ -47,7 +52,11 @@ Kind kind_of(const uvsim::EventView& event) {
   Kind& kind = kinds[event.what % kinds.size()];
   if (kind == Kind::unknown) {
     const auto is = [&event](const char* name) { return std::strcmp(event.name, name) == 0; };
-    kind = is("uv_write")        ? Kind::write
+    kind = is("read_cb")         ? Kind::read
+           : is("uv_read_start") ? Kind::read_start
+           : is("uv_read_stop")  ? Kind::read_stop
+           : is("uv_close")      ? Kind::close
+           : is("uv_write")      ? Kind::write
            : is("uv_try_write")  ? Kind::try_write
            : is("write_cb")      ? Kind::written
            : is("signal_cb")     ? Kind::signal
@@ -190,9 +199,24 @@ void World::on_event(const uvsim::EventView& event) {
   if (event.kind == uvsim::EventKind::callback) called_back_for_ = event.peer;
   switch (kind_of(event)) {
     case Kind::read:
-      if (Client* const client = client_of(event.peer); client != nullptr && event.value > 0) {
-        client->heard_at_ns = event.time_ns;
+      if (Client* const client = client_of(event.peer)) {
+        client->turned_down = event.value == UV_ENOBUFS;
+        if (event.value > 0) client->heard_at_ns = event.time_ns;
       }
+      return;
+    case Kind::read_stop:
+      if (Client* const client = client_of(event.peer); client != nullptr && client->turned_down) {
+        client->in_line = ++line_;
+      }
+      return;
+    case Kind::read_start:
+      if (Client* const client = client_of(event.peer); client != nullptr && client->in_line > 0) {
+        keep_to_the_line(*client);
+        client->in_line = 0;
+      }
+      return;
+    case Kind::close:
+      if (Client* const client = client_of(event.peer)) client->in_line = 0;
       return;
     case Kind::write:
       if (Client* const client = client_of(event.peer); client != nullptr && event.result == 0) {
@@ -224,6 +248,14 @@ void World::on_event(const uvsim::EventView& event) {
       return;
     case Kind::unknown:
     case Kind::other: return;
+  }
+}
+
+// The server reads again from this client, which had been waiting for memory.
+void World::keep_to_the_line(const Client& client) {
+  if (!subject_->lends_in_turn) return;
+  for (const Client& other : std::span(clients_).first(count_)) {
+    if (other.in_line > 0 && other.in_line < client.in_line) overtaken_ = other.number;
   }
 }
 
@@ -656,6 +688,9 @@ void World::check_counts() {
   if (counts.echoed < whole || counts.echoed > taken) {
     fail(Oracle::ledger, nullptr, "the server counted other bytes than it echoed");
   }
+  if (overtaken_ != nobody) {
+    fail(Oracle::apart, &clients_[overtaken_], "a client waits for memory, and another got it");
+  }
   // One more may be accepted by libuv, and not yet by the server (R37).
   const std::size_t open = connections();
   if (counts.open > open || counts.open + 1 < open) {
@@ -700,6 +735,9 @@ void World::watch() {
     if (client.over) continue;
     age(client);
     look(client);
+  }
+  if (overtaken_ != nobody) {
+    fail(Oracle::apart, &clients_[overtaken_], "a client waits for memory, and another got it");
   }
   // One more may be accepted by libuv, and not yet by the server (R37).
   const std::uint64_t most = subject_->connections_max;

@@ -95,6 +95,7 @@ class World final : private uvsim::Choices {
 
   // Seeing.
   Client* client_of(uvsim::Peer peer);
+  void keep_to_the_line(const Client& client);
   void watch();
   void watch_listener();
   std::size_t connections() const;
@@ -115,6 +116,7 @@ class World final : private uvsim::Choices {
   Verdict verdict_;
   uvsim::Peer called_back_for_;  // the last time the server was
 
+  static constexpr std::uint32_t nobody = clients_limit;
   std::array<Client, clients_limit> clients_;
   std::uint32_t count_ = 0;  // of clients that ever connected
   std::uint32_t deeds_ = 0;
@@ -133,6 +135,8 @@ class World final : private uvsim::Choices {
   std::uint64_t grace_ends_ns_ = 0;        // until when the first request to end excuses nothing
   std::uint64_t deaf_since_ns_ = 0;        // 0: it listens
   std::uint64_t bytes_at_start_ = 0;
+  std::uint32_t line_ = 0;            // of clients that waited for memory, so far
+  std::uint32_t overtaken_ = nobody;  // one of them
   std::uint16_t port_ = 0;            // of its first listener
   bool holding_ = false;              // no kind steps at this poll: the next timer comes first
   bool serving_ = false;              // it listens, and the baseline is set

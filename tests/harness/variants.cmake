@@ -407,3 +407,12 @@ variant(released_twice_on_paper uv/server.cpp
   [[~Session() { ++server.ledger_.sessions_released; }]]
   [[~Session() { server.ledger_.sessions_released += state() == State::closed ? 1 : 2; }]]
   "oracle clean|assertion failed")
+variant(second_waiter_first core/service.cpp
+  [[    Connection& next = connection_of(waiting_.first());]]
+  [[    if (waiting_.size() > 1) {
+      Connection& first = connection_of(waiting_.first());
+      waiting_.leave(first);
+      waiting_.enter(first, now);
+    }
+    Connection& next = connection_of(waiting_.first());]]
+  "oracle apart")
