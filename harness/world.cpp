@@ -9,6 +9,7 @@
 
 #include "harness/marks.hpp"
 #include "harness/payload.hpp"
+#include "uvsim/ledger.hpp"
 
 namespace harness {
 namespace {
@@ -266,7 +267,9 @@ Client* World::client_of(uvsim::Peer peer) {
   return nullptr;
 }
 
+// Called as the program's last words, but neither its memory nor its faults are meant.
 void World::on_end(int status) {
+  const uvsim::ledger::Outside outside;
   ended_ = true;
   try {
     look_back(status);
