@@ -25,9 +25,11 @@ class Program {
   Program& operator=(const Program&) = delete;
 
   // Of the program that runs, or ran last.
+  static echoproof::Statistics statistics() {
+    return running_ == nullptr ? statistics_ : running_->server_.statistics();
+  }
   static harness::Subject::Counts counts() {
-    if (running_ == nullptr) return counts_;
-    const echoproof::Statistics statistics = running_->server_.statistics();
+    const echoproof::Statistics statistics = Program::statistics();
     return {.accepted = statistics.connections_accepted,
             .open = statistics.connections,
             .echoed = statistics.bytes_echoed};
@@ -38,7 +40,7 @@ class Program {
     if (status == 0) uv_run(&loop_, UV_RUN_DEFAULT);
     const bool clean = finish();
     if (status != 0) return echoproof_failed_to_start;
-    counts_ = counts();
+    statistics_ = statistics();
     return clean && server_.ledger().outstanding() == 0 ? 0 : echoproof_not_clean;
   }
 
@@ -86,7 +88,7 @@ class Program {
   }
 
   static Program* running_;
-  static harness::Subject::Counts counts_;
+  static echoproof::Statistics statistics_;
 
   const ServerShape& shape_;
   Server server_;
@@ -98,7 +100,7 @@ class Program {
 };
 
 Program* Program::running_ = nullptr;
-harness::Subject::Counts Program::counts_{};
+echoproof::Statistics Program::statistics_{};
 
 int serve(const ServerShape& shape) {
   std::signal(SIGPIPE, SIG_IGN);
@@ -153,6 +155,8 @@ harness::Subject server_subject(const ServerShape& shape) {
   subject.counts = Program::counts;
   return subject;
 }
+
+echoproof::Statistics server_statistics() { return Program::statistics(); }
 
 uvsim::ChoiceSet server_faults() {
   using enum uvsim::ChoicePoint;

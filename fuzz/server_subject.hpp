@@ -22,6 +22,9 @@ struct ServerShape {
 // `shape` must outlive the subject.
 harness::Subject server_subject(const ServerShape& shape);
 
+// What the server that runs, or ran last, counted.
+echoproof::Statistics server_statistics();
+
 // All that can fail in this server's life: it neither connects nor shuts down.
 uvsim::ChoiceSet server_faults();
 

@@ -188,8 +188,9 @@ void Server::arm_timer() {
     static_cast<void>(uv_timer_stop(&timer_));  // cannot fail
     return;
   }
-  const Time::rep delay = std::max<Time::rep>((at - now()).count(), 0);
-  if (uv_timer_start(&timer_, on_timer, static_cast<std::uint64_t>(delay), 0) != 0) {
+  ECHOPROOF_ASSERT(at > now());  // else it was due, and is done
+  const auto delay = static_cast<std::uint64_t>((at - now()).count());
+  if (uv_timer_start(&timer_, on_timer, delay, 0) != 0) {
     timer_at_ = Time::max();  // so that the next event tries again
   }
 }

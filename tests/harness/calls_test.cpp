@@ -69,6 +69,7 @@ void PrintTo(const Line& line, std::ostream* out) {
 struct Story {
   std::vector<uvsim::EventView> calls;  // those asked for
   std::vector<Line> log;
+  echoproof::Statistics statistics;
 };
 
 // Has room for all of them: the simulator would take the memory for the server's.
@@ -80,8 +81,8 @@ void note(echoproof::Severity severity, const char* what, int status) {
   log_of_this_run->push_back({severity, what, status});
 }
 
-// A client connects until it is accepted, and leaves; then the server is told to end. `name` says
-// which calls are wanted.
+// A client connects until it is accepted, says something, has its echo, and leaves; then the server
+// is told to end. `name` says which calls are wanted.
 Story run(std::string_view name, std::vector<Failures> failures = {}) {
   const fuzz::ServerShape shape{.limits = {.connections = 4,
                                            .buffer_memory = 4 * 4096,
@@ -110,6 +111,12 @@ Story run(std::string_view name, std::vector<Failures> failures = {}) {
       return uvsim::Progress::made;
     }
     if (!network.view(client).accepted) return uvsim::Progress::nothing;
+    char word = 'w';
+    if (network.view(client).sent == 0) {
+      network.send(client, &word, sizeof word);
+      return uvsim::Progress::made;
+    }
+    if (network.read(client, &word, sizeof word) == 0) return uvsim::Progress::nothing;
     accepted = true;
     network.close(client);
     network.signal(SIGTERM);
@@ -130,6 +137,7 @@ Story run(std::string_view name, std::vector<Failures> failures = {}) {
   const uvsim::Report& report = simulation.run(choices, [&] { return subject.start(); });
   EXPECT_TRUE(report.ok()) << report.summary();
   EXPECT_TRUE(accepted);
+  story.statistics = fuzz::server_statistics();
   return story;
 }
 
@@ -152,6 +160,16 @@ TEST(Calls, ListenWithTheBacklogAskedFor) {
 }
 
 // It would spin for as long as descriptors are short (R39).
+// Else no deadline would come until something else happens.
+TEST(Calls, SetTheTimerAgainAtTheNextEventWhereItWasRefused) {
+  const auto calls =
+      run("uv_timer_start", {{.point = ChoicePoint::call_timer_start, .failed = 1}}).calls;
+  ASSERT_GE(calls.size(), 2U);
+  EXPECT_EQ(calls[0].result, UV_EINVAL);
+  EXPECT_EQ(calls[1].result, 0);
+  EXPECT_EQ(calls[1].value, 63'750);  // the idle limit and a sixteenth
+}
+
 TEST(Calls, ListenAgainOnlyAfterARest) {
   const auto calls =
       run("uv_listen", {{.point = ChoicePoint::accept_error, .failed = 3 * tries}}).calls;
@@ -171,6 +189,42 @@ TEST(Calls, TryToListenAgainOnlyAfterARest) {
   for (std::size_t i = 1; i < calls.size(); ++i) {
     EXPECT_TRUE(rested(calls[i - 1].time_ns, calls[i].time_ns)) << "attempt " << i;
   }
+}
+
+TEST(Calls, TryToMakeAListenerOnlyAfterARest) {
+  // The first one is the first handle that is initialised.
+  const auto calls =
+      run("uv_tcp_init", {{.point = ChoicePoint::accept_error, .failed = tries},
+                          {.point = ChoicePoint::call_tcp_init, .healthy = 1, .failed = 2}})
+          .calls;
+  ASSERT_EQ(calls.size(), 5U);  // and one for the client
+  for (std::size_t i = 1; i < 4; ++i) {
+    EXPECT_TRUE(rested(calls[i - 1].time_ns, calls[i].time_ns)) << "attempt " << i;
+  }
+}
+
+// --- Statistics. --------------------------------------------------------------------------------
+
+TEST(Statistics, CountWhoWasServed) {
+  const auto statistics = run("").statistics;
+  EXPECT_EQ(statistics.connections_accepted, 1U);
+  EXPECT_EQ(statistics.bytes_echoed, 1U);
+  EXPECT_EQ(statistics.connections_turned_away, 0U);
+  EXPECT_EQ(statistics.listener_failures, 0U);
+}
+
+TEST(Statistics, CountHowOftenTheListenerFailed) {
+  const auto statistics =
+      run("", {{.point = ChoicePoint::accept_error, .failed = 2 * tries}}).statistics;
+  EXPECT_EQ(statistics.listener_failures, 2U);
+  EXPECT_EQ(statistics.connections_accepted, 1U);
+}
+
+TEST(Statistics, CountWhoWasTurnedAway) {
+  const auto statistics =
+      run("", {{.point = ChoicePoint::call_tcp_init, .healthy = 1, .failed = 1}}).statistics;
+  EXPECT_EQ(statistics.connections_turned_away, 1U);
+  EXPECT_EQ(statistics.connections_accepted, 1U);
 }
 
 // --- Log. ---------------------------------------------------------------------------------------
