@@ -52,6 +52,14 @@ TEST(Ledger, OfSeveralServersIsTheSumOfEachNumber) {
   EXPECT_EQ(all.blocks_released, 8008U);
 }
 
+TEST(Ledger, SaysWhatIsStillToBeGivenBack) {
+  const Ledger ledger{.sessions_acquired = 50,
+                      .sessions_released = 43,
+                      .blocks_acquired = 900,
+                      .blocks_released = 600};
+  EXPECT_EQ(ledger.outstanding(), 307U);
+}
+
 void log_nothing(Severity, const char*, int) {}
 
 // Its handles are the loop's until it has run.
