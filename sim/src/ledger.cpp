@@ -79,7 +79,9 @@ struct LoanRecord {
 };
 
 struct Book {
-  std::atomic<bool> running;
+  // By __atomic builtins: free() is called before a sanitizer is ready, and a function of
+  // std::atomic's, where it is not inlined, may be one that another file's sanitizer instruments.
+  bool running;
   Options options;
   Totals totals;
   std::uint64_t identities;
@@ -471,10 +473,10 @@ void clear_loans() noexcept {
 namespace detail {
 
 bool watching() noexcept {
-  return inside > 0 && (book.running.load(std::memory_order_relaxed) || probe.running);
+  return inside > 0 && (__atomic_load_n(&book.running, __ATOMIC_RELAXED) || probe.running);
 }
 
-bool run_in_progress() noexcept { return book.running.load(std::memory_order_relaxed); }
+bool run_in_progress() noexcept { return __atomic_load_n(&book.running, __ATOMIC_RELAXED); }
 
 bool refuses(std::size_t size) noexcept {
   if (book.options.fails == nullptr || probe.running) return false;
@@ -596,7 +598,8 @@ const char* silence() noexcept {
 }
 
 bool begin(const Options& options) noexcept {
-  if (book.running.load()) stop("uvsim: a run of the ledger is already in progress\n");
+  if (__atomic_load_n(&book.running, __ATOMIC_SEQ_CST))
+    stop("uvsim: a run of the ledger is already in progress\n");
   if (backend() == Backend::silent) return false;
   const Outside outside;
   note_stack_bounds();
@@ -617,18 +620,18 @@ bool begin(const Options& options) noexcept {
   book.baseline_live = 0;
   book.baseline_identity = 0;
   detail::wrapper_caller = nullptr;
-  book.running.store(true);
+  __atomic_store_n(&book.running, true, __ATOMIC_SEQ_CST);
   return true;
 }
 
 void end() noexcept {
   const Outside outside;
   const Lock lock;
-  if (!book.running.load()) return;
+  if (!__atomic_load_n(&book.running, __ATOMIC_SEQ_CST)) return;
   while (book.held_count != 0) release_oldest();
   clear_records();
   clear_loans();
-  book.running.store(false);
+  __atomic_store_n(&book.running, false, __ATOMIC_SEQ_CST);
 }
 
 bool running() noexcept { return detail::run_in_progress(); }
