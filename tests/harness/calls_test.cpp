@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "server_subject.hpp"
+#include "uv/address.hpp"
+#include "uv/server.hpp"
 #include "uvsim/uvsim.hpp"
 
 namespace {
@@ -201,6 +203,43 @@ TEST(Calls, TryToMakeAListenerOnlyAfterARest) {
   for (std::size_t i = 1; i < 4; ++i) {
     EXPECT_TRUE(rested(calls[i - 1].time_ns, calls[i].time_ns)) << "attempt " << i;
   }
+}
+
+// --- The end. -----------------------------------------------------------------------------------
+
+int serve_one_and_close() {
+  const echoproof::Limits limits{.connections = 1,
+                                 .buffer_memory = 4096,
+                                 .block_size = 4096,
+                                 .idle = echoproof::Time(60'000),
+                                 .write = echoproof::Time(60'000),
+                                 .write_contended = echoproof::Time(60'000)};
+  uv_loop_t loop;
+  sockaddr_storage address{};
+  if (uv_loop_init(&loop) != 0 || !echoproof::parse_address("127.0.0.1", 0, address)) return 1;
+  echoproof::Server server(limits, fuzz::log_nothing);
+  if (server.listen(loop, address, backlog) != 0) return 1;
+  while (server.statistics().connections == 0) uv_run(&loop, UV_RUN_ONCE);
+  server.close();
+  uv_run(&loop, UV_RUN_DEFAULT);
+  return uv_loop_close(&loop);
+}
+
+TEST(Close, EndsConnectionsAtOnce) {
+  uvsim::Simulation simulation;
+  uvsim::Peer client;
+  simulation.on_poll([&](uvsim::Network& network, uvsim::Wait) {
+    if (client || network.listeners() == 0) return uvsim::Progress::nothing;
+    client = network.connect(0);
+    return uvsim::Progress::made;
+  });
+  uvsim::Kindest kindest;
+  int status = -1;
+  const uvsim::Report& report =
+      simulation.run(kindest, [&] { return status = serve_one_and_close(); });
+  EXPECT_TRUE(report.ok()) << report.summary();
+  EXPECT_TRUE(report.finished);
+  EXPECT_EQ(status, 0);
 }
 
 // --- Statistics. --------------------------------------------------------------------------------
