@@ -212,7 +212,7 @@ void World::on_event(const uvsim::EventView& event) {
       return;
     case Kind::read_start:
       if (Client* const client = client_of(event.peer); client != nullptr && client->in_line > 0) {
-        keep_to_the_line(*client);
+        note_whom_it_overtakes(*client);
         client->in_line = 0;
       }
       return;
@@ -253,7 +253,7 @@ void World::on_event(const uvsim::EventView& event) {
 }
 
 // The server reads again from this client, which had been waiting for memory.
-void World::keep_to_the_line(const Client& client) {
+void World::note_whom_it_overtakes(const Client& client) {
   if (!subject_->lends_in_turn) return;
   for (const Client& other : std::span(clients_).first(count_)) {
     if (other.in_line > 0 && other.in_line < client.in_line) overtaken_ = other.number;

@@ -95,7 +95,7 @@ class World final : private uvsim::Choices {
 
   // Seeing.
   Client* client_of(uvsim::Peer peer);
-  void keep_to_the_line(const Client& client);
+  void note_whom_it_overtakes(const Client& client);
   void watch();
   void watch_listener();
   std::size_t connections() const;

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "limits.hpp"
 #include "server_subject.hpp"
 #include "uv/address.hpp"
 #include "uv/server.hpp"
@@ -86,12 +87,7 @@ void note(echoproof::Severity severity, const char* what, int status) {
 // A client connects until it is accepted, says something, has its echo, and leaves; then the server
 // is told to end. `name` says which calls are wanted.
 Story run(std::string_view name, std::vector<Failures> failures = {}) {
-  const fuzz::ServerShape shape{.limits = {.connections = 4,
-                                           .buffer_memory = 4 * 4096,
-                                           .block_size = 4096,
-                                           .idle = echoproof::Time(60'000),
-                                           .write = echoproof::Time(60'000),
-                                           .write_contended = echoproof::Time(60'000)},
+  const fuzz::ServerShape shape{.limits = roomy,
                                 .drain = echoproof::Time(1000),
                                 .clients = 1,
                                 .backlog = backlog,
@@ -105,9 +101,9 @@ Story run(std::string_view name, std::vector<Failures> failures = {}) {
   for (const Failures& due : failures) options.asked = options.asked.with(due.point);
   uvsim::Simulation simulation(options);
   uvsim::Peer client;
-  bool accepted = false;
+  bool served = false;
   simulation.on_poll([&](uvsim::Network& network, uvsim::Wait) {
-    if (accepted || network.listeners() == 0) return uvsim::Progress::nothing;
+    if (served || network.listeners() == 0) return uvsim::Progress::nothing;
     if (!client || network.view(client).program_closed) {
       client = network.connect(0);
       return uvsim::Progress::made;
@@ -119,7 +115,7 @@ Story run(std::string_view name, std::vector<Failures> failures = {}) {
       return uvsim::Progress::made;
     }
     if (network.read(client, &word, sizeof word) == 0) return uvsim::Progress::nothing;
-    accepted = true;
+    served = true;
     network.close(client);
     network.signal(SIGTERM);
     return uvsim::Progress::made;
@@ -138,7 +134,7 @@ Story run(std::string_view name, std::vector<Failures> failures = {}) {
   const harness::Subject subject = fuzz::server_subject(shape);
   const uvsim::Report& report = simulation.run(choices, [&] { return subject.start(); });
   EXPECT_TRUE(report.ok()) << report.summary();
-  EXPECT_TRUE(accepted);
+  EXPECT_TRUE(served);
   story.statistics = fuzz::server_statistics();
   return story;
 }
@@ -208,16 +204,10 @@ TEST(Calls, TryToMakeAListenerOnlyAfterARest) {
 // --- The end. -----------------------------------------------------------------------------------
 
 int serve_one_and_close() {
-  const echoproof::Limits limits{.connections = 1,
-                                 .buffer_memory = 4096,
-                                 .block_size = 4096,
-                                 .idle = echoproof::Time(60'000),
-                                 .write = echoproof::Time(60'000),
-                                 .write_contended = echoproof::Time(60'000)};
   uv_loop_t loop;
   sockaddr_storage address{};
   if (uv_loop_init(&loop) != 0 || !echoproof::parse_address("127.0.0.1", 0, address)) return 1;
-  echoproof::Server server(limits, fuzz::log_nothing);
+  echoproof::Server server(roomy, fuzz::log_nothing);
   if (server.listen(loop, address, backlog) != 0) return 1;
   while (server.statistics().connections == 0) uv_run(&loop, UV_RUN_ONCE);
   server.close();

@@ -126,12 +126,6 @@ TEST(SelfCheck, notices_a_server_that_does_not_do_the_same_again) {
   EXPECT_FALSE(worlds.repeats(canary::echo_server(Defect::moody), 1));
 }
 
-// Refuses whatever is asked for.
-class Unkind final : public uvsim::Choices {
- public:
-  std::uint32_t pick(std::uint32_t, uvsim::ChoicePoint) override { return 1; }
-};
-
 TEST(WithoutMemory, a_server_that_ends_at_once_is_still_judged) {
   uvsim::Options options;
   options.asked = uvsim::ChoiceSet::none().with(uvsim::ChoicePoint::allocation);
@@ -139,8 +133,8 @@ TEST(WithoutMemory, a_server_that_ends_at_once_is_still_judged) {
   harness::Trial trial(options);
   harness::Subject subject;
   subject.start = [] { return 0; };
-  Unkind choices;
-  EXPECT_EQ(trial.run(subject, {}, choices).broken, Oracle::alive);
+  uvsim::OneFault first(0, 1);  // the World's own, for the server asks for none
+  EXPECT_EQ(trial.run(subject, {}, first).broken, Oracle::alive);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <cstdint>
 
+#include "limits.hpp"
 #include "uv/address.hpp"
 #include "uvsim/uvsim.hpp"
 
@@ -18,13 +19,7 @@ void log_nothing(Severity, const char*, int) {}
 // Exit status, as in main.cpp: with less to say.
 int serve() {
   const Options options;
-  const Limits limits{.connections = 4,
-                      .buffer_memory = 4 * 4096,
-                      .block_size = 4096,
-                      .idle = options.idle_timeout,
-                      .write = options.write_timeout,
-                      .write_contended = options.write_timeout};
-  Program program(options, limits, log_nothing);
+  Program program(options, roomy, log_nothing);
   sockaddr_storage address{};
   if (!parse_address("127.0.0.1", 0, address)) return exit_usage;
   const int status = program.start(address);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "limits.hpp"
 #include "one_client.hpp"
 #include "server_subject.hpp"
 #include "uvsim/uvsim.hpp"
@@ -17,13 +18,7 @@ struct Client {
   std::uint32_t window;  // what its buffers hold; less than a message, and the server has to queue
 };
 
-const fuzz::ServerShape shape{.limits = {.connections = 4,
-                                         .buffer_memory = 4 * 4096,
-                                         .block_size = 4096,
-                                         .idle = echoproof::Time(60'000),
-                                         .write = echoproof::Time(60'000),
-                                         .write_contended = echoproof::Time(60'000)},
-                              .drain = echoproof::Time(1000)};
+const fuzz::ServerShape shape{.limits = roomy, .drain = echoproof::Time(1000)};
 
 // Plays the client, then stops the server; tells what the ledger counted.
 uvsim::LedgerSummary serve(Client client, bool& queued) {
