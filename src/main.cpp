@@ -22,6 +22,7 @@
 #include "options.hpp"
 #include "print.hpp"
 #include "program.hpp"
+#include "tcp_memory.hpp"
 #include "uv/address.hpp"
 
 namespace echoproof {
@@ -31,9 +32,6 @@ namespace {
 // client, and some room; and what each further thread needs.
 constexpr std::size_t own_descriptors = 24;
 constexpr std::size_t thread_descriptors = 10;
-
-// How long a queued echo may hold its block while other clients wait for one.
-constexpr Time write_timeout_contended{1000};
 
 void log(Severity severity, const char* what, int status) {
   constexpr std::array levels{spdlog::level::debug, spdlog::level::info, spdlog::level::warn};
@@ -106,13 +104,19 @@ int serve(const Options& options) {
     return fail(exit_runtime,
                 "no descriptor is left for a connection; raise the limit (ulimit -n)");
   }
-  const std::size_t connections = std::min(options.max_connections.value_or(possible), possible);
+  const TcpMemory tcp = tcp_memory();
+  const std::size_t each = options.buffer_memory / options.threads;
+  const std::size_t connections =
+      std::min({options.max_connections.value_or(possible), possible,
+                options.threads * Layout::connections_max(each, options.block_size),
+                tcp.budget / KernelBudget::least});
   const Limits limits{.connections = connections,
                       .buffer_memory = options.buffer_memory,
                       .block_size = options.block_size,
+                      .kernel_memory = tcp.budget,
+                      .tuned_socket = tcp.tuned_socket,
                       .idle = options.idle_timeout,
-                      .write = options.write_timeout,
-                      .write_contended = write_timeout_contended};
+                      .write = options.write_timeout};
   std::unique_ptr<Program> program;
   try {
     program = std::make_unique<Program>(options, limits, log);

@@ -82,6 +82,9 @@ Program::Program(const Options& options, const Limits& limits, Log log)
     Limits part = limits;
     part.connections = share(limits.connections, options.threads, i);
     part.buffer_memory = share(limits.buffer_memory, options.threads, i);
+    if (limits.kernel_memory != KernelBudget::unlimited) {
+      part.kernel_memory = share(limits.kernel_memory, options.threads, i);
+    }
     workers_.push_back(std::make_unique<Worker>(part, log, options.drain_timeout));
   }
 }
@@ -179,9 +182,9 @@ void Program::print_statistics() const {
   Statistics all{};
   for (const auto& worker : workers_) all += worker->statistics();
   print(stdout,
-        R"({{"event":"statistics","connections":{},"waiting":{},"blocks_lent":{},"blocks":{},)"
+        R"({{"event":"statistics","connections":{},"blocks_lent":{},"blocks":{},)"
         R"("accepted":{},"turned_away":{},"listener_failures":{},"bytes_echoed":{}}})",
-        all.connections, all.waiting, all.blocks_lent, all.blocks, all.connections_accepted,
+        all.connections, all.blocks_lent, all.blocks, all.connections_accepted,
         all.connections_turned_away, all.listener_failures, all.bytes_echoed);
 }
 

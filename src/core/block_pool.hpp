@@ -24,13 +24,16 @@ class Block;
 
 class BlockPool {
  public:
-  // REQUIRES: capacity and block_size (bytes) at least 1. All memory is obtained here and given
-  // back by the destructor; throws std::bad_alloc when it is not to be had.
+  // The bytes of memory that a block of this size takes, with the gap behind it.
+  static constexpr std::size_t stride_of(std::size_t block_size) {
+    return (block_size + 2 * alignment - 1) / alignment * alignment;
+  }
+
+  // REQUIRES: block_size (bytes) at least 1. A pool without blocks has nothing to lend. All memory
+  // is obtained here and given back by the destructor; throws std::bad_alloc when it is not to be
+  // had.
   BlockPool(std::size_t capacity, std::size_t block_size)
-      : capacity_(capacity),
-        block_size_(block_size),
-        stride_((block_size + 2 * alignment - 1) / alignment * alignment) {
-    ECHOPROOF_ASSERT(capacity >= 1);
+      : capacity_(capacity), block_size_(block_size), stride_(stride_of(block_size)) {
     ECHOPROOF_ASSERT(block_size >= 1);
     if (capacity > std::numeric_limits<std::uint32_t>::max()) throw std::bad_alloc();
     // Not value-initialised: a page that no client needs is never touched.
@@ -57,6 +60,8 @@ class BlockPool {
 
   std::size_t capacity() const { return capacity_; }
   std::size_t available() const { return free_.size(); }
+  std::size_t lent() const { return capacity_ - free_.size(); }
+  std::size_t block_size() const { return block_size_; }
 
   // The ledger: loans begun and ended since construction.
   std::uint64_t acquired() const { return acquired_; }
@@ -87,7 +92,7 @@ class BlockPool {
 
   void invariants() const {
     ECHOPROOF_ASSERT(available() <= capacity());
-    ECHOPROOF_ASSERT(acquired_ - released_ == capacity() - available());
+    ECHOPROOF_ASSERT(acquired_ - released_ == lent());
   }
 
   std::size_t capacity_;
@@ -122,6 +127,8 @@ class Block {
     ECHOPROOF_ASSERT(pool_ != nullptr);
     return pool_->bytes_of(index_);
   }
+
+  bool is_of(const BlockPool& pool) const { return pool_ == &pool; }
 
   // REQUIRES: not empty. Less than the pool's capacity; no two live loans share it.
   std::uint32_t index() const {

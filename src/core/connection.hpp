@@ -1,9 +1,11 @@
-// One connection: where it is in its life, the block it holds, and which bytes of it are unsent.
+// One connection: where it is in its life, which bytes of its client are unsent, and the block that
+// keeps them.
 //
-// Performs nothing. Each on_*() says what happened and returns what the adapter is to do next; the
+// Performs nothing. Each on*() says what happened and returns what the adapter is to do next; the
 // table in transitions.hpp decides. An event that the table does not list is a programmer error.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -11,76 +13,101 @@
 
 #include "core/block_pool.hpp"
 #include "core/deadline_list.hpp"
+#include "core/kernel_budget.hpp"
 #include "core/transitions.hpp"
 
 namespace echoproof {
 
-// An Entry, because as long as it is open it stands in one of the Service's lines.
+// An Entry, because as long as it is open it stands in one of the Service's lists.
 class Connection : public DeadlineList::Entry {
  public:
   State state() const { return state_; }
 
-  // Where the next read may put its bytes; empty while no block is held.
-  std::span<std::byte> buffer() const { return block_ ? block_.bytes() : std::span<std::byte>(); }
+  // What the client sent and has not got back yet. In `writing` these bytes lie in the scratch
+  // buffer, until the event that answers the write; in `flushing` and `cancelling` in the block,
+  // valid and unchanged until the write callback, also after a close (R12).
+  std::span<const std::byte> unsent() const { return unsent_; }
 
-  // What the client sent and has not got back yet. Valid and unchanged until the event that ends
-  // the write, also after a close (R12).
-  std::span<const std::byte> unsent() const { return buffer().subspan(sent_, received_ - sent_); }
+  // Empty in all but the states that hold one.
+  const Block& block() const { return block_; }
 
-  // REQUIRES: a block is held.
-  std::uint32_t block_index() const { return block_.index(); }
-
-  // A block was lent; the connection owns it until the table says that it holds none.
-  Action on_block(Block block) {
-    ECHOPROOF_ASSERT(!block_);
-    block_ = std::move(block);
-    return on(Event::block_lent);
+  // Which event ended it. REQUIRES: the close was asked for.
+  Event ended_by() const {
+    ECHOPROOF_ASSERT(!is_open(state_));
+    return ended_by_;
   }
 
-  // REQUIRES: 0 < size <= buffer().size(). So many bytes were read into the buffer.
-  Action on_data(std::size_t size) {
-    ECHOPROOF_ASSERT(size > 0);
-    received_ = static_cast<std::uint32_t>(size);
+  Time opened_at() const { return opened_at_; }
+
+  // How many bytes were handed to the kernel for it.
+  std::uint64_t bytes_echoed() const { return bytes_echoed_; }
+
+  // REQUIRES: not empty; the bytes stay where they are until they are written or kept.
+  Action on_data(std::span<const std::byte> bytes) {
+    ECHOPROOF_ASSERT(!bytes.empty());
+    unsent_ = bytes;
     return on(Event::data);
   }
 
-  // REQUIRES: size <= unsent().size(). So many of the unsent bytes were written at once.
-  Action on_wrote(std::size_t size) {
-    sent_ += static_cast<std::uint32_t>(size);
-    const bool all = sent_ == received_;
-    read_on_trial_ = all && received_ == buffer().size();
-    return on(all ? Event::wrote_all : Event::wrote_part);
+  // Every unsent byte was written at once.
+  Action on_wrote_all() {
+    sent(unsent_.size());
+    return on(Event::wrote_all);
+  }
+
+  // REQUIRES: size < unsent().size(), and the rest fits into the block. So many bytes were written
+  // at once; the block keeps the rest, and is the connection's until the table says otherwise.
+  Action on_wrote_part(std::size_t size, Block block) {
+    sent(size);
+    ECHOPROOF_ASSERT(!unsent_.empty());
+    std::ranges::copy(unsent_, block.bytes().begin());
+    unsent_ = block.bytes().first(unsent_.size());
+    block_ = std::move(block);
+    return on(Event::wrote_part);
   }
 
   // Every event that carries nothing.
   Action on(Event event) {
-    // Only who has something to read may wait for a block: it is kept for him until he reads.
-    if (event == Event::no_buffer && read_on_trial_) event = Event::empty_read;
-    if (event == Event::empty_read) read_on_trial_ = false;
     const Cell& cell = cell_of(state_, event);
     ECHOPROOF_ASSERT(cell.legal);
+    if (event == Event::write_done) sent(unsent_.size());
+    if (is_open(state_) && !is_open(cell.to)) ended_by_ = event;
     state_ = cell.to;
-    if (!holds_block(state_)) {
-      block_ = Block();
-      sent_ = received_ = 0;
+    if (!holds_block(state_) && state_ != State::writing) {
+      unsent_ = {};
+      if (block_) block_ = Block();
     }
     invariants();
     return cell.action;
   }
 
  private:
-  void invariants() const {
-    ECHOPROOF_ASSERT(static_cast<bool>(block_) == holds_block(state_));
-    ECHOPROOF_ASSERT(sent_ <= received_);
-    ECHOPROOF_ASSERT(received_ <= buffer().size());
+  friend class Service;
+
+  void sent(std::size_t size) {
+    unsent_ = unsent_.subspan(size);
+    bytes_echoed_ += size;
   }
 
+  void invariants() const {
+    ECHOPROOF_ASSERT(static_cast<bool>(block_) == holds_block(state_));
+    ECHOPROOF_ASSERT(!unsent_.empty() == (holds_block(state_) || state_ == State::writing));
+  }
+
+  std::span<const std::byte> unsent_;
   Block block_;
-  std::uint32_t sent_ = 0;  // sent_ <= received_ <= buffer().size()
-  std::uint32_t received_ = 0;
-  // The last read filled its buffer: libuv tries again at once, whether there is more or not (R3).
-  bool read_on_trial_ = false;
+  std::uint64_t bytes_echoed_ = 0;
+
+  // The Service's notes on it. When it was opened; the last time at which it is known to have done
+  // something, to have spoken or to have taken some of what it is owed; and the bytes that it was
+  // found to owe an acknowledgement for at the last look.
+  Time opened_at_{};
+  Time moved_at_{};
+  std::size_t unacknowledged_ = 0;
+  KernelBudget::Grant grant_;
+
   State state_ = State::reading;
+  Event ended_by_{};
 };
 
 }  // namespace echoproof

@@ -8,144 +8,226 @@
 namespace echoproof {
 namespace {
 
-// An active connection would move to the end of its line at every echo, touching its neighbours'
-// memory each time. It moves only when this fraction of the limit has passed; in return an idle
-// connection is closed that much later than the limit, never earlier.
-constexpr int idle_slack_divisor = 16;
+// How often a connection in `reading` is looked at within the idle limit. Up to two looks come on
+// top of the limit, so a quiet client is closed up to a sixteenth later, never earlier.
+constexpr int reading_looks = 40;
+// The same for those that write, and the write limit. A client that takes nothing is ended up to
+// an eighth after its limit, never earlier. One that was lingered for is let go a look after its
+// last acknowledgement.
+constexpr int writing_looks = 20;
+constexpr Time writing_look_max{1000};
+// Looks of a crowd are spread over time; so many wake-ups do for all that come between two of one.
+constexpr int wakes_a_look = 8;
+// Before the first look nothing is known, and any figure is less.
+constexpr std::size_t unknown = std::numeric_limits<std::size_t>::max();
 
 Time plus(Time a, Time b) { return a < Time::max() - b ? a + b : Time::max(); }
 
-std::size_t blocks_of(const Limits& limits) {
-  ECHOPROOF_ASSERT(limits.block_size >= 1);
-  ECHOPROOF_ASSERT(limits.block_size <= block_size_max);
-  // A connection holds at most one block, so more blocks than connections are never needed.
-  return std::min(limits.buffer_memory / limits.block_size, limits.connections);
+Time part_of(Time limit, int parts) {
+  return limit == Time::max() ? limit : std::max(Time(1), limit / parts);
 }
 
-Connection& connection_of(DeadlineList::Entry& entry) { return static_cast<Connection&>(entry); }
+std::size_t small_size_of(std::size_t block_size) { return std::min(small_block_size, block_size); }
 
 }  // namespace
 
+std::size_t Layout::connections_max(std::size_t buffer_memory, std::size_t block_size) {
+  return buffer_memory / 2 / BlockPool::stride_of(small_size_of(block_size));
+}
+
+Layout::Layout(const Limits& limits)
+    : small_size(small_size_of(limits.block_size)),
+      small_count(limits.connections),
+      large_size(limits.block_size),
+      large_count(0),
+      scratch_size(small_size) {
+  ECHOPROOF_ASSERT(limits.block_size >= 1);
+  ECHOPROOF_ASSERT(limits.block_size <= block_size_max);
+  ECHOPROOF_ASSERT(limits.connections >= 1);
+  ECHOPROOF_ASSERT(limits.connections <= connections_max(limits.buffer_memory, limits.block_size));
+  const std::size_t rest = limits.buffer_memory - small_count * BlockPool::stride_of(small_size);
+  const std::size_t large = large_size > small_size ? rest / BlockPool::stride_of(large_size) : 0;
+  if (large < 2) return;
+  large_count = std::min(large - 1, limits.connections);  // one of them is the scratch buffer
+  scratch_size = large_size;
+}
+
+Reason reason_of(Event ended_by) {
+  switch (ended_by) {
+    case Event::eof:
+    case Event::caught_up: return Reason::eof;
+    case Event::reset: return Reason::reset;
+    case Event::idle: return Reason::idle;
+    case Event::deadline: return Reason::write_limit;
+    case Event::stop:
+    case Event::stop_owed: return Reason::drain;
+    case Event::refused: return Reason::refused;
+    default: return Reason::error;
+  }
+}
+
 Service::Service(const Limits& limits)
-    : limits_(limits), pool_(blocks_of(limits), limits.block_size) {}
+    : limits_(limits),
+      layout_(limits),
+      scratch_(std::make_unique_for_overwrite<std::byte[]>(layout_.scratch_size)),
+      small_(layout_.small_count, layout_.small_size),
+      large_(layout_.large_count, layout_.large_size),
+      kernel_(limits.kernel_memory, limits.connections, limits.tuned_socket),
+      reading_(part_of(limits.idle, reading_looks)),
+      quiet_(limits.idle),
+      writing_(std::min(part_of(limits.write, writing_looks), writing_look_max)),
+      wake_pause_(part_of(std::min(reading_.due_after, writing_.due_after), wakes_a_look)) {}
 
 Service::~Service() { ECHOPROOF_ASSERT(open_ == 0); }
 
-void Service::on_open(Connection& connection, Time now) {
+KernelBudget::Grant Service::on_open(Connection& connection, Time now) {
   ECHOPROOF_ASSERT(has_room());
-  ++open_;
-  idle_.enter(connection, now);
-  schedule();
-}
-
-std::span<std::byte> Service::on_alloc(Connection& connection, Time now) {
-  // Nobody overtakes those who wait.
-  if (connection.buffer().empty() && waiting_.empty()) {
-    if (Block block = pool_.acquire()) {
-      const State before = connection.state();
-      settle(connection, before, connection.on_block(std::move(block)), now);
-    }
-  }
-  return connection.buffer();
+  open_peak_ = std::max(open_peak_, ++open_);
+  connection.opened_at_ = connection.moved_at_ = now;
+  connection.unacknowledged_ = unknown;
+  connection.grant_ = kernel_.grant();
+  enter(reading_, connection, now);
+  return connection.grant_;
 }
 
 Action Service::on_data(Connection& connection, std::size_t size, Time now) {
   const State before = connection.state();
-  const Action action = connection.on_data(size);
-  if (now - connection.since() > limits_.idle / idle_slack_divisor) {
-    idle_.leave(connection);
-    idle_.enter(connection, now);
-  }
-  return settle(connection, before, action, now);
+  connection.moved_at_ = now;
+  return settle(connection, before, connection.on_data(read_buffer().first(size)), now);
 }
 
 Action Service::on_wrote(Connection& connection, std::size_t size, Time now) {
   const State before = connection.state();
   bytes_echoed_ += size;
-  return settle(connection, before, connection.on_wrote(size), now);
+  const std::size_t rest = connection.unsent().size() - size;
+  if (rest == 0) return settle(connection, before, connection.on_wrote_all(), now);
+  Block block = rest > layout_.small_size ? large_.acquire() : small_.acquire();
+  connection.unacknowledged_ = unknown;
+  connection.moved_at_ = now;
+  return settle(connection, before, connection.on_wrote_part(size, std::move(block)), now);
+}
+
+Action Service::on_eof(Connection& connection, std::size_t unacknowledged, Time now) {
+  const bool owed = connection.state() == State::reading && unacknowledged >= linger_share;
+  connection.unacknowledged_ = unacknowledged;
+  if (owed) connection.moved_at_ = now;
+  return on(connection, owed ? Event::eof_owed : Event::eof, now);
 }
 
 Action Service::on(Connection& connection, Event event, Time now) {
   const State before = connection.state();
-  if (event == Event::write_done) bytes_echoed_ += connection.unsent().size();
+  if (event == Event::write_done) {
+    bytes_echoed_ += connection.unsent().size();
+    connection.moved_at_ = now;
+  }
   return settle(connection, before, connection.on(event), now);
 }
 
-// Puts the connection into the line of its new state, and the books in order.
+// Puts the connection into the list of its new state, and the books in order.
 Action Service::settle(Connection& connection, State before, Action action, Time now) {
   const State after = connection.state();
-  if (before == State::cancelling) --cancelling_;
-  if (after == State::cancelling) ++cancelling_;
-  if (after == State::closed) --open_;
-  DeadlineList* const from = line_of(before);
-  DeadlineList* const to = line_of(after);
+  if (is_open(before) && !is_open(after)) {
+    ++closed_[static_cast<std::size_t>(reason_of(connection.ended_by()))];
+  }
+  if (after == State::closed) {
+    --open_;
+    kernel_.give_back(connection.grant_);
+  }
+  List* const from = list_of(before);
+  List* const to = list_of(after);
   if (from != to) {
-    from->leave(connection);  // not null: no state without a line leads back to one with
-    if (to != nullptr) to->enter(connection, now);
-    schedule();
+    from->leave(connection);  // not null: no state without a list leads back to one with
+    if (to != nullptr) {
+      enter(*to, connection, now);
+    } else if (reading_.empty() && quiet_.empty() && writing_.empty()) {
+      wake_at_ = Time::max();
+    }
   }
   invariants();
   return action;
 }
 
+// Waking too early is cheap, setting the timer at every write is not: so the time is only ever
+// brought forward here.
+void Service::enter(List& list, Connection& connection, Time now) {
+  list.enter(connection, now);
+  wake_at_ = std::min({wake_at_, stop_at_, plus(now, list.due_after)});
+}
+
 void Service::stop_at(Time when) {
   stop_at_ = std::min(stop_at_, when);
-  schedule();
+  wake_at_ = std::min(wake_at_, earliest());
 }
 
-Service::Due Service::next_due(Time now) {
-  if (!waiting_.empty() && pool_.available() > 0) {
-    Connection& next = connection_of(waiting_.first());
-    const State before = next.state();
-    return {&next, settle(next, before, next.on_block(pool_.acquire()), now)};
+Connection* Service::next_due(Time as_of, Time now) {
+  if (as_of < wake_at_) return nullptr;
+  while (Connection* const due = first_due(as_of)) {
+    const bool spoke = due->state() == State::reading && due->moved_at_ > due->since();
+    if (!spoke || as_of >= stop_at_) return due;
+    due->unacknowledged_ = unknown;
+    reading_.leave(*due);
+    reading_.enter(*due, now);
   }
-  if (now < wake_at_) return {};
-  if (Connection* const overdue = first_overdue(now)) {
-    return {overdue, on(*overdue, now >= stop_at_ ? Event::stop : Event::deadline, now)};
-  }
-  wake_at_ = earliest();
-  return {};
+  const Time next = earliest();
+  wake_at_ = next < stop_at_ ? std::min(std::max(next, as_of + wake_pause_), stop_at_) : next;
+  return nullptr;
 }
 
-Connection* Service::first_overdue(Time now) const {
-  const bool stopping = now >= stop_at_;
-  if (stopping && !waiting_.empty()) return &connection_of(waiting_.first());
-  if (!idle_.empty() && (stopping || now >= idle_end())) return &connection_of(idle_.first());
-  if (!writing_.empty() && (stopping || now >= writing_end())) {
-    return &connection_of(writing_.first());
+Action Service::on_look(Connection& connection, std::size_t unacknowledged, Time as_of, Time now) {
+  const Event event = judge(connection, unacknowledged, as_of);
+  if (event == Event::taking) {
+    if (unacknowledged < connection.unacknowledged_) connection.moved_at_ = now;
+    connection.unacknowledged_ = unacknowledged;
+    List& list = *list_of(connection.state());
+    list.leave(connection);
+    list.enter(connection, now);
+  }
+  return on(connection, event, now);
+}
+
+// What a look amounts to.
+Event Service::judge(const Connection& connection, std::size_t unacknowledged, Time as_of) const {
+  const State state = connection.state();
+  if (state == State::quiet) return as_of >= stop_at_ ? Event::stop : Event::idle;
+  const bool owed = state == State::flushing || unacknowledged > 0;
+  if (as_of >= stop_at_ && state != State::lingering) return owed ? Event::stop_owed : Event::stop;
+  if (!owed) return Event::caught_up;
+  if (as_of >= stop_at_) return Event::stop_owed;
+  const Time limit =
+      state == State::reading ? std::max(limits_.idle, limits_.write) : limits_.write;
+  const bool took = unacknowledged < connection.unacknowledged_;
+  return took || as_of < plus(connection.moved_at_, limit) ? Event::taking : Event::deadline;
+}
+
+// Of those whose time has come, one; anyone when the server stops.
+Connection* Service::first_due(Time as_of) const {
+  for (const List* const list : {&reading_, &quiet_, &writing_}) {
+    if (list->empty()) continue;
+    DeadlineList::Entry& first = list->first();
+    if (as_of >= std::min(stop_at_, plus(first.since(), list->due_after))) {
+      return &static_cast<Connection&>(first);
+    }
   }
   return nullptr;
 }
 
-// Waking too early is cheap, setting the timer at every write is not: so the time is only ever
-// brought forward here, until nobody is left to wake up for.
-void Service::schedule() {
-  const Time next = earliest();
-  wake_at_ = next == Time::max() ? next : std::min(wake_at_, next);
-}
-
 Time Service::earliest() const {
   Time when = Time::max();
-  if (!idle_.empty()) when = std::min({when, stop_at_, idle_end()});
-  if (!writing_.empty()) when = std::min({when, stop_at_, writing_end()});
-  if (!waiting_.empty()) when = std::min(when, stop_at_);
+  for (const List* const list : {&reading_, &quiet_, &writing_}) {
+    if (list->empty()) continue;
+    when = std::min({when, stop_at_, plus(list->first().since(), list->due_after)});
+  }
   return when;
 }
 
-Time Service::idle_end() const {
-  return plus(idle_.first().since(), plus(limits_.idle, limits_.idle / idle_slack_divisor));
-}
-
-Time Service::writing_end() const {
-  // Closing one more than there are blocks on their way back helps nobody.
-  const bool contended = waiting_.size() > cancelling_;
-  return plus(writing_.first().since(),
-              contended ? std::min(limits_.write, limits_.write_contended) : limits_.write);
+std::size_t Service::slot_of(const Connection& connection) const {
+  const Block& block = connection.block();
+  return block.index() + (block.is_of(large_) ? small_.capacity() : 0);
 }
 
 void Service::invariants() const {
-  ECHOPROOF_ASSERT(idle_.size() + writing_.size() + waiting_.size() + cancelling_ <= open_);
-  ECHOPROOF_ASSERT(writing_.size() + cancelling_ <= pool_.capacity() - pool_.available());
+  ECHOPROOF_ASSERT(reading_.size() + quiet_.size() + writing_.size() <= open_);
+  ECHOPROOF_ASSERT(small_.lent() + large_.lent() <= open_);
 }
 
 }  // namespace echoproof

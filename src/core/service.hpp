@@ -1,36 +1,67 @@
-// The echo service (RFC 862) without a socket: all connections, the blocks they share, and the time
-// limits they run against. Every decision of the server is made here.
+// The echo service (RFC 862) without a socket: all connections, the blocks and the kernel memory
+// that they share, and the time limits they run against. Every decision of the server is made here.
 //
-// An open connection stands in exactly one line. `idle` holds those that read; when its time limit
-// passes, the client has said nothing for too long. `writing` holds those whose echo is queued;
-// when its limit passes, the client has not read for too long and its block is taken back by
-// closing it. `waiting` holds those that were refused a block; they are served in the order in
-// which they came. So a client that never reads holds at most one block, and at most until its time
-// is up.
+// Memory. What is read goes into one scratch buffer and is written at once. What the kernel does
+// not take goes into a block: a large one if one is free and the rest is large, else a small one,
+// of which there is one for every connection. A read is never larger than what could be kept, so
+// nobody waits for memory.
+//
+// Time. Nobody who reads is cut. A limit is a limit on doing nothing: the adapter is asked to look
+// at a connection now and then, and tells how many bytes its client has not acknowledged. One that
+// has acknowledged some since the last look begins anew. An open connection stands in exactly one
+// list: `reading` and `writing` hold those that are looked at every so often, `quiet` those that
+// need no look before the idle limit has passed.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 
 #include "core/block_pool.hpp"
 #include "core/connection.hpp"
 #include "core/deadline_list.hpp"
+#include "core/kernel_budget.hpp"
 
 namespace echoproof {
 
 // What one read or write may carry: libuv counts the bytes of a write in an int.
 inline constexpr std::size_t block_size_max = std::size_t{1} << 30;
+// The size of the blocks of which every connection can have one, unless the others are smaller.
+inline constexpr std::size_t small_block_size = 1024;
+// After EOF the server stays with a client that has so many bytes yet to acknowledge, or more.
+inline constexpr std::size_t linger_share = std::size_t{16} << 10;
 
 struct Limits {
   std::size_t connections;    // at once, at least 1
-  std::size_t buffer_memory;  // bytes for blocks, at least block_size
+  std::size_t buffer_memory;  // bytes for scratch and blocks; see Layout
   std::size_t block_size;     // bytes, at least 1, at most block_size_max
-  Time idle;                  // since the last data; Time::max() for ever
-  Time write;                 // to take what was queued
-  Time write_contended;       // the same, while others wait for a block
+  std::size_t kernel_memory;  // bytes for sockets, at least KernelBudget::least a connection
+  std::size_t tuned_socket;   // bytes that a socket may come to which the kernel tunes
+  Time idle;                  // without a sign of life; Time::max() for ever
+  Time write;                 // without taking anything of what is owed
 };
+
+// How buffer_memory is divided; in bytes and numbers of blocks.
+struct Layout {
+  std::size_t small_size;
+  std::size_t small_count;  // one for each connection
+  std::size_t large_size;
+  std::size_t large_count;
+  std::size_t scratch_size;  // of one read at most
+
+  // REQUIRES: limits.connections <= connections_max(limits.buffer_memory, limits.block_size).
+  explicit Layout(const Limits& limits);
+  // For how many connections the memory suffices: half of it, if that is more than nothing, goes
+  // to small blocks at most.
+  static std::size_t connections_max(std::size_t buffer_memory, std::size_t block_size);
+};
+
+// Why a connection was closed.
+enum class Reason : std::uint8_t { eof, reset, idle, write_limit, drain, refused, error };
+inline constexpr std::size_t reason_count = static_cast<std::size_t>(Reason::error) + 1;
+Reason reason_of(Event ended_by);
 
 class Service {
  public:
@@ -46,58 +77,82 @@ class Service {
   // Whether one more connection may be opened.
   bool has_room() const { return open_ < limits_.connections; }
 
-  // REQUIRES: has_room(), a new connection.
-  void on_open(Connection& connection, Time now);
-  // Memory for a read that is about to be tried; empty when the connection has to wait for it (R7).
-  std::span<std::byte> on_alloc(Connection& connection, Time now);
-  // The events of Connection, for a connection of this service.
+  // REQUIRES: has_room(), a new connection. The kernel memory that its socket may use.
+  KernelBudget::Grant on_open(Connection& connection, Time now);
+  // Where the next read may put its bytes; of the service, until the event that answers the read.
+  std::span<std::byte> read_buffer() {
+    return {scratch_.get(), large_.available() > 0 ? layout_.scratch_size : layout_.small_size};
+  }
+  // REQUIRES: 0 < size <= read_buffer().size(). So many bytes were read into read_buffer().
   Action on_data(Connection& connection, std::size_t size, Time now);
+  // REQUIRES: size <= connection.unsent().size(). So many were written at once.
   Action on_wrote(Connection& connection, std::size_t size, Time now);
+  // The client has ended its output and has so many bytes yet to acknowledge.
+  Action on_eof(Connection& connection, std::size_t unacknowledged, Time now);
+  // Events that carry nothing.
   Action on(Connection& connection, Event event, Time now);
 
   // Every connection is to be closed at `when`; the earliest wish counts.
   void stop_at(Time when);
 
-  // What is due without an event: a block for the first in the waiting line, a time limit, the
-  // stop. To be asked at wake_at() and after every event, once the action that followed it and any
-  // event that answered it are done with, until the answer is that nothing is due.
-  struct Due {
-    Connection* connection = nullptr;  // null: nothing
-    Action action = Action::none;
-  };
-  Due next_due(Time now);
+  // The next connection to be looked at, because a limit of its list or the stop has come by
+  // `as_of`, or null. What clients did until `as_of` has to be heard before: a limit is judged
+  // after the events of a poll. To be asked at wake_at(), each answer to be followed by on_look()
+  // or an event that ends the connection, until there is none.
+  Connection* next_due(Time as_of, Time now);
+  // The answer to next_due(): so many bytes are not acknowledged by the client's kernel yet, in
+  // libuv's queue and in the kernel together.
+  Action on_look(Connection& connection, std::size_t unacknowledged, Time as_of, Time now);
 
   // When to ask next_due() again if nothing happens before; Time::max() for never.
   Time wake_at() const { return wake_at_; }
 
-  const BlockPool& pool() const { return pool_; }
+  const BlockPool& small_blocks() const { return small_; }
+  const BlockPool& large_blocks() const { return large_; }
+  // REQUIRES: a block is held. A number for it, less than how many blocks there are of both sizes;
+  // no other loan that is live has it.
+  std::size_t slot_of(const Connection& connection) const;
+  const KernelBudget& kernel_memory() const { return kernel_; }
+
   std::size_t open() const { return open_; }
-  std::size_t waiting() const { return waiting_.size(); }
+  std::size_t open_peak() const { return open_peak_; }
   std::uint64_t bytes_echoed() const { return bytes_echoed_; }
+  std::uint64_t closed(Reason reason) const { return closed_[static_cast<std::size_t>(reason)]; }
 
  private:
-  DeadlineList* line_of(State state) const { return lines_[static_cast<std::size_t>(state)]; }
+  // Connections that are due when they have been in the list for so long.
+  struct List : DeadlineList {
+    explicit List(Time limit) : due_after(limit) {}
+    Time due_after;
+  };
+
+  List* list_of(State state) const { return lists_[static_cast<std::size_t>(state)]; }
   Action settle(Connection& connection, State before, Action action, Time now);
-  Connection* first_overdue(Time now) const;
-  void schedule();
+  void enter(List& list, Connection& connection, Time now);
+  Event judge(const Connection& connection, std::size_t unacknowledged, Time as_of) const;
+  Connection* first_due(Time as_of) const;
   Time earliest() const;
-  Time idle_end() const;
-  Time writing_end() const;
   void invariants() const;
 
   Limits limits_;
-  BlockPool pool_;
-  DeadlineList idle_;
-  DeadlineList writing_;
-  DeadlineList waiting_;
-  // The line of each state, in the order of State.
-  const std::array<DeadlineList*, state_count> lines_{&idle_,    &idle_,  &idle_,  &writing_,
-                                                      &waiting_, nullptr, nullptr, nullptr};
+  Layout layout_;
+  std::unique_ptr<std::byte[]> scratch_;
+  BlockPool small_;
+  BlockPool large_;
+  KernelBudget kernel_;
+  List reading_;
+  List quiet_;
+  List writing_;
+  // The list of each state, in the order of State; an active connection moves between none.
+  const std::array<List*, state_count> lists_{&reading_, &quiet_, &reading_, &writing_,
+                                              &writing_, nullptr, nullptr,   nullptr};
   std::size_t open_ = 0;
-  std::size_t cancelling_ = 0;  // blocks on their way back: closed, write callback still to come
+  std::size_t open_peak_ = 0;
   Time stop_at_ = Time::max();
   Time wake_at_ = Time::max();
+  Time wake_pause_;  // at least, after nothing was due
   std::uint64_t bytes_echoed_ = 0;
+  std::array<std::uint64_t, reason_count> closed_{};
 };
 
 }  // namespace echoproof

@@ -4,10 +4,10 @@
 // programmer error if it does. What is derived from the table: the Connection (connection.hpp), the
 // proof at compile time (props/transitions_proof.cpp), the diagram in README, the tests.
 //
-// Theory. One operation is in flight at a time: bytes are read into a block, the block is written,
-// and nothing is read meanwhile. So memory per connection is constant, a client that does not read
-// is not read from, and EOF can only arrive when everything before it has been handed to the
-// kernel: closing at EOF loses nothing, and a half-closing client gets its whole echo.
+// Theory. One operation is in flight at a time: bytes are read into the loop's scratch buffer and
+// written at once, and nothing is read until they are on their way. A block is held only for what
+// the kernel did not take. So memory for a connection is bounded, a client that does not read is
+// not read from, and EOF can only arrive when everything before it has been handed to the kernel.
 #pragma once
 
 #include <array>
@@ -19,43 +19,46 @@
 namespace echoproof {
 
 enum class State : std::uint8_t {
-  reading,     // libuv reads for us; nothing of ours is lent: an idle connection costs no block
-  filling,     // libuv reads for us, into our block
-  writing,     // the block is being written, at once; ends before the callback does
-  flushing,    // the rest of the block is queued in libuv; reading is stopped
-  waiting,     // no block was to be had; reading is stopped until it is this connection's turn
-  cancelling,  // uv_close was called; the queued write still has our block until its callback
-  closing,     // uv_close was called; nothing of ours is lent
+  reading,     // libuv reads for us; the client spoke lately, or the kernel still owes it bytes
+  quiet,       // libuv reads for us; the client has acknowledged everything and says nothing
+  writing,     // what was read is being written, at once; ends before the read callback does
+  flushing,    // a block holds what the kernel did not take, libuv writes it; reading is stopped
+  lingering,   // EOF came, our FIN is sent, and the client has yet to acknowledge much of its echo
+  cancelling,  // the close was asked for; the queued write has our block until its callback
+  closing,     // the close was asked for; nothing of ours is lent
   closed,      // the close callback has run: the session may be freed
 };
 
 enum class Event : std::uint8_t {
-  block_lent,     // the pool lent a block: to on_alloc, or to the first in the waiting line
-  no_buffer,      // UV_ENOBUFS: on_alloc had no block to give, and there is something to read (R7)
-  data,           // nread > 0
-  empty_read,     // nread == 0: nothing now (R3); or UV_ENOBUFS when libuv only tried for more
-  eof,            // UV_EOF, with or without a block (R4)
-  read_error,     // any other read error; ECONNRESET is normal input (R10)
-  read_refused,   // the socket could not be set up or uv_read_start failed (R9, R38)
-  wrote_all,      // uv_try_write took every byte
-  wrote_part,     // uv_try_write took some bytes, or none (R18)
-  write_refused,  // uv_try_write failed, or uv_write did and queued nothing (R14)
-  write_done,     // the write callback, with status 0: also after uv_close (R24)
-  write_failed,   // the write callback, with any other status
-  deadline,       // idle too long, or held its block too long
-  stop,           // the server ends, and so does every connection
-  close_done,     // the close callback: libuv has let go of everything (R25)
+  data,        // nread > 0
+  empty_read,  // nread == 0: nothing now (R3)
+  eof,         // UV_EOF, and the client has acknowledged all but a small share (R4)
+  eof_owed,    // UV_EOF, and the kernel still holds more than that
+  reset,       // a call or a callback says that the client is gone; normal input (R10, R14)
+  error,       // a call or a callback failed in any other way
+  refused,     // the socket could not be accepted or set up, or uv_read_start failed (R9, R38)
+  wrote_all,   // uv_try_write took every byte
+  wrote_part,  // uv_try_write took some bytes, or none (R18)
+  write_done,  // the write callback with status 0: also after the close (R24)
+  taking,      // a look found echo that is owed, and the client within its time
+  caught_up,   // a look found everything acknowledged
+  deadline,    // a look found that the client took nothing of what it is owed for too long
+  idle,        // the client was quiet for too long
+  stop,        // the server ends; the client is owed nothing
+  stop_owed,   // the server ends; the client is still owed some of its echo
+  close_done,  // the close callback: libuv has let go of everything (R25)
 };
 
-// What the adapter is to do next. It answers `write`, `flush` and `read` with an event at once
-// where the libuv call itself has an outcome.
+// What the adapter is to do next. It answers `read`, `write`, `flush` and `finish` with an event at
+// once where the call itself has an outcome.
 enum class Action : std::uint8_t {
   none,
   read,     // uv_read_start
-  wait,     // uv_read_stop; the pool resumes the connection
   write,    // uv_try_write of what is unsent
   flush,    // uv_read_stop, then uv_write of what is unsent
-  close,    // uv_close
+  finish,   // shutdown(2) of our side: FIN after what the kernel holds
+  close,    // uv_close: FIN
+  reset,    // uv_tcp_close_reset: RST, so that the client can tell that its echo was cut
   release,  // free the session
 };
 
@@ -72,39 +75,49 @@ using enum Event;
 using A = Action;
 
 inline constexpr auto transitions = std::to_array<Transition>({
-    {reading, block_lent, filling, A::none},
-    {reading, no_buffer, waiting, A::wait},
+    {reading, data, writing, A::write},
     {reading, empty_read, reading, A::none},
     {reading, eof, closing, A::close},
-    {reading, read_error, closing, A::close},
-    {reading, read_refused, closing, A::close},
-    {reading, deadline, closing, A::close},
+    {reading, eof_owed, lingering, A::finish},
+    {reading, Event::reset, closing, A::reset},
+    {reading, error, closing, A::reset},
+    {reading, refused, closing, A::reset},
+    {reading, taking, reading, A::none},
+    {reading, caught_up, quiet, A::none},
+    {reading, deadline, closing, A::reset},
     {reading, stop, closing, A::close},
+    {reading, stop_owed, closing, A::reset},
 
-    {filling, data, writing, A::write},
-    {filling, empty_read, reading, A::none},
-    {filling, eof, closing, A::close},
-    {filling, read_error, closing, A::close},
-    {filling, read_refused, closing, A::close},
-    {filling, deadline, closing, A::close},
-    {filling, stop, closing, A::close},
+    {quiet, data, writing, A::write},
+    {quiet, empty_read, quiet, A::none},
+    {quiet, eof, closing, A::close},
+    {quiet, Event::reset, closing, A::reset},
+    {quiet, error, closing, A::reset},
+    {quiet, idle, closing, A::close},
+    {quiet, stop, closing, A::close},
 
     {writing, wrote_all, reading, A::none},
     {writing, wrote_part, flushing, A::flush},
-    {writing, write_refused, closing, A::close},
+    {writing, Event::reset, closing, A::reset},
+    {writing, error, closing, A::reset},
 
     {flushing, write_done, reading, A::read},
-    {flushing, write_failed, closing, A::close},
-    {flushing, write_refused, closing, A::close},
-    {flushing, deadline, cancelling, A::close},
-    {flushing, stop, cancelling, A::close},
+    {flushing, Event::reset, closing, A::reset},
+    {flushing, error, closing, A::reset},
+    {flushing, taking, flushing, A::none},
+    {flushing, deadline, cancelling, A::reset},
+    {flushing, stop_owed, cancelling, A::reset},
 
-    {waiting, block_lent, filling, A::read},
-    {waiting, deadline, closing, A::close},
-    {waiting, stop, closing, A::close},
+    {lingering, taking, lingering, A::none},
+    {lingering, caught_up, closing, A::close},
+    {lingering, Event::reset, closing, A::reset},
+    {lingering, error, closing, A::reset},
+    {lingering, deadline, closing, A::reset},
+    {lingering, stop_owed, closing, A::reset},
 
     {cancelling, write_done, closing, A::none},
-    {cancelling, write_failed, closing, A::none},
+    {cancelling, Event::reset, closing, A::none},
+    {cancelling, error, closing, A::none},
 
     {closing, close_done, closed, A::release},
 });
@@ -116,9 +129,11 @@ inline constexpr std::size_t event_count = static_cast<std::size_t>(Event::close
 
 // A block is held in exactly these states: entering one takes it, leaving the last gives it back.
 constexpr bool holds_block(State state) {
-  return state == State::filling || state == State::writing || state == State::flushing ||
-         state == State::cancelling;
+  return state == State::flushing || state == State::cancelling;
 }
+
+// Whether the close was not asked for yet.
+constexpr bool is_open(State state) { return state < State::cancelling; }
 
 // One entry of the table as it is looked up; `legal` is false where the table is blank.
 struct Cell {

@@ -1,8 +1,15 @@
 #include "uv/server.hpp"
 
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <new>
+#include <utility>
 
 #include "core/assert.hpp"
 
@@ -11,6 +18,11 @@ namespace {
 
 // How long the listener rests after it failed: long enough not to spin while descriptors are short.
 constexpr Time reopen_pause{100};
+// Errors in a row that end the listener. One may concern one client only, and closing the listener
+// resets all that wait.
+constexpr int refusals_max = 8;
+// Between two warnings of one kind.
+constexpr Time warning_pause{60'000};
 
 template <class Handle>
 uv_handle_t* handle(Handle& any) {
@@ -24,14 +36,24 @@ uv_buf_t buffer_of(Bytes bytes) {
   return uv_buf_init(base, static_cast<unsigned int>(bytes.size()));
 }
 
-// libuv can do this itself from 1.49 on.
-int set_reuse_port(const uv_tcp_t& tcp) {
+// REQUIRES: the handle has a socket.
+int socket_of(const uv_tcp_t& tcp) {
   uv_os_fd_t socket = -1;
   const int status = uv_fileno(reinterpret_cast<const uv_handle_t*>(&tcp), &socket);
-  ECHOPROOF_ASSERT(status == 0);  // initialised with a family, it has one
+  ECHOPROOF_ASSERT(status == 0);
+  return socket;
+}
+
+int set_option(const uv_tcp_t& tcp, int option) {
   const int on = 1;
-  const bool set = setsockopt(socket, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0;
+  const bool set = setsockopt(socket_of(tcp), SOL_SOCKET, option, &on, sizeof on) == 0;
   return set ? 0 : uv_translate_sys_error(errno);
+}
+
+// Which event a libuv error code is.
+Event failure_of(int status) {
+  const bool gone = status == UV_ECONNRESET || status == UV_EPIPE || status == UV_ETIMEDOUT;
+  return gone ? Event::reset : Event::error;
 }
 
 }  // namespace
@@ -44,6 +66,7 @@ struct Server::Session : Connection {
 
   Server& server;
   uv_tcp_t tcp;
+  sockaddr_in6 client{};  // of either family; AF_UNSPEC: not known
 };
 
 Server::Session& Server::session_of(void* stream) {
@@ -53,7 +76,8 @@ Server::Session& Server::session_of(void* stream) {
 Server::Server(const Limits& limits, Log log)
     : service_(limits),
       log_(log),
-      writes_(std::make_unique_for_overwrite<uv_write_t[]>(service_.pool().capacity())) {}
+      writes_(std::make_unique_for_overwrite<uv_write_t[]>(service_.small_blocks().capacity() +
+                                                           service_.large_blocks().capacity())) {}
 
 Server::~Server() {
   ECHOPROOF_ASSERT(listener_state_ == Handle::none);
@@ -66,35 +90,38 @@ Server::~Server() {
 
 void Server::on_connection(uv_stream_t* listener, int status) noexcept {
   Server& server = *static_cast<Server*>(listener->data);
-  if (status != 0) {
-    server.reopen_listener(status);
-  } else {
+  server.refusals_ = status == 0 ? 0 : server.refusals_ + 1;
+  if (status == 0) {
     server.parked_ = true;
+    if (!server.service_.has_room()) {
+      server.warn(Warning::connections, "all connections are in use; further clients wait");
+    }
+  } else if (server.refusals_ < refusals_max) {
+    server.log_(Severity::warning, "a client could not be accepted", status);
+  } else {
+    server.reopen_listener(status);
   }
   server.settle();
 }
 
 void Server::on_alloc(uv_handle_t* stream, std::size_t, uv_buf_t* buffer) noexcept {
-  Session& session = session_of(stream);
-  *buffer = buffer_of(session.server.service_.on_alloc(session, session.server.now()));
+  *buffer = buffer_of(session_of(stream).server.service_.read_buffer());
 }
 
 void Server::on_read(uv_stream_t* stream, ssize_t nread, const uv_buf_t*) noexcept {
   Session& session = session_of(stream);
   Server& server = session.server;
+  Service& service = server.service_;
   const Time now = server.now();
   Action action;
   if (nread > 0) {
-    action = server.service_.on_data(session, static_cast<std::size_t>(nread), now);
+    action = service.on_data(session, static_cast<std::size_t>(nread), now);
   } else if (nread == 0) {
-    action = server.service_.on(session, Event::empty_read, now);
+    action = service.on(session, Event::empty_read, now);
   } else if (nread == UV_EOF) {
-    action = server.service_.on(session, Event::eof, now);
-  } else if (nread == UV_ENOBUFS && session.buffer().empty()) {
-    action = server.service_.on(session, Event::no_buffer, now);
+    action = service.on_eof(session, unacknowledged(session), now);
   } else {
-    server.log_(Severity::debug, "a connection failed while reading", static_cast<int>(nread));
-    action = server.service_.on(session, Event::read_error, now);
+    action = service.on(session, failure_of(static_cast<int>(nread)), now);
   }
   server.perform(session, action);
   server.settle();
@@ -103,8 +130,8 @@ void Server::on_read(uv_stream_t* stream, ssize_t nread, const uv_buf_t*) noexce
 void Server::on_write(uv_write_t* request, int status) noexcept {
   Session& session = session_of(request->handle);
   Server& server = session.server;
-  // Also after uv_close, and then not always with ECANCELED (R24): the table knows.
-  const Event event = status == 0 ? Event::write_done : Event::write_failed;
+  // Also after the close, and then not always with ECANCELED (R24): the table knows.
+  const Event event = status == 0 ? Event::write_done : failure_of(status);
   server.perform(session, server.service_.on(session, event, server.now()));
   server.settle();
 }
@@ -116,9 +143,16 @@ void Server::on_close(uv_handle_t* stream) noexcept {
   server.settle();
 }
 
+// libuv runs timers before it polls, so when limits have come there may be bytes that nobody has
+// heard of yet. They are judged at the next timer, a poll later, as of now.
 void Server::on_timer(uv_timer_t* timer) noexcept {
   Server& server = *static_cast<Server*>(timer->data);
   server.timer_at_ = Time::max();
+  if (server.due_since_ != Time::max()) {
+    server.look_at_limits(std::exchange(server.due_since_, Time::max()));
+  } else if (server.now() >= server.service_.wake_at()) {
+    server.due_since_ = server.now();
+  }
   server.settle();
 }
 
@@ -131,42 +165,86 @@ void Server::perform(Session& session, Action action) {
       case Action::none: return;
       case Action::read:
         if (uv_read_start(session.stream(), on_alloc, on_read) == 0) return;
-        action = service_.on(session, Event::read_refused, now());
+        action = service_.on(session, Event::refused, now());
         break;
-      case Action::wait:
-        static_cast<void>(uv_read_stop(session.stream()));  // cannot fail (R11)
-        return;
       case Action::write: {
         const uv_buf_t unsent = buffer_of(session.unsent());
         const int wrote = uv_try_write(session.stream(), &unsent, 1);
         if (wrote >= 0 || wrote == UV_EAGAIN) {
           action = service_.on_wrote(session, static_cast<std::size_t>(std::max(wrote, 0)), now());
         } else {
-          action = service_.on(session, Event::write_refused, now());
+          action = service_.on(session, failure_of(wrote), now());
         }
         break;
       }
       case Action::flush: {
         static_cast<void>(uv_read_stop(session.stream()));  // cannot fail (R11)
         const uv_buf_t unsent = buffer_of(session.unsent());
-        uv_write_t& request = writes_[session.block_index()];
-        if (uv_write(&request, session.stream(), &unsent, 1, on_write) == 0) return;
-        action = service_.on(session, Event::write_refused, now());  // no callback will come (R14)
+        if (service_.large_blocks().available() == 0) {
+          warn(Warning::large_blocks, "all large blocks are lent; transfers get slower");
+        }
+        uv_write_t& request = writes_[service_.slot_of(session)];
+        const int status = uv_write(&request, session.stream(), &unsent, 1, on_write);
+        if (status == 0) return;
+        action = service_.on(session, failure_of(status), now());  // no callback will come (R14)
         break;
       }
-      case Action::close: uv_close(handle(session.tcp), on_close); return;
+      case Action::finish:
+        // Behind libuv's back, for after uv_shutdown no uv_tcp_close_reset is possible (R31).
+        if (shutdown(socket_of(session.tcp), SHUT_WR) == 0) return;
+        action = service_.on(session, failure_of(uv_translate_sys_error(errno)), now());
+        break;
+      case Action::close: return close(session, false);
+      case Action::reset: return close(session, true);
       case Action::release: delete &session; return;
     }
   }
 }
 
-// Everything that is due without an event of its own. Called at the end of every callback.
-void Server::settle() {
-  for (;;) {
-    const Service::Due due = service_.next_due(now());
-    if (due.connection == nullptr) break;
-    perform(static_cast<Session&>(*due.connection), due.action);
+void Server::close(Session& session, bool by_reset) {
+  if (log_.ended != nullptr) {
+    sockaddr_storage client{};
+    std::memcpy(&client, &session.client, sizeof session.client);
+    log_.ended({.client = client,
+                .reason = reason_of(session.ended_by()),
+                .bytes_echoed = session.bytes_echoed(),
+                .age = now() - session.opened_at()});
   }
+  // Refused where the socket's linger cannot be set, and then nothing is closed (R31).
+  if (by_reset && uv_tcp_close_reset(&session.tcp, on_close) == 0) return;
+  uv_close(handle(session.tcp), on_close);
+}
+
+// What libuv and the kernel hold of what was written. Where the kernel does not say, what libuv
+// holds has to do.
+std::size_t Server::unacknowledged(Session& session) {
+  int held_by_kernel = 0;
+  if (ioctl(socket_of(session.tcp), SIOCOUTQ, &held_by_kernel) != 0) held_by_kernel = 0;
+  return uv_stream_get_write_queue_size(session.stream()) +
+         static_cast<std::size_t>(std::max(held_by_kernel, 0));
+}
+
+void Server::look(Session& session, Time as_of) {
+  // libuv watches a connection that lingers for nothing, so its reset is heard of here.
+  if (session.state() == State::lingering) {
+    int error = 0;
+    socklen_t size = sizeof error;
+    if (getsockopt(socket_of(session.tcp), SOL_SOCKET, SO_ERROR, &error, &size) != 0 ||
+        error != 0) {
+      return perform(session, service_.on(session, Event::reset, now()));
+    }
+  }
+  perform(session, service_.on_look(session, unacknowledged(session), as_of, now()));
+}
+
+void Server::look_at_limits(Time as_of) {
+  while (Connection* const due = service_.next_due(as_of, now())) {
+    look(static_cast<Session&>(*due), as_of);
+  }
+}
+
+// What may have become possible. Called at the end of every callback.
+void Server::settle() {
   if (parked_ && service_.has_room() && spare_state_ == Handle::none) accept();
   if (now() >= reopen_at_) {
     reopen_at_ = Time::max();
@@ -176,23 +254,30 @@ void Server::settle() {
     // Otherwise on_listener_close sets the time.
     if (status != 0 && listener_state_ == Handle::none) reopen_at_ = now() + reopen_pause;
   }
-  arm_timer();
+  const Time limits_at = due_since_ == Time::max() ? service_.wake_at() : due_since_ + Time(1);
+  arm_timer(std::min(limits_at, reopen_at_));
 }
 
-void Server::arm_timer() {
-  const Time at = std::min(service_.wake_at(), reopen_at_);
-  if (at == timer_at_) return;
+// A timer that comes too early finds nothing due, and is set anew: so it is only brought forward.
+void Server::arm_timer(Time at) {
+  if (at == Time::max() && timer_at_ != at) {
+    timer_at_ = at;
+    static_cast<void>(uv_timer_stop(&timer_));  // cannot fail
+  }
+  if (at >= timer_at_) return;
   ECHOPROOF_ASSERT(timer_state_ == Handle::open);  // else nothing is left to wait for
   timer_at_ = at;
-  if (at == Time::max()) {
-    static_cast<void>(uv_timer_stop(&timer_));  // cannot fail
-    return;
-  }
-  ECHOPROOF_ASSERT(at > now());  // else it was due, and is done
-  const auto delay = static_cast<std::uint64_t>((at - now()).count());
+  const auto delay = static_cast<std::uint64_t>(std::max(at - now(), Time(0)).count());
   if (uv_timer_start(&timer_, on_timer, delay, 0) != 0) {
     timer_at_ = Time::max();  // so that the next event tries again
   }
+}
+
+void Server::warn(Warning warning, const char* what) {
+  Time& again_at = warn_again_at_[static_cast<std::size_t>(warning)];
+  if (now() < again_at) return;
+  again_at = now() + warning_pause;
+  log_(Severity::warning, what, 0);
 }
 
 // --- Listening. ---------------------------------------------------------------------------------
@@ -222,10 +307,12 @@ int Server::open_listener() {
   if (status != 0) return status;  // and libuv knows nothing of the handle (R29)
   listener_.data = this;
   listener_state_ = Handle::open;
-  if (share_port_) status = set_reuse_port(listener_);
+  if (share_port_) status = set_option(listener_, SO_REUSEPORT);  // libuv itself from 1.49 on
   if (status == 0) {
     status = uv_tcp_bind(&listener_, reinterpret_cast<const sockaddr*>(&address_), 0);
   }
+  // Urgent data is data. Accepted sockets inherit this, so none of it is lost before we have them.
+  if (status == 0) status = set_option(listener_, SO_OOBINLINE);
   if (status == 0) status = uv_listen(listener(), backlog_, on_connection);
   if (status != 0) close_listener();
   return status;
@@ -233,6 +320,7 @@ int Server::open_listener() {
 
 void Server::close_listener() {
   parked_ = false;  // libuv closes the client with the listener
+  refusals_ = 0;
   if (listener_state_ != Handle::open) return;
   listener_state_ = Handle::closing;
   uv_close(handle(listener_), on_listener_close);
@@ -259,16 +347,34 @@ void Server::accept() {
   if (made == nullptr || uv_tcp_init(loop_, &made->tcp) != 0) return turn_away();
   Session& session = *made.release();  // the loop's until on_close
   session.tcp.data = &session;
-  service_.on_open(session, now());
+  const KernelBudget::Grant grant = service_.on_open(session, now());
   const int accepted = uv_accept(listener(), session.stream());
   if (accepted == 0) ++accepted_;
-  // An echo must not wait for the acknowledgement of the one before it.
-  if (accepted == 0 && uv_tcp_nodelay(&session.tcp, 1) == 0) {
+  if (accepted == 0 && set_up(session, grant)) {
     perform(session, Action::read);
   } else {
-    perform(session, service_.on(session, Event::read_refused, now()));
+    perform(session, service_.on(session, Event::refused, now()));
   }
   if (accepted != 0) reopen_listener(accepted);
+}
+
+bool Server::set_up(Session& session, const KernelBudget::Grant& grant) {
+  if (log_.ended != nullptr) {
+    int size = sizeof session.client;
+    // It may have left already; then its address is not known.
+    static_cast<void>(
+        uv_tcp_getpeername(&session.tcp, reinterpret_cast<sockaddr*>(&session.client), &size));
+  }
+  // An echo must not wait for the acknowledgement of the one before it.
+  if (uv_tcp_nodelay(&session.tcp, 1) != 0) return false;
+  if (grant.tuned) return true;
+  if (grant.bytes == KernelBudget::least) {
+    warn(Warning::kernel_memory, "kernel memory for sockets is short; new clients get the least");
+  }
+  int receive = grant.receive_buffer();
+  int send = grant.send_buffer();
+  return uv_recv_buffer_size(handle(session.tcp), &receive) == 0 &&
+         uv_send_buffer_size(handle(session.tcp), &send) == 0;
 }
 
 // A client that was accepted by libuv must be accepted by us, or no other is (R37).
@@ -299,6 +405,7 @@ void Server::drain(Time timeout) noexcept {
   reopen_at_ = Time::max();
   close_listener();
   service_.stop_at(now() + timeout);
+  if (timeout == Time(0)) look_at_limits(now());
   settle();
 }
 
@@ -314,15 +421,26 @@ void Server::on_timer_close(uv_handle_t* timer) noexcept {
 }
 
 Statistics Server::statistics() const {
-  const BlockPool& pool = service_.pool();
-  return {.connections_accepted = accepted_,
-          .connections_turned_away = turned_away_,
-          .listener_failures = listener_failures_,
-          .bytes_echoed = service_.bytes_echoed(),
-          .connections = service_.open(),
-          .waiting = service_.waiting(),
-          .blocks_lent = pool.capacity() - pool.available(),
-          .blocks = pool.capacity()};
+  const BlockPool& small = service_.small_blocks();
+  const BlockPool& large = service_.large_blocks();
+  Statistics now{.connections_accepted = accepted_,
+                 .connections_turned_away = turned_away_,
+                 .listener_failures = listener_failures_,
+                 .bytes_echoed = service_.bytes_echoed(),
+                 .closed = {},
+                 .connections = service_.open(),
+                 .connections_peak = service_.open_peak(),
+                 .connections_max = small.capacity(),
+                 .blocks_lent = small.lent() + large.lent(),
+                 .blocks = small.capacity() + large.capacity(),
+                 .large_blocks_lent = large.lent(),
+                 .large_blocks = large.capacity(),
+                 .kernel_memory_granted = service_.kernel_memory().granted(),
+                 .kernel_memory = service_.kernel_memory().total()};
+  for (std::size_t i = 0; i < reason_count; ++i) {
+    now.closed[i] = service_.closed(static_cast<Reason>(i));
+  }
+  return now;
 }
 
 Statistics& Statistics::operator+=(const Statistics& other) {
@@ -330,10 +448,16 @@ Statistics& Statistics::operator+=(const Statistics& other) {
   connections_turned_away += other.connections_turned_away;
   listener_failures += other.listener_failures;
   bytes_echoed += other.bytes_echoed;
+  for (std::size_t i = 0; i < reason_count; ++i) closed[i] += other.closed[i];
   connections += other.connections;
-  waiting += other.waiting;
+  connections_peak += other.connections_peak;
+  connections_max += other.connections_max;
   blocks_lent += other.blocks_lent;
   blocks += other.blocks;
+  large_blocks_lent += other.large_blocks_lent;
+  large_blocks += other.large_blocks;
+  kernel_memory_granted += other.kernel_memory_granted;
+  if (kernel_memory != KernelBudget::unlimited) kernel_memory += other.kernel_memory;
   return *this;
 }
 
@@ -347,8 +471,10 @@ Ledger& Ledger::operator+=(const Ledger& other) {
 
 Ledger Server::ledger() const {
   Ledger ledger = ledger_;
-  ledger.blocks_acquired = service_.pool().acquired();
-  ledger.blocks_released = service_.pool().released();
+  for (const BlockPool* const pool : {&service_.small_blocks(), &service_.large_blocks()}) {
+    ledger.blocks_acquired += pool->acquired();
+    ledger.blocks_released += pool->released();
+  }
   return ledger;
 }
 

@@ -8,9 +8,9 @@
 // The happy path: on_connection accepts; on_alloc and on_read bring data, which is written at once;
 // what the kernel does not take is queued, and on_write brings the connection back to reading; at
 // EOF it is closed, and on_close frees it. What may fail: every call that can is handled where it
-// is made, in one of three ways. A connection is closed (perform). The listener is closed and
-// opened again after a pause (reopen_listener). A client for whom there is no memory is turned away
-// by the spare handle (turn_away).
+// is made, in one of three ways. A connection is reset (perform). The listener is closed and opened
+// again after a pause (reopen_listener). A client for whom there is no memory is turned away by the
+// spare handle (turn_away).
 //
 // Ownership. Server owns the handles listener_, spare_ and timer_, and the write requests, one for
 // each block. A Session is one allocation: made in accept(), the loop's from uv_tcp_init on (R29),
@@ -19,6 +19,7 @@
 
 #include <uv.h>
 
+#include <array>
 #include <cstdint>
 #include <memory>
 
@@ -28,18 +29,44 @@ namespace echoproof {
 
 enum class Severity { debug, info, warning };
 
-// Tells the operator; `status` is a libuv error code, or 0. Must not throw.
-using Log = void (*)(Severity severity, const char* what, int status);
+// A connection that was closed.
+struct Ended {
+  const sockaddr_storage& client;  // family AF_UNSPEC where the system did not say
+  Reason reason;
+  std::uint64_t bytes_echoed;
+  Time age;
+};
+
+// What the operator is told. Must not throw.
+struct Log {
+  // `status` is a libuv error code, or 0.
+  using Line = void (*)(Severity severity, const char* what, int status);
+  using Connection = void (*)(const Ended& ended);
+
+  Log(Line to) : line(to) {}
+  void operator()(Severity severity, const char* what, int status) const {
+    line(severity, what, status);
+  }
+
+  Line line;
+  Connection ended = nullptr;  // null: nobody wants to know of each connection
+};
 
 struct Statistics {
   std::uint64_t connections_accepted;
   std::uint64_t connections_turned_away;  // no memory for them
   std::uint64_t listener_failures;        // each ended by opening the listener again
   std::uint64_t bytes_echoed;
-  std::uint64_t connections;  // now
-  std::uint64_t waiting;      // now, for a block
-  std::uint64_t blocks_lent;  // now
+  std::array<std::uint64_t, reason_count> closed;  // connections, by Reason
+  std::uint64_t connections;                       // now
+  std::uint64_t connections_peak;
+  std::uint64_t connections_max;
+  std::uint64_t blocks_lent;  // now, small and large
   std::uint64_t blocks;       // the limit
+  std::uint64_t large_blocks_lent;
+  std::uint64_t large_blocks;
+  std::uint64_t kernel_memory_granted;  // bytes
+  std::uint64_t kernel_memory;          // the limit; KernelBudget::unlimited for none
   Statistics& operator+=(const Statistics& other);
 };
 
@@ -90,6 +117,8 @@ class Server {
  private:
   struct Session;
   enum class Handle : std::uint8_t { none, open, closing };
+  // What begins to be short.
+  enum class Warning : std::uint8_t { connections, large_blocks, kernel_memory };
 
   static Session& session_of(void* stream);
   static void on_connection(uv_stream_t* listener, int status) noexcept;
@@ -106,10 +135,16 @@ class Server {
   void close_listener();
   void reopen_listener(int status);
   void accept();
+  bool set_up(Session& session, const KernelBudget::Grant& grant);
   void turn_away();
+  void close(Session& session, bool by_reset);
+  void look(Session& session, Time as_of);
+  static std::size_t unacknowledged(Session& session);
+  void warn(Warning warning, const char* what);
   void perform(Session& session, Action action);
   void settle();
-  void arm_timer();
+  void look_at_limits(Time as_of);
+  void arm_timer(Time at);
   uv_stream_t* listener() { return reinterpret_cast<uv_stream_t*>(&listener_); }
   Time now() const { return Time(uv_now(loop_)); }
 
@@ -132,11 +167,15 @@ class Server {
   bool parked_ = false;           // libuv has accepted a client that we have not (R37)
   Time reopen_at_ = Time::max();  // when to open the listener again
   Time timer_at_ = Time::max();   // what the timer is set to
+  Time due_since_ = Time::max();  // limits have come by then, and a poll is to pass before they are
+                                  // judged
+  int refusals_ = 0;              // errors of the listener in a row
 
   Ledger ledger_;  // sessions; the pool keeps its own
   std::uint64_t accepted_ = 0;
   std::uint64_t turned_away_ = 0;
   std::uint64_t listener_failures_ = 0;
+  std::array<Time, 3> warn_again_at_{};
 };
 
 }  // namespace echoproof
