@@ -1,8 +1,9 @@
 // One connection: where it is in its life, which bytes of its client are unsent, and the block that
 // keeps them.
 //
-// Performs nothing. Each on*() says what happened and returns what the adapter is to do next; the
-// table in transitions.hpp decides. An event that the table does not list is a programmer error.
+// Performs nothing. Each on*() says what happened and returns the row of the table in
+// transitions.hpp that says what follows. An event that the table does not list is a programmer
+// error.
 #pragma once
 
 #include <algorithm>
@@ -43,55 +44,55 @@ class Connection : public DeadlineList::Entry {
   std::uint64_t bytes_echoed() const { return bytes_echoed_; }
 
   // REQUIRES: not empty; the bytes stay where they are until they are written or kept.
-  Action on_data(std::span<const std::byte> bytes) {
+  const Cell& on_data(std::span<const std::byte> bytes) {
     ECHOPROOF_ASSERT(!bytes.empty());
     unsent_ = bytes;
     return on(Event::data);
   }
 
   // Every unsent byte was written at once.
-  Action on_wrote_all() {
-    sent(unsent_.size());
+  const Cell& on_wrote_all() {
+    bytes_echoed_ += unsent_.size();
     return on(Event::wrote_all);
   }
 
   // REQUIRES: size < unsent().size(), and the rest fits into the block. So many bytes were written
   // at once; the block keeps the rest, and is the connection's until the table says otherwise.
-  Action on_wrote_part(std::size_t size, Block block) {
-    sent(size);
-    ECHOPROOF_ASSERT(!unsent_.empty());
-    std::ranges::copy(unsent_, block.bytes().begin());
-    unsent_ = block.bytes().first(unsent_.size());
+  const Cell& on_wrote_part(std::size_t size, Block block) {
+    bytes_echoed_ += size;
+    const std::span<const std::byte> rest = unsent_.subspan(size);
+    std::ranges::copy(rest, block.bytes().begin());
+    unsent_ = block.bytes().first(rest.size());
     block_ = std::move(block);
     return on(Event::wrote_part);
   }
 
-  // Every event that carries nothing.
-  Action on(Event event) {
+  // The queued write is done; every unsent byte went out.
+  const Cell& on_write_done() {
+    bytes_echoed_ += unsent_.size();
+    return on(Event::write_done);
+  }
+
+  // Every event that carries nothing. The row of the table that was used.
+  const Cell& on(Event event) {
     const Cell& cell = cell_of(state_, event);
     ECHOPROOF_ASSERT(cell.legal);
-    if (event == Event::write_done) sent(unsent_.size());
-    if (is_open(state_) && !is_open(cell.to)) ended_by_ = event;
     state_ = cell.to;
-    if (!holds_block(state_) && state_ != State::writing) {
+    if (cell.ends) ended_by_ = event;
+    if (cell.drops) {
       unsent_ = {};
       if (block_) block_ = Block();
     }
     invariants();
-    return cell.action;
+    return cell;
   }
 
  private:
   friend class Service;
 
-  void sent(std::size_t size) {
-    unsent_ = unsent_.subspan(size);
-    bytes_echoed_ += size;
-  }
-
   void invariants() const {
     ECHOPROOF_ASSERT(static_cast<bool>(block_) == holds_block(state_));
-    ECHOPROOF_ASSERT(!unsent_.empty() == (holds_block(state_) || state_ == State::writing));
+    ECHOPROOF_ASSERT(unsent_.empty() != holds_bytes(state_));
   }
 
   std::span<const std::byte> unsent_;

@@ -90,21 +90,11 @@ KernelBudget::Grant Service::on_open(Connection& connection, Time now) {
   return connection.grant_;
 }
 
-Action Service::on_data(Connection& connection, std::size_t size, Time now) {
-  const State before = connection.state();
-  connection.moved_at_ = now;
-  return settle(connection, before, connection.on_data(read_buffer().first(size)), now);
-}
-
-Action Service::on_wrote(Connection& connection, std::size_t size, Time now) {
-  const State before = connection.state();
-  bytes_echoed_ += size;
+Action Service::keep_rest(Connection& connection, std::size_t size, Time now) {
   const std::size_t rest = connection.unsent().size() - size;
-  if (rest == 0) return settle(connection, before, connection.on_wrote_all(), now);
   Block block = rest > layout_.small_size ? large_.acquire() : small_.acquire();
   connection.unacknowledged_ = unknown;
-  connection.moved_at_ = now;
-  return settle(connection, before, connection.on_wrote_part(size, std::move(block)), now);
+  return follow(connection, connection.on_wrote_part(size, std::move(block)), now);
 }
 
 Action Service::on_eof(Connection& connection, std::size_t unacknowledged, Time now) {
@@ -115,36 +105,28 @@ Action Service::on_eof(Connection& connection, std::size_t unacknowledged, Time 
 }
 
 Action Service::on(Connection& connection, Event event, Time now) {
-  const State before = connection.state();
-  if (event == Event::write_done) {
-    bytes_echoed_ += connection.unsent().size();
-    connection.moved_at_ = now;
-  }
-  return settle(connection, before, connection.on(event), now);
+  if (event != Event::write_done) return follow(connection, connection.on(event), now);
+  bytes_echoed_ += connection.unsent().size();
+  connection.moved_at_ = now;
+  return follow(connection, connection.on_write_done(), now);
+}
+
+Service::List* Service::list_of(Line line) {
+  const std::array<List*, line_count + 1> lists{&reading_, &quiet_, &writing_, nullptr};
+  return lists[static_cast<std::size_t>(line)];
 }
 
 // Puts the connection into the list of its new state, and the books in order.
-Action Service::settle(Connection& connection, State before, Action action, Time now) {
-  const State after = connection.state();
-  if (is_open(before) && !is_open(after)) {
-    ++closed_[static_cast<std::size_t>(reason_of(connection.ended_by()))];
-  }
-  if (after == State::closed) {
+void Service::settle(Connection& connection, const Cell& cell, Time now) {
+  if (cell.ends) ++closed_[static_cast<std::size_t>(reason_of(connection.ended_by()))];
+  if (cell.to == State::closed) {
     --open_;
     kernel_.give_back(connection.grant_);
   }
-  List* const from = list_of(before);
-  List* const to = list_of(after);
-  if (from != to) {
-    from->leave(connection);  // not null: no state without a list leads back to one with
-    if (to != nullptr) {
-      enter(*to, connection, now);
-    } else if (reading_.empty() && quiet_.empty() && writing_.empty()) {
-      wake_at_ = Time::max();
-    }
-  }
+  if (List* const from = list_of(line_of(cell.from))) from->leave(connection);
+  if (List* const to = list_of(line_of(cell.to))) enter(*to, connection, now);
+  if (reading_.empty() && quiet_.empty() && writing_.empty()) wake_at_ = Time::max();
   invariants();
-  return action;
 }
 
 // Waking too early is cheap, setting the timer at every write is not: so the time is only ever
@@ -178,7 +160,7 @@ Action Service::on_look(Connection& connection, std::size_t unacknowledged, Time
   if (event == Event::taking) {
     if (unacknowledged < connection.unacknowledged_) connection.moved_at_ = now;
     connection.unacknowledged_ = unacknowledged;
-    List& list = *list_of(connection.state());
+    List& list = *list_of(line_of(connection.state()));
     list.leave(connection);
     list.enter(connection, now);
   }

@@ -84,9 +84,18 @@ class Service {
     return {scratch_.get(), large_.available() > 0 ? layout_.scratch_size : layout_.small_size};
   }
   // REQUIRES: 0 < size <= read_buffer().size(). So many bytes were read into read_buffer().
-  Action on_data(Connection& connection, std::size_t size, Time now);
+  Action on_data(Connection& connection, std::size_t size, Time now) {
+    connection.moved_at_ = now;
+    return follow(connection, connection.on_data(read_buffer().first(size)), now);
+  }
   // REQUIRES: size <= connection.unsent().size(). So many were written at once.
-  Action on_wrote(Connection& connection, std::size_t size, Time now);
+  Action on_wrote(Connection& connection, std::size_t size, Time now) {
+    bytes_echoed_ += size;
+    if (size == connection.unsent().size()) {
+      return follow(connection, connection.on_wrote_all(), now);
+    }
+    return keep_rest(connection, size, now);
+  }
   // The client has ended its output and has so many bytes yet to acknowledge.
   Action on_eof(Connection& connection, std::size_t unacknowledged, Time now);
   // Events that carry nothing.
@@ -126,8 +135,15 @@ class Service {
     Time due_after;
   };
 
-  List* list_of(State state) const { return lists_[static_cast<std::size_t>(state)]; }
-  Action settle(Connection& connection, State before, Action action, Time now);
+  // Null for Line::none.
+  List* list_of(Line line);
+  // Follows up on a row of the table that a connection has just taken.
+  Action follow(Connection& connection, const Cell& cell, Time now) {
+    if (cell.moves) settle(connection, cell, now);
+    return cell.action;
+  }
+  void settle(Connection& connection, const Cell& cell, Time now);
+  Action keep_rest(Connection& connection, std::size_t size, Time now);
   void enter(List& list, Connection& connection, Time now);
   Event judge(const Connection& connection, std::size_t unacknowledged, Time as_of) const;
   Connection* first_due(Time as_of) const;
@@ -143,9 +159,6 @@ class Service {
   List reading_;
   List quiet_;
   List writing_;
-  // The list of each state, in the order of State; an active connection moves between none.
-  const std::array<List*, state_count> lists_{&reading_, &quiet_, &reading_, &writing_,
-                                              &writing_, nullptr, nullptr,   nullptr};
   std::size_t open_ = 0;
   std::size_t open_peak_ = 0;
   Time stop_at_ = Time::max();

@@ -132,30 +132,66 @@ constexpr bool holds_block(State state) {
   return state == State::flushing || state == State::cancelling;
 }
 
+// Bytes are unsent in exactly these.
+constexpr bool holds_bytes(State state) { return holds_block(state) || state == State::writing; }
+
 // Whether the close was not asked for yet.
 constexpr bool is_open(State state) { return state < State::cancelling; }
 
-// One entry of the table as it is looked up; `legal` is false where the table is blank.
+// Which list of the Service a connection stands in.
+enum class Line : std::uint8_t { reading, quiet, writing, none };
+inline constexpr std::size_t line_count = static_cast<std::size_t>(Line::none);
+
+constexpr Line line_of(State state) {
+  switch (state) {
+    case State::reading:
+    case State::writing: return Line::reading;  // an active connection moves between no lists
+    case State::quiet: return Line::quiet;
+    case State::flushing:
+    case State::lingering: return Line::writing;
+    case State::cancelling:
+    case State::closing:
+    case State::closed: return Line::none;
+  }
+  return Line::none;
+}
+
+// One entry of the table as it is looked up, with what follows from its states; `legal` is false
+// where the table is blank.
 struct Cell {
   bool legal = false;
+  bool ends = false;   // the close is asked for
+  bool drops = false;  // nothing is unsent any more, and no block is held
+  bool moves = false;  // to another list, or out of all, or away
+  State from{};
   State to{};
   Action action{};
 };
 
 namespace detail {
-inline constexpr auto cells = [] {
-  std::array<std::array<Cell, event_count>, state_count> table{};
+struct Cells {
+  Cell of[state_count][event_count];
+};
+
+inline constexpr Cells cells = [] {
+  Cells table{};
   for (const Transition& t : transitions) {
-    Cell& cell = table[static_cast<std::size_t>(t.from)][static_cast<std::size_t>(t.event)];
+    Cell& cell = table.of[static_cast<std::size_t>(t.from)][static_cast<std::size_t>(t.event)];
     ECHOPROOF_ASSERT(!cell.legal);  // listed twice
-    cell = {true, t.to, t.action};
+    cell = {.legal = true,
+            .ends = is_open(t.from) && !is_open(t.to),
+            .drops = holds_bytes(t.from) && !holds_bytes(t.to),
+            .moves = line_of(t.from) != line_of(t.to) || t.to == State::closed,
+            .from = t.from,
+            .to = t.to,
+            .action = t.action};
   }
   return table;
 }();
 }  // namespace detail
 
 constexpr const Cell& cell_of(State state, Event event) {
-  return detail::cells[static_cast<std::size_t>(state)][static_cast<std::size_t>(event)];
+  return detail::cells.of[static_cast<std::size_t>(state)][static_cast<std::size_t>(event)];
 }
 
 }  // namespace echoproof

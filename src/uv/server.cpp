@@ -32,8 +32,10 @@ uv_handle_t* handle(Handle& any) {
 template <class Bytes>
 uv_buf_t buffer_of(Bytes bytes) {
   // libuv's buffer has no const; it only reads what it writes.
-  auto* const base = reinterpret_cast<char*>(const_cast<std::byte*>(bytes.data()));
-  return uv_buf_init(base, static_cast<unsigned int>(bytes.size()));
+  uv_buf_t buffer;
+  buffer.base = reinterpret_cast<char*>(const_cast<std::byte*>(bytes.data()));
+  buffer.len = bytes.size();
+  return buffer;
 }
 
 // REQUIRES: the handle has a socket.
@@ -243,30 +245,34 @@ void Server::look_at_limits(Time as_of) {
   }
 }
 
-// What may have become possible. Called at the end of every callback.
-void Server::settle() {
+// What may have become possible.
+void Server::settle_what_is_due() {
   if (parked_ && service_.has_room() && spare_state_ == Handle::none) accept();
-  if (now() >= reopen_at_) {
-    reopen_at_ = Time::max();
-    const int status = open_listener();
-    if (status == 0) log_(Severity::info, "listening again", 0);
-    if (status != 0) log_(Severity::warning, "cannot listen again yet", status);
-    // Otherwise on_listener_close sets the time.
-    if (status != 0 && listener_state_ == Handle::none) reopen_at_ = now() + reopen_pause;
-  }
+  if (reopen_at_ != Time::max()) reopen_when_due();
   const Time limits_at = due_since_ == Time::max() ? service_.wake_at() : due_since_ + Time(1);
-  arm_timer(std::min(limits_at, reopen_at_));
+  const Time at = std::min(limits_at, reopen_at_);
+  if (at < timer_at_ || at == Time::max()) arm_timer(at);
+}
+
+void Server::reopen_when_due() {
+  if (now() < reopen_at_) return;
+  reopen_at_ = Time::max();
+  const int status = open_listener();
+  if (status == 0) log_(Severity::info, "listening again", 0);
+  if (status != 0) log_(Severity::warning, "cannot listen again yet", status);
+  // Otherwise on_listener_close sets the time.
+  if (status != 0 && listener_state_ == Handle::none) reopen_at_ = now() + reopen_pause;
 }
 
 // A timer that comes too early finds nothing due, and is set anew: so it is only brought forward.
 void Server::arm_timer(Time at) {
-  if (at == Time::max() && timer_at_ != at) {
-    timer_at_ = at;
-    static_cast<void>(uv_timer_stop(&timer_));  // cannot fail
-  }
-  if (at >= timer_at_) return;
+  if (at == timer_at_) return;
   ECHOPROOF_ASSERT(timer_state_ == Handle::open);  // else nothing is left to wait for
   timer_at_ = at;
+  if (at == Time::max()) {
+    static_cast<void>(uv_timer_stop(&timer_));  // cannot fail
+    return;
+  }
   const auto delay = static_cast<std::uint64_t>(std::max(at - now(), Time(0)).count());
   if (uv_timer_start(&timer_, on_timer, delay, 0) != 0) {
     timer_at_ = Time::max();  // so that the next event tries again

@@ -142,9 +142,17 @@ class Server {
   static std::size_t unacknowledged(Session& session);
   void warn(Warning warning, const char* what);
   void perform(Session& session, Action action);
-  void settle();
+  // Called at the end of every callback; after an echo there is nothing to do.
+  void settle() {
+    const Time wake_at = service_.wake_at();
+    const bool idle = !parked_ && reopen_at_ == Time::max() && due_since_ == Time::max();
+    if (idle && wake_at >= timer_at_ && wake_at != Time::max()) return;
+    settle_what_is_due();
+  }
+  void settle_what_is_due();
   void look_at_limits(Time as_of);
   void arm_timer(Time at);
+  void reopen_when_due();
   uv_stream_t* listener() { return reinterpret_cast<uv_stream_t*>(&listener_); }
   Time now() const { return Time(uv_now(loop_)); }
 
