@@ -1,10 +1,12 @@
 // Holds the whole server, on the real libuv and on real sockets, to this: every client gets a
 // prefix of what it sent; all of it, then the end, if it ended its output, kept reading and nothing
-// broke its connection; and at the end nothing is open. Short and interrupted calls break nothing.
+// broke its connection; a client whose echo was cut is reset; and at the end nothing is open. Short
+// and interrupted calls break nothing.
 //
-// Input: a byte for the shape of the server, then deeds of the clients, of the kernel (see
-// system_calls.hpp) and of the clock. What has come to its end goes on kindly. The kernel takes
-// part, so this proves less per execution than server_fuzzer, and shows whether that is too kind.
+// Input: a byte for the shape of the server, then actions of the clients, of the kernel (see
+// system_calls.hpp) and of the clock. What has come to its end goes on without faults. The kernel
+// takes part, so this proves less per execution than server_fuzzer, and shows whether that is too
+// friendly.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -36,12 +38,11 @@ using fuzz::oracle;
 
 constexpr std::size_t client_count = 4;
 constexpr std::size_t said_max = std::size_t{256} << 10;  // bytes, by all clients
-constexpr std::size_t deeds_max = 128;
+constexpr std::size_t actions_max = 128;
 // More than can come; from a queue that is full the kernel drops whom it had already greeted.
-constexpr int backlog = 2 * deeds_max;
+constexpr int backlog = 2 * actions_max;
 constexpr Time idle_limit{2000};
 constexpr Time write_limit{1000};
-constexpr Time write_limit_contended{200};
 constexpr Time drain_limit{500};
 // Turns in a row in which nothing moves, a millisecond each, until it is certain that nothing will.
 constexpr int patience = 3000;
@@ -56,13 +57,14 @@ struct Client {
   std::uint64_t sent = 0;
   std::uint64_t received = 0;
   std::uint64_t spoke_at_ms = 0;
-  std::uint64_t owed_since_ms = 0;  // when it last was owed nothing
+  std::uint64_t took_at_ms = 0;  // when it last took something, or was owed nothing
   bool half_closed = false;
   bool ended = false;    // the server has ended the connection
   bool excused = false;  // it may get less than everything
+  bool broken = false;   // because the kernel was told to break its connection
 };
 
-enum class Deed : std::uint8_t {
+enum class Action : std::uint8_t {
   turn,
   connect,
   send,
@@ -81,7 +83,7 @@ class World {
   explicit World(const echoproof::Limits& limits) : server_(limits, no_log) {}
 
   bool start();
-  void happen(Deed deed, std::size_t who, fuzz::Input& input);
+  void happen(Action action, std::size_t who, fuzz::Input& input);
   void end();
 
  private:
@@ -94,7 +96,7 @@ class World {
   void advance(std::uint64_t ms);
   void stop();
   bool all_gone() const;
-  bool be_kind();
+  bool go_on();
   void wait_for_kernel(int ms);
   void close_server();
 
@@ -125,7 +127,9 @@ bool World::start() {
 // The kernel was told to break a connection: this client's, or that of any who wait to be accepted.
 void World::on_broken(void* world, std::uint16_t port) {
   for (Client& client : static_cast<World*>(world)->clients_) {
-    if (port == 0 ? client.received == 0 : client.port == port) client.excused = true;
+    if (port == 0 ? client.received == 0 : client.port == port) {
+      client.excused = client.broken = true;
+    }
   }
 }
 
@@ -134,24 +138,24 @@ void World::turn() {
   uv_run(&loop_, UV_RUN_NOWAIT);
 }
 
-void World::happen(Deed deed, std::size_t who, fuzz::Input& input) {
+void World::happen(Action action, std::size_t who, fuzz::Input& input) {
   Client& client = clients_[who];
-  switch (deed) {
-    case Deed::turn: return turn();
-    case Deed::connect: return connect(client);
-    case Deed::send: {
+  switch (action) {
+    case Action::turn: return turn();
+    case Action::connect: return connect(client);
+    case Action::send: {
       static constexpr std::array<std::size_t, 8> sizes{10, 1, 16, 64, 200, 4096, 5000, 65536};
       return send(client, sizes[input.byte() % sizes.size()]);
     }
-    case Deed::read: {
+    case Action::read: {
       static constexpr std::array<std::size_t, 4> sizes{payload::piece_max, 1, 10, 1000};
       read(client, sizes[input.byte() % sizes.size()]);
       return;
     }
-    case Deed::half_close: return half_close(client);
-    case Deed::close: return leave(client, false);
-    case Deed::reset: return leave(client, true);
-    case Deed::fault: {
+    case Action::half_close: return half_close(client);
+    case Action::close: return leave(client, false);
+    case Action::reset: return leave(client, true);
+    case Action::fault: {
       static constexpr std::array<std::uint8_t, 4> times{1, 1, 3, 40};
       const unsigned which = input.byte();
       const unsigned how = input.byte();
@@ -159,11 +163,11 @@ void World::happen(Deed deed, std::size_t who, fuzz::Input& input) {
                                 static_cast<std::uint8_t>(how % 4),
                                 static_cast<std::uint8_t>(how / 4 % 8), times[how / 32 % 4]);
     }
-    case Deed::time: {
+    case Action::time: {
       static constexpr std::array<std::uint64_t, 4> lengths{1, 110, 250, 1100};
       return advance(lengths[who]);
     }
-    case Deed::stop: return stop();
+    case Action::stop: return stop();
   }
 }
 
@@ -189,7 +193,7 @@ void World::send(Client& client, std::size_t size) {
   const ssize_t count = ::send(client.fd, bytes, size, MSG_NOSIGNAL);
   if (count < 0 && errno == ECONNREFUSED) leave(client, true);  // nobody listens, for the moment
   if (count <= 0) return;
-  if (client.received == client.sent) client.owed_since_ms = system_calls::now_ms();
+  if (client.received == client.sent) client.took_at_ms = system_calls::now_ms();
   client.sent += static_cast<std::uint64_t>(count);
   client.spoke_at_ms = system_calls::now_ms();
   said_ += static_cast<std::size_t>(count);
@@ -207,6 +211,8 @@ bool World::read(Client& client, std::size_t size) {
     if (count < 0 && errno == ECONNREFUSED) client.excused = true;
     const bool clean = count == 0 && client.half_closed && client.received == client.sent;
     oracle(clean || client.excused, "who ended its output gets its whole echo, then the end");
+    const bool cut = client.half_closed && client.received < client.sent;
+    oracle(!cut || count < 0 || client.broken, "a client whose echo is cut is reset");
     return true;
   }
   const auto got = static_cast<std::size_t>(count);
@@ -214,6 +220,7 @@ bool World::read(Client& client, std::size_t size) {
   const std::uint8_t* const expected = payload::bytes(client.name, client.received);
   oracle(std::memcmp(place.data(), expected, got) == 0, "everybody receives its own bytes");
   client.received += got;
+  client.took_at_ms = system_calls::now_ms();
   return true;
 }
 
@@ -232,16 +239,16 @@ void World::leave(Client& client, bool by_reset) {
   client = Client{};
 }
 
-// Whoever was silent, or did not take its echo, for as long as the server has to bear anything may
+// A client that was silent for the idle limit, or took nothing of its echo for the write limit, may
 // have been closed.
 void World::advance(std::uint64_t ms) {
   system_calls::advance(ms);
+  const auto over = [](std::uint64_t since_ms, Time limit) {
+    return system_calls::now_ms() - since_ms >= static_cast<std::uint64_t>(limit.count());
+  };
   for (Client& client : clients_) {
-    const auto limit_ms = static_cast<std::uint64_t>(write_limit_contended.count());
-    const std::uint64_t now_ms = system_calls::now_ms();
     const bool owed = client.received < client.sent;
-    if (now_ms - client.spoke_at_ms >= limit_ms ||
-        (owed && now_ms - client.owed_since_ms >= limit_ms)) {
+    if (over(client.spoke_at_ms, idle_limit) || (owed && over(client.took_at_ms, write_limit))) {
       client.excused = true;
     }
   }
@@ -262,7 +269,7 @@ bool World::all_gone() const {
 }
 
 // Everybody reads, ends its output when it got everything, and leaves when it saw the end.
-bool World::be_kind() {
+bool World::go_on() {
   bool moved = false;
   for (Client& client : clients_) {
     if (client.fd < 0) continue;
@@ -289,7 +296,7 @@ void World::end() {
   system_calls::stop_failing();
   for (int still = 0; !all_gone(); ++still) {
     turn();
-    if (be_kind()) {
+    if (go_on()) {
       still = 0;
       continue;
     }
@@ -323,18 +330,25 @@ void run(fuzz::Input input) {
   const unsigned shape = input.byte();
   static constexpr std::array<std::size_t, 4> block_sizes{64, 4096, 16, 65536};
   const std::size_t block_size = block_sizes[shape % 4];
-  const std::size_t blocks = 1 + shape / 4 % 4;
+  const std::size_t large_blocks = shape / 4 % 4;
+  const std::size_t small_size = std::min(block_size, echoproof::small_block_size);
+  const std::size_t kernel_memory = shape / 32 % 2 == 0
+                                        ? echoproof::KernelBudget::unlimited
+                                        : client_count * echoproof::KernelBudget::least;
   World world({.connections = shape / 16 % 2 == 0 ? client_count : 2,
-               .buffer_memory = blocks * block_size,
+               .buffer_memory = 2 * client_count * echoproof::BlockPool::stride_of(small_size) +
+                                large_blocks * echoproof::BlockPool::stride_of(block_size),
                .block_size = block_size,
+               .kernel_memory = kernel_memory,
+               .tuned_socket = std::size_t{8} << 20,
                .idle = idle_limit,
-               .write = write_limit,
-               .write_contended = write_limit_contended});
+               .write = write_limit});
   if (!world.start()) return;
-  constexpr auto kinds = static_cast<unsigned>(Deed::last) + 1;
-  for (std::size_t deeds = 0; !input.empty() && deeds < deeds_max; ++deeds) {
+  constexpr auto action_count = static_cast<unsigned>(Action::last) + 1;
+  for (std::size_t actions = 0; !input.empty() && actions < actions_max; ++actions) {
     const unsigned byte = input.byte();
-    world.happen(static_cast<Deed>(byte % kinds), byte / kinds % client_count, input);
+    world.happen(static_cast<Action>(byte % action_count), byte / action_count % client_count,
+                 input);
   }
   world.end();
 }

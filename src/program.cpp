@@ -182,9 +182,9 @@ void Program::print_statistics() const {
   Statistics all{};
   for (const auto& worker : workers_) all += worker->statistics();
   print(stdout,
-        R"({{"event":"statistics","connections":{},"blocks_lent":{},"blocks":{},)"
+        R"({{"event":"statistics","connections":{},"waiting":{},"blocks_lent":{},"blocks":{},)"
         R"("accepted":{},"turned_away":{},"listener_failures":{},"bytes_echoed":{}}})",
-        all.connections, all.blocks_lent, all.blocks, all.connections_accepted,
+        all.connections, all.waiting, all.blocks_lent, all.blocks, all.connections_accepted,
         all.connections_turned_away, all.listener_failures, all.bytes_echoed);
 }
 

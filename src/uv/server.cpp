@@ -435,6 +435,7 @@ Statistics Server::statistics() const {
                  .bytes_echoed = service_.bytes_echoed(),
                  .closed = {},
                  .connections = service_.open(),
+                 .waiting = parked_ ? 1U : 0U,
                  .connections_peak = service_.open_peak(),
                  .connections_max = small.capacity(),
                  .blocks_lent = small.lent() + large.lent(),
@@ -456,6 +457,7 @@ Statistics& Statistics::operator+=(const Statistics& other) {
   bytes_echoed += other.bytes_echoed;
   for (std::size_t i = 0; i < reason_count; ++i) closed[i] += other.closed[i];
   connections += other.connections;
+  waiting += other.waiting;
   connections_peak += other.connections_peak;
   connections_max += other.connections_max;
   blocks_lent += other.blocks_lent;

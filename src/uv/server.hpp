@@ -59,6 +59,7 @@ struct Statistics {
   std::uint64_t bytes_echoed;
   std::array<std::uint64_t, reason_count> closed;  // connections, by Reason
   std::uint64_t connections;                       // now
+  std::uint64_t waiting;  // now, clients that libuv accepted and that find no room
   std::uint64_t connections_peak;
   std::uint64_t connections_max;
   std::uint64_t blocks_lent;  // now, small and large
