@@ -11,6 +11,8 @@
 
 namespace echoproof {
 
+extern const char* const version;
+
 enum ExitCode : int { exit_ok = 0, exit_runtime = 1, exit_usage = 2, exit_ledger = 3 };
 
 struct Options {
