@@ -25,11 +25,10 @@ std::mutex mutex;
 // A buffer that never has more than one line: a pipe takes it as a whole.
 using Line = std::array<char, PIPE_BUF>;
 
-// Copies `text` and ends the line; returns what is in use of `line`.
-std::string_view escape(std::string_view text, Line& line) {
+// Appends `text` to the `size` bytes of `line`, and the end of the line; returns what is in use.
+std::string_view escape(std::string_view text, Line& line, std::size_t size) {
   constexpr std::string_view cut = "...";
   constexpr std::size_t escaped_size = 4;  // \xNN
-  std::size_t size = 0;
   for (const char byte : text) {
     if (size + escaped_size + cut.size() + 1 > line.size()) {
       size += cut.copy(&line[size], cut.size());
@@ -56,42 +55,37 @@ void Lines::open() noexcept {
   std::array<char, 32> path{};
   fmt::format_to(path.data(), "/proc/self/fd/{}", fd_);
   const int own = ::open(path.data(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-  if (own >= 0) fd_ = own;
+  if (own < 0) return;
+  fd_ = own;
+  waits_ = false;
 }
 
+// What is said of lost lines goes with the next line, or not at all.
 int Lines::print_line(fmt::string_view form, fmt::format_args values) {
   const std::lock_guard lock(mutex);
   Line text;
   Line line;
-  const std::size_t size = fmt::vformat_to_n(text.data(), text.size(), form, values).size;
-  const int error = put(escape({text.data(), std::min(size, text.size())}, line));
-  if (error != 0) {
-    ++untold_;
-    ++dropped_;
+  char* begin = line.data();
+  if (untold_ > 0) {
+    begin = fmt::format_to(begin, R"({}{{"event":"lines_dropped","lines":{}}})", torn_ ? "\n" : "",
+                           untold_);
+    *begin++ = '\n';
   }
+  const std::size_t size = fmt::vformat_to_n(text.data(), text.size(), form, values).size;
+  const int error = write(escape({text.data(), std::min(size, text.size())}, line,
+                                 static_cast<std::size_t>(begin - line.data())));
+  untold_ = error == 0 ? 0 : untold_ + 1;
+  if (error != 0) ++dropped_;
   return error;
 }
 
-int Lines::put(std::string_view line) {
-  if (untold_ > 0) {
-    std::array<char, 64> told{};
-    const auto end = fmt::format_to(told.data(), R"({}{{"event":"lines_dropped","lines":{}}})",
-                                    torn_ ? "\n" : "", untold_);
-    *end = '\n';
-    const int error = write({told.data(), static_cast<std::size_t>(end + 1 - told.data())});
-    if (error != 0) return error;
-    untold_ = 0;
-  }
-  return write(line);
-}
-
-// A socket is asked not to wait in each call; of all else poll() tells, if it could not be opened
-// once more, whether it has room for a line.
+// A socket is asked in each call not to wait. Of what else could wait, because it was not opened
+// once more, poll() tells whether there is room for a line.
 int Lines::write(std::string_view text) {
   ssize_t count = send(fd_, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   if (count < 0 && errno == ENOTSOCK) {
     pollfd stream{.fd = fd_, .events = POLLOUT, .revents = 0};
-    if (poll(&stream, 1, 0) == 0) return EAGAIN;
+    if (waits_ && poll(&stream, 1, 0) == 0) return EAGAIN;
     count = ::write(fd_, text.data(), text.size());
   }
   if (count < 0) return errno;

@@ -35,10 +35,10 @@ class Lines {
 
  private:
   int print_line(fmt::string_view form, fmt::format_args values);
-  int put(std::string_view line);
   int write(std::string_view text);
 
   int fd_;
+  bool waits_ = true;         // a write may
   bool torn_ = false;         // the stream took the beginning of a line and not its end
   std::uint64_t untold_ = 0;  // lines dropped since the last word about it
   std::atomic<std::uint64_t> dropped_ = 0;

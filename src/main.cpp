@@ -143,24 +143,17 @@ std::size_t connections_possible(std::size_t descriptors, std::size_t threads) {
 
 // --- The service. -------------------------------------------------------------------------------
 
-// What the operator set, and what came of it.
+// What came of the limits that the operator set.
 struct Setup {
-  const Options& options;
   Limits limits;
   std::uint64_t blocks;
   std::size_t descriptors;
 };
 
 void log_start(const Setup& setup, const sockaddr_storage& address) {
-  const std::size_t connections = setup.limits.connections;
   log_line(Severity::info, "listening on {} port {}", host_of(address), port_of(address));
   log_line(Severity::info, "limits: {} connections, {} blocks of {} bytes, {} descriptors",
-           connections, setup.blocks, setup.limits.block_size, setup.descriptors);
-  if (connections < setup.options.max_connections.value_or(0)) {
-    log_line(Severity::warning,
-             "--max-connections {} lowered to {}: the descriptor limit (ulimit -n) allows no more",
-             *setup.options.max_connections, connections);
-  }
+           setup.limits.connections, setup.blocks, setup.limits.block_size, setup.descriptors);
 }
 
 // Serves until the end; returns the exit status.
@@ -216,18 +209,25 @@ int serve(const Options& options) {
   } catch (const std::bad_alloc&) {
     return fail(exit_runtime, "--buffer-memory: {} bytes are not to be had", options.buffer_memory);
   }
-  const Setup setup{options, limits, program->statistics().blocks, descriptors.rlim_cur};
+  const Setup setup{limits, program->statistics().blocks, descriptors.rlim_cur};
   try {
     if (const int status = program->start(address); status != 0) {
       return fail(exit_runtime, "cannot serve on --host {} --port {}: {} ({})", options.host,
                   options.port, uv_strerror(status), uv_err_name(status));
     }
+    if (limits.connections < options.max_connections.value_or(0)) {
+      log_line(
+          Severity::warning,
+          "--max-connections {} lowered to {}: the descriptor limit (ulimit -n) allows no more",
+          *options.max_connections, limits.connections);
+    }
     return run(*program, setup);
   } catch (const std::system_error& error) {
+    const int status = uv_translate_sys_error(error.code().value());
     return fail(exit_runtime,
-                "--threads {}: a thread cannot be started: {}; the limit on processes (ulimit -u) "
-                "is {}",
-                options.threads, error.code().message(), processes_limit());
+                "--threads {}: a thread cannot be started: {} ({}); the limit on processes "
+                "(ulimit -u) is {}",
+                options.threads, uv_strerror(status), uv_err_name(status), processes_limit());
   }
 }
 

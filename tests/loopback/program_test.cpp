@@ -275,8 +275,8 @@ long connections_beside_a_hundred(const Arguments& before, const Setting& settin
     return log.find("lowered to ") != std::string::npos;
   }));
   stop_cleanly(server);
-  const char* const lowered = "lowered to ";
-  return std::strtol(log.c_str() + log.find(lowered) + std::strlen(lowered), nullptr, 10);
+  const std::string lowered = "lowered to ";
+  return std::strtol(log.c_str() + log.find(lowered) + lowered.size(), nullptr, 10);
 }
 
 TEST(Descriptors, ThatAreInheritedAreCountedWithoutProc) {

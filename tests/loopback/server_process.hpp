@@ -288,8 +288,14 @@ class ServerProcess {
     for (char** entry = environ; *entry != nullptr; ++entry) environment.push_back(*entry);
     environment.push_back(nullptr);
     const pid_t parent = ::getpid();
+    sigset_t blocked;
+    sigset_t mask;
+    ::sigemptyset(&blocked);
+    for (const int number : setting.blocked) ::sigaddset(&blocked, number);
 
+    ::pthread_sigmask(SIG_BLOCK, &blocked, &mask);
     process_ = ::fork();
+    if (process_ != 0) ::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
     if (process_ < 0) fail_system("fork");
     if (process_ == 0) {
       ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -316,10 +322,6 @@ class ServerProcess {
         constexpr uid_t nobodys = 0x4000'0000;
         if (::setuid(nobodys + static_cast<uid_t>(::getpid())) != 0) ::_exit(127);
       }
-      sigset_t mask;
-      ::sigemptyset(&mask);
-      for (const int number : setting.blocked) ::sigaddset(&mask, number);
-      ::sigprocmask(SIG_SETMASK, &mask, nullptr);
       for (const int number : setting.ignored) ::signal(number, SIG_IGN);
       for (const int number : setting.closed) ::close(number);
       ::execve(argv[0], argv.data(), environment.data());
