@@ -8,6 +8,7 @@
 #include <array>
 #include <csignal>
 #include <cstddef>
+#include <functional>
 
 #include "core/service.hpp"
 #include "one_client.hpp"
@@ -52,13 +53,13 @@ BENCHMARK(core);
 constexpr std::size_t echoes_in_a_run = 10'000;
 
 template <class Start>
-void serve(benchmark::State& state, const Start& start) {
+void serve(benchmark::State& state, const Start& start, const std::function<void(int)>& tell = {}) {
   uvsim::Options options;
   options.max_steps = options.max_callbacks = options.max_turns = 100 * echoes_in_a_run;
   uvsim::Simulation simulation(options);
   for (auto _ : state) {
-    harness::OneClient client(simulation, static_cast<std::size_t>(state.range(0)),
-                              echoes_in_a_run);
+    harness::OneClient client(simulation, static_cast<std::size_t>(state.range(0)), echoes_in_a_run,
+                              tell);
     const uvsim::Report& report = simulation.run(start);
     if (!report.ok() || client.echoes_left() != 0) state.SkipWithError(report.summary().c_str());
   }
@@ -70,7 +71,7 @@ void serve(benchmark::State& state, const Start& start) {
 void adapter_and_core(benchmark::State& state) {
   const fuzz::ServerShape shape{.limits = limits, .drain = echoproof::Time(1000)};
   const harness::Subject subject = fuzz::server_subject(shape);
-  serve(state, [&] { return subject.start(); });
+  serve(state, [&] { return subject.start(); }, subject.tell);
 }
 BENCHMARK(adapter_and_core)->Arg(64)->Arg(1024)->Arg(65536);
 

@@ -17,10 +17,13 @@ using echoproof::Time;
 
 void check(const echoproof::Options& options) {
   fuzz::oracle(options.backlog >= 1, "somebody may wait");
+  fuzz::oracle(options.threads >= 1, "somebody serves");
   fuzz::oracle(options.block_size >= 1, "a block has room");
   fuzz::oracle(options.block_size <= echoproof::block_size_max, "a write can carry a block");
-  fuzz::oracle(options.buffer_memory >= options.block_size, "there is memory for a block");
-  fuzz::oracle(!options.max_connections || *options.max_connections >= 1, "somebody is served");
+  fuzz::oracle(options.buffer_memory / options.threads >= options.block_size,
+               "there is memory for a block of each thread");
+  fuzz::oracle(!options.max_connections || *options.max_connections >= options.threads,
+               "somebody is served by each thread");
   fuzz::oracle(options.idle_timeout > Time(0), "nobody is idle at once");
   fuzz::oracle(options.write_timeout > Time(0), "there is time to write");
   fuzz::oracle(options.write_timeout < Time::max() / 2, "a deadline does not overflow");

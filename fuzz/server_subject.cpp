@@ -3,114 +3,58 @@
 #include <uv.h>
 
 #include <algorithm>
-#include <array>
 #include <csignal>
 #include <memory>
 #include <new>
 
+#include "program.hpp"
 #include "uv/address.hpp"
 
 namespace fuzz {
 namespace {
 
-using echoproof::Server;
+using echoproof::Program;
 
-class Program {
- public:
-  explicit Program(const ServerShape& shape) : shape_(shape), server_(shape.limits, shape.log) {
-    running_ = this;
-  }
-  ~Program() { running_ = nullptr; }
-  Program(const Program&) = delete;
-  Program& operator=(const Program&) = delete;
+Program* running = nullptr;
+echoproof::Statistics last{};  // of the program that ran last
 
-  // Of the program that runs, or ran last.
-  static echoproof::Statistics statistics() {
-    return running_ == nullptr ? statistics_ : running_->server_.statistics();
-  }
-  static harness::Subject::Counts counts() {
-    const echoproof::Statistics statistics = Program::statistics();
-    return {.accepted = statistics.connections_accepted,
-            .open = statistics.connections,
-            .echoed = statistics.bytes_echoed};
-  }
+void report_nothing(const echoproof::Statistics&) {}
 
-  int run() {
-    const int status = start();
-    if (status == 0) uv_run(&loop_, UV_RUN_DEFAULT);
-    const bool clean = finish();
-    if (status != 0) return echoproof_failed_to_start;
-    statistics_ = statistics();
-    return clean && server_.ledger().outstanding() == 0 ? 0 : echoproof_not_clean;
-  }
+harness::Subject::Counts counts() {
+  const echoproof::Statistics statistics = server_statistics();
+  return {.accepted = statistics.connections_accepted,
+          .open = statistics.connections,
+          .echoed = statistics.bytes_echoed};
+}
 
- private:
-  static constexpr int echoproof_failed_to_start = 1;
-  static constexpr int echoproof_not_clean = 3;
-
-  int start() {
-    int status = uv_loop_init(&loop_);
-    if (status != 0) return status;
-    loop_open_ = true;
-    for (const int number : {SIGTERM, SIGUSR1}) {
-      uv_signal_t& handle = signals_[signals_open_];
-      status = uv_signal_init(&loop_, &handle);
-      if (status != 0) return status;
-      ++signals_open_;
-      handle.data = this;
-      status = uv_signal_start(&handle, on_signal, number);
-      if (status != 0) return status;
-      uv_unref(reinterpret_cast<uv_handle_t*>(&handle));
-    }
-    sockaddr_storage address{};
-    if (!echoproof::parse_address("127.0.0.1", 0, address)) return UV_EINVAL;
-    return server_.listen(loop_, address, shape_.backlog);
-  }
-
-  bool finish() {
-    if (!loop_open_) return true;
-    server_.close();
-    for (std::size_t i = 0; i < signals_open_; ++i) {
-      uv_close(reinterpret_cast<uv_handle_t*>(&signals_[i]), nullptr);
-    }
-    const bool idle = uv_run(&loop_, UV_RUN_DEFAULT) == 0;
-    return uv_loop_close(&loop_) == 0 && idle;
-  }
-
-  static void on_signal(uv_signal_t* handle, int number) {
-    Program& program = *static_cast<Program*>(handle->data);
-    if (number == SIGUSR1) {
-      static_cast<void>(program.server_.statistics());
-      return;
-    }
-    program.server_.drain(program.draining_ ? echoproof::Time(0) : program.shape_.drain);
-    program.draining_ = true;
-  }
-
-  static Program* running_;
-  static echoproof::Statistics statistics_;
-
-  const ServerShape& shape_;
-  Server server_;
-  uv_loop_t loop_{};
-  std::array<uv_signal_t, 2> signals_{};
-  std::size_t signals_open_ = 0;
-  bool loop_open_ = false;
-  bool draining_ = false;
-};
-
-Program* Program::running_ = nullptr;
-echoproof::Statistics Program::statistics_{};
-
+// The exit status, as in src/main.cpp.
 int serve(const ServerShape& shape) {
   std::signal(SIGPIPE, SIG_IGN);
+  running = nullptr;  // an earlier run may have been left in its middle
+  echoproof::Options options;
+  options.backlog = shape.backlog;
+  options.drain_timeout = shape.drain;
   std::unique_ptr<Program> program;
   try {
-    program = std::make_unique<Program>(shape);
+    program = std::make_unique<Program>(options, shape.limits, shape.log, report_nothing);
   } catch (const std::bad_alloc&) {
-    return 1;
+    return echoproof::exit_runtime;
   }
-  return program->run();
+  sockaddr_storage address{};
+  if (!echoproof::parse_address("127.0.0.1", 0, address)) return echoproof::exit_usage;
+  running = program.get();
+  const int status = program->start(address);
+  if (status == 0) program->run();
+  const bool clean = program->finish();
+  running = nullptr;
+  last = program->statistics();
+  if (status != 0) return echoproof::exit_runtime;
+  return clean && program->ledger().outstanding() == 0 ? echoproof::exit_ok
+                                                       : echoproof::exit_ledger;
+}
+
+void tell(int signal) {
+  if (running != nullptr) running->hear(signal);
 }
 
 std::uint64_t count_of(echoproof::Time time) {
@@ -123,8 +67,11 @@ std::uint64_t count_of(echoproof::Time time) {
 harness::Subject server_subject(const ServerShape& shape) {
   // What one connection costs beside its block; the blocks are there from the start.
   constexpr std::uint64_t session_bytes = sizeof(echoproof::Connection) + sizeof(uv_tcp_t) + 16;
-  // What a block costs beside its bytes, and the program beside its blocks.
+  // What a block costs beside its bytes, and the program beside its blocks: a worker, mostly its
+  // loop and its server.
   constexpr std::uint64_t block_overhead = 2 * 64 + sizeof(uv_write_t) + 16;
+  constexpr std::uint64_t program_bytes =
+      sizeof(Program) + sizeof(echoproof::Server) + sizeof(uv_loop_t) + 1024;
   const echoproof::Limits& limits = shape.limits;
   const std::uint64_t blocks =
       std::min(limits.buffer_memory / limits.block_size, limits.connections);
@@ -132,10 +79,11 @@ harness::Subject server_subject(const ServerShape& shape) {
   subject.name = "echo-server";
   subject.start = [&shape] { return serve(shape); };
   subject.other_signal = SIGUSR1;
+  subject.tell = tell;
   subject.may_reject = false;
   subject.reopens_listener = true;
   subject.fails_clean = true;
-  subject.start_bytes_max = blocks * (limits.block_size + block_overhead) + sizeof(Program);
+  subject.start_bytes_max = blocks * (limits.block_size + block_overhead) + program_bytes;
   subject.live_bytes_max = limits.connections * session_bytes;
   subject.connections_max = limits.connections;
   subject.idle_ms = count_of(limits.idle);
@@ -152,11 +100,13 @@ harness::Subject server_subject(const ServerShape& shape) {
   subject.reopens_ms = 100;
   subject.grace_ms = subject.drain_ms = count_of(shape.drain);
   subject.end_ms = 0;
-  subject.counts = Program::counts;
+  subject.counts = counts;
   return subject;
 }
 
-echoproof::Statistics server_statistics() { return Program::statistics(); }
+echoproof::Statistics server_statistics() {
+  return running == nullptr ? last : running->statistics();
+}
 
 uvsim::ChoiceSet server_faults() {
   using enum uvsim::ChoicePoint;
@@ -166,7 +116,8 @@ uvsim::ChoiceSet server_faults() {
       .without(call_shutdown)
       .without(shutdown_error)
       .without(call_pipe_init)
-      .without(call_async_init);
+      .without(call_signal_init)
+      .without(call_signal_start);
 }
 
 }  // namespace fuzz

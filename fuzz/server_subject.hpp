@@ -1,5 +1,5 @@
-// Our server as a Subject: the adapter and the core, with the loop and the signals of a program
-// around them, as in src/main.cpp.
+// Our server as a Subject: the product's own Program, with one thread; its operator's signals are
+// told to it by the World.
 #pragma once
 
 #include "core/service.hpp"
@@ -25,7 +25,8 @@ harness::Subject server_subject(const ServerShape& shape);
 // What the server that runs, or ran last, counted.
 echoproof::Statistics server_statistics();
 
-// All that can fail in this server's life: it neither connects nor shuts down.
+// All that can fail in this server's life: it neither connects nor shuts down, and libuv brings it
+// no signals.
 uvsim::ChoiceSet server_faults();
 
 }  // namespace fuzz

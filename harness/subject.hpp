@@ -21,7 +21,10 @@ struct Subject {
   // must not rely on anything that an earlier call left behind.
   std::function<int()> start;
 
-  // Asks the server to end; the World sends it only if a uv_signal_t waits for it.
+  // Takes the operator's signals, from the poll hook, in place of a uv_signal_t.
+  std::function<void(int signal)> tell;
+
+  // Asks the server to end; the World sends it only if a uv_signal_t waits for it, or to tell().
   int stop_signal = SIGTERM;
   // Others that it handles and that end nothing; 0 for none.
   int other_signal = 0;

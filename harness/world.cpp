@@ -238,9 +238,7 @@ void World::on_event(const uvsim::EventView& event) {
       }
       return;
     case Kind::signal:
-      if (event.value == subject_->stop_signal) {
-        (stopped_at_ns_ == 0 ? stopped_at_ns_ : stopped_again_at_ns_) = event.time_ns;
-      }
+      if (event.value == subject_->stop_signal) note_stop(event.time_ns);
       return;
     case Kind::connection:
       if (event.value >= 0 || event.subject_id != refusing_) refusals_ = 0;
@@ -469,15 +467,27 @@ void World::pass_time(std::uint64_t ns) {
   }
 }
 
+// Whether somebody heard it.
+bool World::tell(int number) {
+  if (!subject_->tell) return network_->signal(number);
+  subject_->tell(number);
+  if (number == subject_->stop_signal) note_stop(network_->now_ns());
+  return true;
+}
+
+void World::note_stop(std::uint64_t at_ns) {
+  (stopped_at_ns_ == 0 ? stopped_at_ns_ : stopped_again_at_ns_) = at_ns;
+}
+
 bool World::signal(int number) {
-  if (number == 0 || !network_->signal(number)) return false;
+  if (number == 0 || !tell(number)) return false;
   Marks::hit(Mark::other_signal);
   return true;
 }
 
 bool World::stop() {
   if (stops_ == 2 || subject_->stop_signal == 0) return false;
-  if (!network_->signal(subject_->stop_signal)) return false;
+  if (!tell(subject_->stop_signal)) return false;
   const bool somebody = std::any_of(clients_.begin(), clients_.begin() + count_,
                                     [](const Client& c) { return !c.over && c.established(); });
   Marks::hit(stops_ > 0 ? Mark::stopped_twice : somebody ? Mark::stopped : Mark::stopped_idle);

@@ -72,6 +72,8 @@ class World final : private uvsim::Choices {
   void stall(Client& client);
   void shrink(Client& client);
   void pass_time(std::uint64_t ns);
+  bool tell(int number);
+  void note_stop(std::uint64_t at_ns);
   bool signal(int number);
   bool stop();
   template <class Able>

@@ -1,56 +1,119 @@
-// echo-server: options, log, limits, exit status. What serves is the Program; here is what a
-// process owes to its operator.
+// echo-server: options, limits, what is said and when, exit status. What serves is the Program;
+// here is what a process owes to its operator.
 #include <fcntl.h>
-#include <fmt/format.h>
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/spdlog.h>
+#include <fmt/chrono.h>
 #include <sys/resource.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <csignal>
-#include <cstdio>
-#include <cstdlib>
-#include <filesystem>
-#include <iterator>
+#include <cstring>
+#include <limits>
 #include <memory>
 #include <new>
 #include <string>
+#include <string_view>
+#include <system_error>
 
+#include "lines.hpp"
+#include "machine.hpp"
 #include "options.hpp"
-#include "print.hpp"
 #include "program.hpp"
-#include "tcp_memory.hpp"
+#include "signals.hpp"
 #include "uv/address.hpp"
 
 namespace echoproof {
 namespace {
 
-// Descriptors of our own beside the connections: loop, signals, listener, libuv's spare, a parked
-// client, and some room; and what each further thread needs.
-constexpr std::size_t own_descriptors = 24;
-constexpr std::size_t thread_descriptors = 10;
+// --- What is said. ------------------------------------------------------------------------------
+
+constexpr std::array<std::string_view, 3> severities{"debug", "info", "warning"};
+
+// The first that is logged; beyond the last: nothing is.
+std::size_t log_level = 0;
+
+template <class... Values>
+void log_line(Severity severity, fmt::format_string<const Values&...> form,
+              const Values&... values) {
+  const auto level = static_cast<std::size_t>(severity);
+  if (level < log_level) return;
+  std::array<char, 512> text{};
+  fmt::format_to_n(text.data(), text.size() - 1, form, values...);
+  const auto now = std::chrono::system_clock::now();
+  const auto ms = std::chrono::floor<std::chrono::milliseconds>(now.time_since_epoch()).count();
+  errors.print("{:%Y-%m-%dT%H:%M:%S}.{:03} {} {}",
+               fmt::localtime(std::chrono::system_clock::to_time_t(now)), ms % 1000,
+               severities[level], text.data());
+}
 
 void log(Severity severity, const char* what, int status) {
-  constexpr std::array levels{spdlog::level::debug, spdlog::level::info, spdlog::level::warn};
-  const auto level = levels[static_cast<std::size_t>(severity)];
   if (status == 0) {
-    spdlog::log(level, "{}", what);
+    log_line(severity, "{}", what);
   } else {
-    spdlog::log(level, "{}: {} ({})", what, uv_strerror(status), uv_err_name(status));
+    log_line(severity, "{}: {} ({})", what, uv_strerror(status), uv_err_name(status));
   }
 }
 
-// One line, whatever a value holds.
+constexpr std::array<std::string_view, reason_count> reasons{
+    "eof", "reset", "idle", "write limit", "drain", "refused", "error"};
+
+void log_ended(const Ended& ended) {
+  const bool known = ended.client.ss_family != AF_UNSPEC;
+  log_line(Severity::debug, "closed {} port {}: {}; {} bytes echoed, {} ms old",
+           known ? host_of(ended.client) : "?", known ? port_of(ended.client) : 0,
+           reasons[static_cast<std::size_t>(ended.reason)], ended.bytes_echoed, ended.age.count());
+}
+
 template <class... Values>
 int fail(ExitCode code, fmt::format_string<const Values&...> form, const Values&... values) {
-  std::string what = fmt::format(form, values...);
-  std::replace_if(what.begin(), what.end(), [](unsigned char c) { return c < ' '; }, '?');
-  print(stderr, "echo-server: {}", what);
+  errors.print("echo-server: {}", fmt::format(form, values...));
   return code;
 }
+
+// Since when uptime counts.
+const std::uint64_t started_ns = uv_hrtime();
+
+void print_statistics(Lines& stream, const Statistics& all) {
+  constexpr std::uint64_t ns_per_second = 1'000'000'000;
+  const auto& closed = all.closed;
+  stream.print(
+      R"({{"event":"statistics","version":"{}","uptime":{},"connections":{},"waiting":{},)"
+      R"("connections_peak":{},"connections_max":{},"accepted":{},"turned_away":{},)"
+      R"("closed":{{"eof":{},"reset":{},"idle":{},"write_limit":{},"drain":{},"refused":{},)"
+      R"("error":{}}},"blocks_lent":{},"blocks":{},"large_blocks_lent":{},"large_blocks":{},)"
+      R"("kernel_memory_granted":{},"kernel_memory":{},"listener_failures":{},)"
+      R"("bytes_echoed":{},"lines_dropped":{}}})",
+      version, (uv_hrtime() - started_ns) / ns_per_second, all.connections, all.waiting,
+      all.connections_peak, all.connections_max, all.connections_accepted,
+      all.connections_turned_away, closed[0], closed[1], closed[2], closed[3], closed[4], closed[5],
+      closed[6], all.blocks_lent, all.blocks, all.large_blocks_lent, all.large_blocks,
+      all.kernel_memory_granted, all.kernel_memory, all.listener_failures, all.bytes_echoed,
+      output.dropped() + errors.dropped());
+}
+
+void print_ledger(const Ledger& ledger) {
+  errors.print(R"({{"event":"ledger","sessions":{{"acquired":{},"released":{}}},)"
+               R"("blocks":{{"acquired":{},"released":{}}},"outstanding":{}}})",
+               ledger.sessions_acquired, ledger.sessions_released, ledger.blocks_acquired,
+               ledger.blocks_released, ledger.outstanding());
+}
+
+// A text of several lines, on stdout.
+int print_text(std::string_view text) {
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    if (const int error = output.print("{}", line); error != 0) {
+      return fail(exit_runtime, "cannot write to stdout: {}", std::strerror(error));
+    }
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+  }
+  return exit_ok;
+}
+
+// --- What is there. -----------------------------------------------------------------------------
 
 // A descriptor 0, 1 or 2 that is not open would be given to a socket, and a client would read our
 // log.
@@ -61,35 +124,41 @@ bool open_standard_streams() {
   return true;
 }
 
-// How many connections the descriptor limit leaves room for.
-std::size_t connections_possible(std::size_t threads) {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
-  std::error_code error;
-  const std::filesystem::directory_iterator descriptors("/proc/self/fd", error);
-  const auto in_use = static_cast<std::size_t>(std::distance(begin(descriptors), end(descriptors)));
-  const std::size_t own = in_use + own_descriptors + (threads - 1) * thread_descriptors;
-  return limit.rlim_cur > own ? limit.rlim_cur - own : 0;
-}
+// --- The service. -------------------------------------------------------------------------------
 
-void print_ledger(const Ledger& ledger) {
-  print(stderr,
-        R"({{"event":"ledger","sessions":{{"acquired":{},"released":{}}},)"
-        R"("blocks":{{"acquired":{},"released":{}}},"outstanding":{}}})",
-        ledger.sessions_acquired, ledger.sessions_released, ledger.blocks_acquired,
-        ledger.blocks_released, ledger.outstanding());
+// What bounds the connections.
+struct Bound {
+  std::size_t connections;
+  const char* set_by;
+};
+
+void log_start(const sockaddr_storage& address, const Limits& limits, const Statistics& all,
+               const Bound& bound) {
+  log_line(Severity::info, "listening on {} port {}", host_of(address), port_of(address));
+  log_line(Severity::info,
+           "limits: {} connections, by {}; {} small blocks, {} large ones of {} bytes; {} MiB of "
+           "kernel memory for sockets",
+           limits.connections, bound.set_by, all.blocks - all.large_blocks, all.large_blocks,
+           limits.block_size, limits.kernel_memory >> 20);
 }
 
 // Serves until the end; returns the exit status.
-int run(Program& program) {
-  const std::string host = host_of(program.address());
-  const unsigned port = port_of(program.address());
-  spdlog::info("listening on {} port {}", host, port);
-  print(stdout, R"({{"event":"listening","address":"{}","port":{}}})", host, port);
-  program.run();
+int run(Program& program, const Limits& limits, const Bound& bound) {
+  {
+    const Signals signals(program);
+    const sockaddr_storage& address = program.address();
+    const int error = output.print(R"({{"event":"listening","address":"{}","port":{}}})",
+                                   host_of(address), port_of(address));
+    if (error != 0) {
+      return fail(exit_runtime, "cannot write the ready line to stdout: {}", std::strerror(error));
+    }
+    log_start(address, limits, program.statistics(), bound);
+    program.run();
+  }
   const bool clean = program.finish();
-  if (!clean) spdlog::error("libuv still has handles or requests");
+  if (!clean) fail(exit_ledger, "libuv still has handles or requests");
   const Ledger ledger = program.ledger();
+  print_statistics(errors, program.statistics());
   print_ledger(ledger);
   return clean && ledger.outstanding() == 0 ? exit_ok : exit_ledger;
 }
@@ -99,58 +168,82 @@ int serve(const Options& options) {
   if (!parse_address(options.host, options.port, address)) {
     return fail(exit_usage, "--host: '{}' is not a numeric address", options.host);
   }
-  const std::size_t possible = connections_possible(options.threads);
-  if (possible < options.threads) {
-    return fail(exit_runtime,
-                "no descriptor is left for a connection; raise the limit (ulimit -n)");
-  }
+  rlimit descriptors{};
+  if (getrlimit(RLIMIT_NOFILE, &descriptors) != 0) return exit_runtime;
   const TcpMemory tcp = tcp_memory();
-  const std::size_t each = options.buffer_memory / options.threads;
-  const std::size_t connections =
-      std::min({options.max_connections.value_or(possible), possible,
-                options.threads * Layout::connections_max(each, options.block_size),
-                tcp.budget / KernelBudget::least});
-  const Limits limits{.connections = connections,
+  const std::size_t kernel_memory = options.kernel_memory.value_or(tcp.budget);
+  // Each of these bounds the connections; the least of them holds, and is told.
+  const std::array<Bound, 4> bounds{{
+      {options.max_connections.value_or(std::numeric_limits<std::size_t>::max()),
+       "--max-connections"},
+      {descriptors_for_connections(descriptors.rlim_cur, options.threads),
+       "the descriptor limit (ulimit -n)"},
+      {options.threads *
+           Layout::connections_max(options.buffer_memory / options.threads, options.block_size),
+       "--buffer-memory"},
+      {options.threads * (kernel_memory / options.threads / KernelBudget::least),
+       "--kernel-memory, the memory that sockets may use"},
+  }};
+  const Bound bound = std::ranges::min(bounds, {}, &Bound::connections);
+  if (bound.connections < options.threads) {
+    return fail(exit_runtime, "there is no connection for each thread; raise {}", bound.set_by);
+  }
+  const Limits limits{.connections = bound.connections,
                       .buffer_memory = options.buffer_memory,
                       .block_size = options.block_size,
-                      .kernel_memory = tcp.budget,
+                      .kernel_memory = kernel_memory,
                       .tuned_socket = tcp.tuned_socket,
                       .idle = options.idle_timeout,
                       .write = options.write_timeout};
+  Log to(log);
+  if (log_level == 0) to.ended = log_ended;
   std::unique_ptr<Program> program;
   try {
-    program = std::make_unique<Program>(options, limits, log);
+    program = std::make_unique<Program>(
+        options, limits, to, [](const Statistics& all) { print_statistics(output, all); });
   } catch (const std::bad_alloc&) {
     return fail(exit_runtime, "--buffer-memory: {} bytes are not to be had", options.buffer_memory);
   }
-  if (const int status = program->start(address); status != 0) {
-    program->finish();
-    return fail(exit_runtime, "cannot serve on --host {} --port {}: {} ({})", options.host,
-                options.port, uv_strerror(status), uv_err_name(status));
+  try {
+    if (const int status = program->start(address); status != 0) {
+      return fail(exit_runtime, "cannot serve on --host {} --port {}: {} ({})", options.host,
+                  options.port, uv_strerror(status), uv_err_name(status));
+    }
+    if (limits.connections < options.max_connections.value_or(0)) {
+      log_line(Severity::warning, "--max-connections {} lowered to {}: {} allows no more",
+               *options.max_connections, limits.connections, bound.set_by);
+    }
+    return run(*program, limits, bound);
+  } catch (const std::system_error& error) {
+    const int status = uv_translate_sys_error(error.code().value());
+    return fail(exit_runtime,
+                "--threads {}: a thread cannot be started: {} ({}); the limit on processes "
+                "(ulimit -u) is {}",
+                options.threads, uv_strerror(status), uv_err_name(status), processes_limit());
   }
-  if (connections < options.max_connections.value_or(0)) {
-    spdlog::warn(
-        "--max-connections {} lowered to {}: the descriptor limit (ulimit -n) allows no more",
-        *options.max_connections, connections);
-  }
-  return run(*program);
 }
 
 int main(int argc, char** argv) {
+  Signals::block();  // again: within a host, it may have changed what the constructor did
+  // Who reads no more, and a file that may not grow, are errors of one write and end nothing (R21).
+  for (const int ignored : {SIGPIPE, SIGXFSZ}) {
+    if (std::signal(ignored, SIG_IGN) == SIG_ERR) return exit_runtime;
+  }
   if (!open_standard_streams()) return exit_runtime;
+  output.open();
+  errors.open();
   const auto parsed = parse_options(argc, argv);
   if (const auto* const exit = std::get_if<Exit>(&parsed)) {
-    if (exit->code != exit_ok) return fail(exit->code, "{}", exit->text);
-    print(stdout, "{}", exit->text);
-    return exit_ok;
+    return exit->code == exit_ok ? print_text(exit->text) : fail(exit->code, "{}", exit->text);
   }
   const Options& options = std::get<Options>(parsed);
-  spdlog::set_default_logger(spdlog::stderr_logger_mt("echo-server"));
-  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
-  spdlog::set_level(spdlog::level::from_str(options.log_level));
-  if (std::signal(SIGPIPE, SIG_IGN) == SIG_ERR) return fail(exit_runtime, "cannot ignore SIGPIPE");
+  const auto* const level = std::ranges::find(severities, std::string_view(options.log_level));
+  log_level = static_cast<std::size_t>(level - severities.begin());
   return serve(options);
 }
+
+// Before main(), and before the C++ objects of any file are made.
+__attribute__((constructor(101))) void block_signals() { Signals::block(); }
 
 }  // namespace
 }  // namespace echoproof

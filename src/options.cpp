@@ -1,135 +1,154 @@
 #include "options.hpp"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #ifndef ECHOPROOF_VERSION
 #define ECHOPROOF_VERSION "unknown"
 #endif
 
 namespace echoproof {
+
+const char* const version = ECHOPROOF_VERSION;
+
 namespace {
 
 constexpr const char* description =
     "Echo server (RFC 862): sends back to each TCP client what it receives, in bounded memory.\n"
-    "SIGTERM or SIGINT drains, a second one ends at once, SIGUSR1 prints statistics on stdout.";
+    "SIGTERM, SIGINT or SIGHUP drains, a second one ends at once, SIGUSR1 prints statistics on\n"
+    "stdout. SIGHUP drains too because there is no configuration to read again, and a terminal\n"
+    "that was closed is an end.";
 
-constexpr const char* exit_codes =
-    "Sizes take K, M, G or KiB, MiB, GiB (1024). Times take ms, s, m or h; without a unit, "
-    "seconds.\n"
+constexpr const char* footer =
+    "Numbers are decimal. Sizes take K, M, G or KiB, MiB, GiB (1024). Times take ms, s, m or h;\n"
+    "without a unit, seconds; and a fraction.\n"
     "Exit status: 0 ended as asked; 1 could not listen or start; 2 wrong usage; 3 memory or "
     "handles\n"
     "were not given back, which is a bug.";
 
 constexpr std::size_t threads_max = 256;
+constexpr std::size_t connections_max = std::size_t{1} << 30;
+constexpr std::size_t size_max = std::size_t{1} << 62;
 
 // A week: longer than any sensible limit, and far from where a sum of times could overflow.
 constexpr double seconds_max = 7 * 24 * 3600;
 
-// Seconds, as "10", "0.5", "500ms" or "2m".
-const CLI::AsNumberWithUnit duration(
-    std::map<std::string, double>{{"ms", 0.001}, {"s", 1}, {"m", 60}, {"h", 3600}},
-    CLI::AsNumberWithUnit::CASE_SENSITIVE, "TIME");
-const CLI::AsSizeValue size(false);
+// By unit; without one, the number is of the smallest.
+template <class Number>
+using Units = std::map<std::string_view, Number>;
 
-// What `text` amounts to in the smallest unit, bytes or seconds; nothing if it is no such number.
-std::optional<double> amount(const CLI::Validator& unit, std::string text) {
-  double value = 0;
-  try {
-    if (unit(text).empty() && CLI::detail::lexical_cast(text, value)) return value;
-    return {};
-  } catch (const CLI::ValidationError&) {  // no such unit, or more than can be counted
-    return {};
+// What `text` amounts to in the smallest unit; nothing if it is no decimal number of a unit, or out
+// of bounds. The only place that reads a number.
+template <class Number>
+std::optional<Number> amount(std::string_view text, const Units<Number>& units, Number min,
+                             Number max) {
+  // What std::from_chars takes beside digits: "-1", ".5", "inf".
+  if (text.empty() || text.front() < '0' || text.front() > '9') return {};
+  Number value{};
+  std::from_chars_result read{};
+  if constexpr (std::is_integral_v<Number>) {
+    read = std::from_chars(text.begin(), text.end(), value);
+  } else {
+    read = std::from_chars(text.begin(), text.end(), value, std::chars_format::fixed);
   }
+  const auto unit = units.find({read.ptr, text.end()});
+  if (read.ec != std::errc() || unit == units.end() || value > max / unit->second) return {};
+  value *= unit->second;
+  return value >= min ? std::optional(value) : std::nullopt;
 }
 
-// A check of the value as it was typed, so that the complaint can show it.
-CLI::Validator within(const CLI::Validator& unit, double min, double max, const char* what) {
-  const auto check = [=](const std::string& text) -> std::string {
-    const std::optional<double> value = amount(unit, text);
-    return value >= min && value <= max ? "" : "'" + text + "' is not " + what;
+// Readers of a value that is as the option needs it.
+
+auto whole(std::size_t min, std::size_t max) {
+  return [=](std::string_view text) { return amount<std::size_t>(text, {{"", 1}}, min, max); };
+}
+
+auto size(std::size_t max) {
+  return [=](std::string_view text) {
+    constexpr std::size_t kibi = 1024;
+    static const Units<std::size_t> units{
+        {"", 1},       {"K", kibi},          {"M", kibi * kibi},         {"G", kibi * kibi * kibi},
+        {"KiB", kibi}, {"MiB", kibi * kibi}, {"GiB", kibi * kibi * kibi}};
+    return amount<std::size_t>(text, units, 1, max);
   };
-  return {check, "", "within"};
 }
 
-std::size_t bytes_of(const std::string& text) {
-  return static_cast<std::size_t>(amount(size, text).value());
+auto time(double min_seconds) {
+  return [=](std::string_view text) -> std::optional<Time> {
+    static const Units<double> units{{"", 1}, {"ms", 0.001}, {"s", 1}, {"m", 60}, {"h", 3600}};
+    const auto seconds = amount<double>(text, units, min_seconds, seconds_max);
+    if (!seconds) return {};
+    return Time(static_cast<Time::rep>(std::ceil(*seconds * 1000)));
+  };
 }
 
-Time time_of(const std::string& text) {
-  return Time(static_cast<Time::rep>(std::ceil(amount(duration, text).value() * 1000)));
+// An option whose value is what `read` makes of the text; the complaint shows what was typed.
+template <class Value, class Read>
+void add(CLI::App& app, const std::string& name, const char* type, const char* standard,
+         Value& value, Read read, const char* what, const char* help) {
+  const auto take = [=, &value](const std::string& text) {
+    const auto found = read(text);
+    if (!found) throw CLI::ValidationError(name, "'" + text + "' is not " + what);
+    value = static_cast<Value>(*found);
+  };
+  app.add_option_function<std::string>(name, take, help)->type_name(type)->default_str(standard);
 }
 
-// What was typed, where it is not yet what the program needs.
-struct Typed {
-  std::string memory = "64MiB";
-  std::string block = "64KiB";
-  std::string idle = "300s";
-  std::string write = "30s";
-  std::string drain = "10s";
-  std::size_t connections = 0;  // not given
-  int port = Options().port;
-};
-
-void declare_limits(CLI::App& app, Options& options, Typed& typed) {
-  const CLI::Validator any_size = within(size, 1, 0x1p62, "a size such as 64MiB");
-  const CLI::Validator block_size =
-      within(size, 1, static_cast<double>(block_size_max), "a size from 1 to 1GiB");
-
-  app.add_option("--threads", options.threads,
-                 "Threads that serve, each with a share of the limits")
-      ->check(CLI::Range(std::size_t{1}, threads_max));
-  app.add_option("--max-connections", typed.connections, "Clients served at once; more wait")
-      ->default_str("as descriptors allow")
-      ->check(CLI::Range(std::size_t{1}, std::size_t{1} << 30));
-  app.add_option("--buffer-memory", typed.memory, "Limit on memory for data")
-      ->type_name("SIZE")
-      ->check(any_size);
-  app.add_option("--block-size", typed.block, "Most that one client may hold of it")
-      ->type_name("SIZE")
-      ->check(block_size);
+void declare_limits(CLI::App& app, Options& options) {
+  add(app, "--threads", "N", "1", options.threads, whole(1, threads_max), "a number from 1 to 256",
+      "Threads that serve, each with a share of the limits");
+  add(app, "--max-connections", "N", "as descriptors and memory allow", options.max_connections,
+      whole(1, connections_max), "a number from 1 to 1073741824",
+      "Clients served at once; more wait");
+  add(app, "--buffer-memory", "SIZE", "64MiB", options.buffer_memory, size(size_max),
+      "a size such as 64MiB", "Limit on memory for data");
+  add(app, "--kernel-memory", "SIZE", "as the system allows", options.kernel_memory, size(size_max),
+      "a size such as 512MiB", "Limit on memory that the kernel may keep for all sockets");
+  add(app, "--block-size", "SIZE", "64KiB", options.block_size, size(block_size_max),
+      "a size from 1 to 1GiB", "Most that one client may hold of --buffer-memory");
 }
 
-void declare_times(CLI::App& app, Typed& typed) {
-  const CLI::Validator time = within(duration, 0, seconds_max, "a time from 0 to a week");
-  const CLI::Validator some_time =
-      within(duration, 0.001, seconds_max, "a time from 1ms to a week");
-
-  app.add_option("--idle-timeout", typed.idle, "Close a client that is silent this long; 0: never")
-      ->type_name("TIME")
-      ->check(time);
-  app.add_option("--write-timeout", typed.write,
-                 "Close a client that does not read for this long (at most a second while others "
-                 "wait for memory)")
-      ->type_name("TIME")
-      ->check(some_time);
-  app.add_option("--drain-timeout", typed.drain, "Give clients this long to end after SIGTERM")
-      ->type_name("TIME")
-      ->check(time);
+void declare_times(CLI::App& app, Options& options) {
+  add(app, "--idle-timeout", "TIME", "300s", options.idle_timeout, time(0),
+      "a time from 0 to a week",
+      "Close a client after this long without data, if it is owed nothing; may fire 1/16 late; 0 "
+      "disables it");
+  add(app, "--write-timeout", "TIME", "30s", options.write_timeout, time(0.001),
+      "a time from 1ms to a week",
+      "Reset a client that takes nothing of its echo for this long; may fire 1/8 late");
+  add(app, "--drain-timeout", "TIME", "10s", options.drain_timeout, time(0),
+      "a time from 0 to a week", "Give clients this long to end after SIGTERM");
 }
 
 // Each value is within its own bounds; whether they go together is checked here.
-std::variant<Options, Exit> convert(Options options, const Typed& typed) {
-  options.port = static_cast<std::uint16_t>(typed.port);
-  if (typed.connections > 0) options.max_connections = typed.connections;
-  options.buffer_memory = bytes_of(typed.memory);
-  options.block_size = bytes_of(typed.block);
-  options.idle_timeout = time_of(typed.idle) == Time(0) ? Time::max() : time_of(typed.idle);
-  options.write_timeout = time_of(typed.write);
-  options.drain_timeout = time_of(typed.drain);
+std::variant<Options, Exit> check(const CLI::App& app, Options options) {
+  const auto typed = [&app](const char* name) {
+    return std::string(name) + ": '" + app[name]->as<std::string>() + "'";
+  };
   const std::string each =
       options.threads > 1 ? " for each of --threads " + std::to_string(options.threads) : "";
   if (options.buffer_memory / options.threads < options.block_size) {
-    return Exit{exit_usage, "--buffer-memory: '" + typed.memory +
-                                "' is less than one --block-size, '" + typed.block + "'" + each};
+    return Exit{exit_usage,
+                typed("--buffer-memory") + " is less than one " + typed("--block-size") + each};
+  }
+  if (Layout::connections_max(options.buffer_memory / options.threads, options.block_size) == 0) {
+    return Exit{exit_usage, typed("--buffer-memory") + " is too little for one connection" + each};
+  }
+  if (options.kernel_memory.value_or(KernelBudget::unlimited) / options.threads <
+      KernelBudget::least) {
+    return Exit{exit_usage, typed("--kernel-memory") + " is less than " +
+                                std::to_string(KernelBudget::least) + " bytes" + each};
   }
   if (options.max_connections.value_or(options.threads) < options.threads) {
-    return Exit{exit_usage, "--max-connections: '" + std::to_string(typed.connections) +
-                                "' is less than one" + each};
+    return Exit{exit_usage, typed("--max-connections") + " is less than one" + each};
   }
+  if (options.idle_timeout == Time(0)) options.idle_timeout = Time::max();
   return options;
 }
 
@@ -137,18 +156,18 @@ std::variant<Options, Exit> convert(Options options, const Typed& typed) {
 
 std::variant<Options, Exit> parse_options(int argc, const char* const* argv) {
   Options options;
-  Typed typed;
   CLI::App app(description, "echo-server");
-  app.footer(exit_codes);
+  app.footer(footer);
   app.set_version_flag("--version", "echo-server " ECHOPROOF_VERSION);
   app.option_defaults()->always_capture_default()->multi_option_policy(
       CLI::MultiOptionPolicy::TakeLast);
   app.add_option("--host", options.host, "Numeric address to listen on; :: is IPv6 and IPv4");
-  app.add_option("--port", typed.port, "Port; 0 picks a free one")->check(CLI::Range(0, 65535));
-  app.add_option("--backlog", options.backlog, "Clients that may wait in the kernel")
-      ->check(CLI::Range(1, 65535));
-  declare_limits(app, options, typed);
-  declare_times(app, typed);
+  add(app, "--port", "N", "7000", options.port, whole(0, 65535), "a number from 0 to 65535",
+      "Port; 0 picks a free one");
+  add(app, "--backlog", "N", "4096", options.backlog, whole(1, 65535), "a number from 1 to 65535",
+      "Clients that may wait in the kernel");
+  declare_limits(app, options);
+  declare_times(app, options);
   app.add_option("--log-level", options.log_level, "What to log on stderr")
       ->check(CLI::IsMember({"debug", "info", "warning", "error", "off"}));
   try {
@@ -160,7 +179,7 @@ std::variant<Options, Exit> parse_options(int argc, const char* const* argv) {
   } catch (const CLI::ParseError& error) {
     return Exit{exit_usage, error.what()};
   }
-  return convert(options, typed);
+  return check(app, options);
 }
 
 }  // namespace echoproof

@@ -11,6 +11,8 @@
 
 namespace echoproof {
 
+extern const char* const version;
+
 enum ExitCode : int { exit_ok = 0, exit_runtime = 1, exit_usage = 2, exit_ledger = 3 };
 
 struct Options {
@@ -20,6 +22,7 @@ struct Options {
   std::size_t threads = 1;
   std::optional<std::size_t> max_connections;         // not given: as many as descriptors allow
   std::size_t buffer_memory = std::size_t{64} << 20;  // bytes
+  std::optional<std::size_t> kernel_memory;           // bytes; not given: as the system allows
   std::size_t block_size = std::size_t{64} << 10;     // bytes
   Time idle_timeout{300'000};                         // Time::max() for ever
   Time write_timeout{30'000};

@@ -2,10 +2,7 @@
 
 #include <algorithm>
 #include <csignal>
-#include <string>
-#include <system_error>
-
-#include "print.hpp"
+#include <thread>
 
 namespace echoproof {
 namespace {
@@ -22,62 +19,60 @@ std::size_t share(std::size_t whole, std::size_t parts, std::size_t index) {
 
 }  // namespace
 
-// --- Worker. ------------------------------------------------------------------------------------
+// --- Worker: a loop with a server on it. --------------------------------------------------------
 
-Worker::Worker(const Limits& limits, Log log, Time drain_timeout)
-    : server_(limits, log), drain_timeout_(drain_timeout) {}
+struct Program::Worker {
+  Worker(Program& owner, const Limits& limits, Log log) : program(owner), server(limits, log) {}
 
-int Worker::start(const sockaddr_storage& address, int backlog, bool share_port,
-                  uv_async_t& reporter) {
-  reporter_ = &reporter;
-  int status = uv_loop_init(&loop_);
+  int start(const sockaddr_storage& address, int backlog, bool share_port);
+  bool finish();
+
+  Program& program;
+  Server server;
+  uv_loop_t loop{};
+  uv_async_t woken{};
+  bool loop_open = false;
+  bool woken_open = false;
+  std::thread thread;  // the first has none of its own
+  unsigned stops = 0;  // that it has obeyed
+
+  // Under the program's mutex: its figures, how many requests for a report they answer, and whether
+  // they are its last.
+  Statistics figures{};
+  std::uint64_t answered = 0;
+  bool ended = false;
+};
+
+// 0, or the libuv error code for which it cannot serve.
+int Program::Worker::start(const sockaddr_storage& address, int backlog, bool share_port) {
+  int status = uv_loop_init(&loop);
   if (status != 0) return status;
-  loop_open_ = true;
-  status = uv_async_init(&loop_, &told_, on_told);
+  loop_open = true;
+  status = uv_async_init(&loop, &woken, [](uv_async_t* async) {
+    Worker& worker = *static_cast<Worker*>(async->data);
+    worker.program.attend(worker);
+  });
   if (status != 0) return status;
-  told_open_ = true;
-  told_.data = this;
-  uv_unref(handle(told_));  // the loop ends with the server
-  return server_.listen(loop_, address, backlog, share_port);
+  woken_open = true;
+  woken.data = this;
+  return server.listen(loop, address, backlog, share_port);
 }
 
-void Worker::run() {
-  uv_run(&loop_, UV_RUN_DEFAULT);
-  ended_ = true;
-  static_cast<void>(uv_async_send(reporter_));  // cannot fail: it is open until finish()
-}
-
-bool Worker::finish() {
-  if (!loop_open_) return true;
-  loop_open_ = false;
-  server_.close();
-  if (told_open_) uv_close(handle(told_), nullptr);
-  const bool idle = uv_run(&loop_, UV_RUN_DEFAULT) == 0;
-  return uv_loop_close(&loop_) == 0 && idle;
-}
-
-void Worker::tell(unsigned words) {
-  if ((words & report) != 0) reported_ = false;
-  words_ |= words;
-  static_cast<void>(uv_async_send(&told_));  // cannot fail: it is open until finish()
-}
-
-void Worker::on_told(uv_async_t* handle) noexcept {
-  Worker& worker = *static_cast<Worker*>(handle->data);
-  const unsigned words = worker.words_.exchange(0);
-  if ((words & drain) != 0) worker.server_.drain(worker.drain_timeout_);
-  if ((words & end) != 0) worker.server_.drain(Time(0));
-  if ((words & report) != 0) {
-    worker.report_ = worker.server_.statistics();
-    worker.reported_ = true;
-    static_cast<void>(uv_async_send(worker.reporter_));  // cannot fail: as above
-  }
+// Gives everything back, wherever start() came to. Whether libuv had nothing left.
+bool Program::Worker::finish() {
+  if (!loop_open) return true;
+  loop_open = false;
+  server.close();
+  if (woken_open) uv_close(handle(woken), nullptr);
+  woken_open = false;
+  const bool idle = uv_run(&loop, UV_RUN_DEFAULT) == 0;
+  return uv_loop_close(&loop) == 0 && idle;
 }
 
 // --- Program. -----------------------------------------------------------------------------------
 
-Program::Program(const Options& options, const Limits& limits, Log log)
-    : options_(options), log_(log) {
+Program::Program(const Options& options, const Limits& limits, Log log, Report report)
+    : options_(options), log_(log), report_(report) {
   for (std::size_t i = 0; i < options.threads; ++i) {
     Limits part = limits;
     part.connections = share(limits.connections, options.threads, i);
@@ -85,112 +80,115 @@ Program::Program(const Options& options, const Limits& limits, Log log)
     if (limits.kernel_memory != KernelBudget::unlimited) {
       part.kernel_memory = share(limits.kernel_memory, options.threads, i);
     }
-    workers_.push_back(std::make_unique<Worker>(part, log, options.drain_timeout));
+    workers_.push_back(std::make_unique<Worker>(*this, part, log));
   }
 }
+
+Program::~Program() { finish(); }
 
 int Program::start(const sockaddr_storage& address) {
   sockaddr_storage shared = address;
   for (const auto& worker : workers_) {
-    const int status = worker->start(shared, options_.backlog, workers_.size() > 1, reports_);
+    const int status = worker->start(shared, options_.backlog, workers_.size() > 1);
     if (status != 0) return status;
-    shared = worker->server().address();  // the port that the first one got
+    shared = worker->server.address();  // the port that the first one got
   }
-  uv_loop_t& loop = workers_.front()->loop();
-  int status = uv_async_init(&loop, &reports_, on_report);
-  if (status != 0) return status;
-  reports_open_ = true;
-  reports_.data = this;
-  for (const int number : {SIGTERM, SIGINT, SIGUSR1}) {
-    uv_signal_t& signal = signals_[signals_open_];
-    status = uv_signal_init(&loop, &signal);
-    if (status != 0) return status;
-    ++signals_open_;
-    signal.data = this;
-    status = uv_signal_start(&signal, on_signal, number);
-    if (status != 0) return status;
-    uv_unref(handle(signal));
-  }
-  try {
-    for (std::size_t i = 1; i < workers_.size(); ++i) {
-      threads_.emplace_back(&Worker::run, workers_[i].get());
-    }
-  } catch (const std::system_error& error) {
-    return uv_translate_sys_error(error.code().value());
+  for (std::size_t i = 1; i < workers_.size(); ++i) {
+    Worker& worker = *workers_[i];
+    worker.thread = std::thread([this, &worker] {
+      uv_unref(handle(worker.woken));  // the loop ends with the server
+      serve(worker);
+      wake_all();  // the first one waits for the others
+    });
   }
   return 0;
 }
 
-void Program::run() {
-  end_with_workers();
-  workers_.front()->run();
-}
+const sockaddr_storage& Program::address() const { return workers_.front()->server.address(); }
 
-// Signals are heard until the last thread has ended.
-void Program::end_with_workers() {
-  const auto running = [this](std::size_t i) { return !workers_[i + 1]->ended(); };
-  for (std::size_t i = 0; i < threads_.size(); ++i) {
-    if (running(i)) return;
+void Program::hear(int signal) noexcept {
+  if (signal == SIGUSR1) {
+    ++reports_asked_;
+  } else if (stops_ < 2) {
+    ++stops_;
   }
-  uv_unref(handle(reports_));
+  wake_all();
 }
 
+void Program::wake_all() noexcept {
+  for (const auto& worker : workers_) {
+    if (worker->woken_open) static_cast<void>(uv_async_send(&worker->woken));  // cannot fail
+  }
+}
+
+void Program::run() { serve(*workers_.front()); }
+
+void Program::serve(Worker& worker) {
+  attend(worker);  // to what was said before
+  uv_run(&worker.loop, UV_RUN_DEFAULT);
+  note(worker, true);
+}
+
+// On the worker's own thread: does what the operator wishes by now.
+void Program::attend(Worker& worker) {
+  const bool first = &worker == workers_.front().get();
+  const unsigned stops = stops_;
+  if (stops > worker.stops) {
+    if (first && worker.stops == 0) log_(Severity::info, "draining", 0);
+    if (first && stops > 1) log_(Severity::info, "second signal: ending at once", 0);
+    worker.stops = stops;
+    worker.server.drain(stops > 1 ? Time(0) : options_.drain_timeout);
+  }
+  // The first one's loop is there until the last of the others has ended, so that all are heard.
+  if (note(worker, false) && first) uv_unref(handle(worker.woken));
+}
+
+// On the worker's own thread: its figures of now, and with them, if they are the last that were
+// missing, the report. Whether every other worker has ended.
+bool Program::note(Worker& worker, bool ended) {
+  const std::lock_guard lock(mutex_);
+  worker.answered = reports_asked_;
+  worker.figures = worker.server.statistics();
+  worker.ended = ended;
+  std::uint64_t answered = worker.answered;
+  bool alone = true;
+  for (const auto& each : workers_) {
+    if (each->ended || each.get() == &worker) continue;
+    answered = std::min(answered, each->answered);
+    alone = false;
+  }
+  if (answered > reports_given_) {
+    reports_given_ = answered;
+    Statistics all{};
+    for (const auto& each : workers_) all += each->figures;
+    report_(all);
+  }
+  return alone;
+}
+
+// Whoever asked for a report when nobody was left to give one has it now.
 bool Program::finish() {
-  for (std::size_t i = 0; i < threads_.size(); ++i) {
-    workers_[i + 1]->tell(Worker::end);  // unless it has ended
-    threads_[i].join();
+  stops_ = 2;
+  wake_all();
+  for (const auto& worker : workers_) {
+    if (worker->thread.joinable()) worker->thread.join();
   }
-  if (reports_open_) uv_close(handle(reports_), nullptr);
-  for (std::size_t i = 0; i < signals_open_; ++i) uv_close(handle(signals_[i]), nullptr);
   bool clean = true;
   for (const auto& worker : workers_) clean = worker->finish() && clean;
+  if (reports_asked_ > reports_given_) report_(statistics());
+  reports_given_ = reports_asked_;
   return clean;
-}
-
-void Program::tell_all(unsigned words) {
-  for (const auto& worker : workers_) worker->tell(words);
-}
-
-void Program::on_signal(uv_signal_t* handle, int number) noexcept {
-  Program& program = *static_cast<Program*>(handle->data);
-  if (number == SIGUSR1) {
-    program.reporting_ = true;
-    program.tell_all(Worker::report);
-  } else if (program.draining_) {
-    program.log_(Severity::info, "second signal: ending at once", 0);
-    program.tell_all(Worker::end);
-  } else {
-    program.draining_ = true;
-    program.log_(Severity::info, "draining", 0);
-    program.tell_all(Worker::drain);
-  }
-}
-
-void Program::on_report(uv_async_t* handle) noexcept {
-  Program& program = *static_cast<Program*>(handle->data);
-  program.end_with_workers();
-  const auto& workers = program.workers_;
-  if (!program.reporting_ ||
-      !std::ranges::all_of(workers, [](const auto& w) { return w->reported(); })) {
-    return;
-  }
-  program.reporting_ = false;
-  program.print_statistics();
-}
-
-void Program::print_statistics() const {
-  Statistics all{};
-  for (const auto& worker : workers_) all += worker->statistics();
-  print(stdout,
-        R"({{"event":"statistics","connections":{},"waiting":{},"blocks_lent":{},"blocks":{},)"
-        R"("accepted":{},"turned_away":{},"listener_failures":{},"bytes_echoed":{}}})",
-        all.connections, all.waiting, all.blocks_lent, all.blocks, all.connections_accepted,
-        all.connections_turned_away, all.listener_failures, all.bytes_echoed);
 }
 
 Ledger Program::ledger() const {
   Ledger all;
-  for (const auto& worker : workers_) all += worker->server().ledger();
+  for (const auto& worker : workers_) all += worker->server.ledger();
+  return all;
+}
+
+Statistics Program::statistics() const {
+  Statistics all{};
+  for (const auto& worker : workers_) all += worker->server.statistics();
   return all;
 }
 

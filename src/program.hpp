@@ -1,16 +1,16 @@
-// The running program: signals, statistics, ledger, and the workers that serve.
+// The running program: a server on each thread, what the operator wishes, statistics, ledger.
 //
-// Each worker is a loop with a Server on it, on a thread of its own; the kernel spreads the clients
-// over them. They share nothing: the limits are divided, and a worker is told what to do by setting
-// bits and waking its loop (R36). The first worker runs on the main thread and hears the signals.
+// The kernel spreads the clients over the threads. These share nothing but a few numbers: the
+// limits are divided, and each thread looks up what the operator wishes when its loop is woken
+// (R36). The first server runs on the thread that calls run().
 #pragma once
 
 #include <uv.h>
 
-#include <array>
 #include <atomic>
+#include <cstdint>
 #include <memory>
-#include <thread>
+#include <mutex>
 #include <vector>
 
 #include "options.hpp"
@@ -18,87 +18,56 @@
 
 namespace echoproof {
 
-class Worker {
- public:
-  // What a worker can be told; the word of a later call comes on top of that of an earlier.
-  enum Word : unsigned { drain = 1, end = 2, report = 4 };
-
-  // Throws std::bad_alloc when the memory for blocks is not to be had.
-  Worker(const Limits& limits, Log log, Time drain_timeout);
-
-  // 0, or the libuv error code for which it cannot serve; finish() is owed in any case. `reporter`
-  // is woken, from the thread of run(), when a report is there and when run() has ended.
-  int start(const sockaddr_storage& address, int backlog, bool share_port, uv_async_t& reporter);
-  // Serves until the end.
-  void run();
-  // Gives everything back, also after start() failed. Whether libuv had nothing left.
-  // REQUIRES: run() has ended, and its thread with it.
-  bool finish();
-
-  // From any thread, between start() and finish().
-  void tell(unsigned words);
-  // From any thread: whether it has answered the last `report`, or has ended, and then
-  bool reported() const { return reported_.load() || ended_.load(); }
-  bool ended() const { return ended_.load(); }
-  // what it had to say. REQUIRES: reported().
-  Statistics statistics() const { return ended_.load() ? server_.statistics() : report_; }
-
-  // REQUIRES: start() succeeded, run() not begun or ended.
-  const Server& server() const { return server_; }
-  uv_loop_t& loop() { return loop_; }
-
- private:
-  static void on_told(uv_async_t* handle) noexcept;
-
-  Server server_;
-  Time drain_timeout_;
-  uv_loop_t loop_{};
-  uv_async_t told_{};
-  uv_async_t* reporter_ = nullptr;
-  bool loop_open_ = false;
-  bool told_open_ = false;
-  std::atomic<unsigned> words_ = 0;
-  Statistics report_{};
-  std::atomic<bool> reported_ = true;
-  std::atomic<bool> ended_ = false;
-};
-
 class Program {
  public:
+  // Tells the operator what all servers together have counted. Comes from any thread, one call at a
+  // time; must not throw.
+  using Report = void (*)(const Statistics& all);
+
   // Throws std::bad_alloc when the memory for blocks is not to be had. The limits are those of all
   // threads together. REQUIRES: each thread's share of them is something.
-  Program(const Options& options, const Limits& limits, Log log);
+  Program(const Options& options, const Limits& limits, Log log, Report report);
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+  ~Program();
 
-  // 0, or the libuv error code for which the program cannot start; finish() is owed in any case.
-  // The other threads serve from here on.
+  // 0, or the libuv error code for which the program cannot start. Throws std::system_error when a
+  // thread is not to be had. The other threads serve from here on.
   int start(const sockaddr_storage& address);
   // REQUIRES: start() succeeded. The address in use, with the port that was picked.
-  const sockaddr_storage& address() const { return workers_.front()->server().address(); }
+  const sockaddr_storage& address() const;
+
+  // What the operator wishes: SIGUSR1 is for a report; any other signal drains, and a second one
+  // ends at once. From any thread or signal handler, after start() and before finish().
+  void hear(int signal) noexcept;
+
   // Serves until the end.
   void run();
-  // Ends what still serves and gives everything back. Whether libuv had nothing left.
+  // Ends what still serves and gives everything back, wherever start() came to; the destructor does
+  // it, too. Whether libuv had nothing left.
   bool finish();
 
-  // Of all workers together; after finish().
+  // Of all servers together; before start() or after finish().
   Ledger ledger() const;
+  Statistics statistics() const;
 
  private:
-  static void on_signal(uv_signal_t* handle, int number) noexcept;
-  static void on_report(uv_async_t* handle) noexcept;
-  void tell_all(unsigned words);
-  void end_with_workers();
-  void print_statistics() const;
+  struct Worker;
+
+  void wake_all() noexcept;
+  void serve(Worker& worker);
+  void attend(Worker& worker);
+  bool note(Worker& worker, bool ended);
+  void answer();
 
   const Options& options_;
   Log log_;
-  std::vector<std::unique_ptr<Worker>> workers_;  // the first is on the main thread
-  std::vector<std::thread> threads_;              // of the others
-  std::array<uv_signal_t, 3> signals_{};
-  std::size_t signals_open_ = 0;
-  uv_async_t reports_{};
-  bool reports_open_ = false;
-  bool reporting_ = false;
-  bool draining_ = false;
+  Report report_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::atomic<unsigned> stops_ = 0;               // signals to end: 0, 1, or more
+  std::atomic<std::uint64_t> reports_asked_ = 0;  // so far
+  std::mutex mutex_;                              // for what the workers say of themselves, and for
+  std::uint64_t reports_given_ = 0;               // how many of those asked for were answered
 };
 
 }  // namespace echoproof

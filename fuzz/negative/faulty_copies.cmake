@@ -56,14 +56,15 @@ function(plant name file line replacement)
   target_link_libraries(echoproof_core_${name} PUBLIC echoproof_assert)
 endfunction()
 
-# The library server_<name>, to be linked in place of server_subject: core, adapter, and the Subject
-# around them.
+# The library server_<name>, to be linked in place of server_subject: core, adapter, program, and the
+# Subject around them.
 function(faulty_server name file from to)
   set(directory ${PROJECT_BINARY_DIR}/negative/server_${name})
   faulty_copy(${directory} ${file} "${from}" "${to}")
   add_library(server_${name} OBJECT)
   faulty_sources(server_${name} ${directory} ${file} ${PROJECT_SOURCE_DIR}/src/core/service.cpp
-                 ${PROJECT_SOURCE_DIR}/src/uv/server.cpp ${PROJECT_SOURCE_DIR}/fuzz/server_subject.cpp)
+                 ${PROJECT_SOURCE_DIR}/src/uv/server.cpp ${PROJECT_SOURCE_DIR}/src/program.cpp
+                 ${PROJECT_SOURCE_DIR}/fuzz/server_subject.cpp)
   target_include_directories(server_${name} BEFORE PRIVATE ${directory})
   target_link_libraries(server_${name} PUBLIC server_subject)
 endfunction()

@@ -5,6 +5,8 @@
 
 #include <csignal>
 #include <cstddef>
+#include <functional>
+#include <utility>
 #include <vector>
 
 #include "uvsim/uvsim.hpp"
@@ -13,10 +15,15 @@ namespace harness {
 
 class OneClient {
  public:
-  // `message` in bytes, at least 1; `echoes` of it, at least 1. Takes the simulation's poll hook,
-  // and must outlive the run.
-  OneClient(uvsim::Simulation& simulation, std::size_t message, std::size_t echoes)
-      : bytes_(message, 'x'), echoes_left_(echoes), to_send_(message), to_read_(message) {
+  // `message` in bytes, at least 1; `echoes` of it, at least 1; `tell` takes the signal to stop,
+  // unless a uv_signal_t waits for it. Takes the simulation's poll hook, and must outlive the run.
+  OneClient(uvsim::Simulation& simulation, std::size_t message, std::size_t echoes,
+            std::function<void(int)> tell = {})
+      : tell_(std::move(tell)),
+        bytes_(message, 'x'),
+        echoes_left_(echoes),
+        to_send_(message),
+        to_read_(message) {
     simulation.on_poll(
         [this](uvsim::Network& network, uvsim::Wait) { return take_a_turn(network); });
   }
@@ -39,13 +46,15 @@ class OneClient {
     if (to_read_ > 0) return got > 0 ? uvsim::Progress::made : uvsim::Progress::nothing;
     if (--echoes_left_ == 0) {
       network.close(peer_);
-      stopped_ = network.signal(SIGTERM);
+      if (tell_) tell_(SIGTERM);
+      stopped_ = tell_ || network.signal(SIGTERM);
       return uvsim::Progress::made;
     }
     to_send_ = to_read_ = bytes_.size();
     return uvsim::Progress::made;
   }
 
+  std::function<void(int)> tell_;
   std::vector<char> bytes_;
   std::size_t echoes_left_;
   std::size_t to_send_;  // of the message under way

@@ -27,14 +27,14 @@ uvsim::LedgerSummary serve(Client client, bool& queued) {
   options.receive_window = client.window;
   options.max_steps = options.max_callbacks = options.max_turns = 10'000'000;
   uvsim::Simulation simulation(options);
-  harness::OneClient player(simulation, client.message, client.echoes);
+  const harness::Subject subject = fuzz::server_subject(shape);
+  harness::OneClient player(simulation, client.message, client.echoes, subject.tell);
   queued = false;
   simulation.on_event(
       [](void* seen, const uvsim::EventView& event) {
         if (std::string_view(event.name) == "uv_write") *static_cast<bool*>(seen) = true;
       },
       &queued);
-  const harness::Subject subject = fuzz::server_subject(shape);
   const uvsim::Report& report = simulation.run([&] { return subject.start(); });
   EXPECT_TRUE(report.ok()) << report.summary();
   EXPECT_EQ(report.result, 0);

@@ -1,6 +1,7 @@
 // The program as its caller sees it: options, ready line, signals, exit codes, streams.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <string.h>
 
 #include "client.hpp"
 #include "server_process.hpp"
@@ -57,6 +58,9 @@ TEST_P(Refusal, IsOneLineThatNamesOptionAndValue) {
   EXPECT_EQ(outcome.exit_code, GetParam().exit_code);
   EXPECT_EQ(outcome.output, "");
   ASSERT_EQ(outcome.errors.size(), 1U) << testing::PrintToString(outcome.errors);
+  EXPECT_TRUE(std::ranges::all_of(outcome.errors.front(), [](char c) {
+    return c >= ' ' && c <= '~';
+  })) << testing::PrintToString(outcome.errors.front());
   for (const std::string& word : GetParam().mentioned) {
     EXPECT_THAT(outcome.errors.front(), HasSubstr(word));
   }
@@ -116,7 +120,14 @@ INSTANTIATE_TEST_SUITE_P(
         BadInput{"OptionUnknown", {"--colour", "blue"}, {"--colour"}},
         BadInput{"OptionShortUnknown", {"-z"}, {"-z"}},
         BadInput{"WordWithoutOption", {"7000"}, {"7000"}},
-        BadInput{"LineBreakInValue", {"--host", "a\nb"}, {"--host"}},
+        BadInput{"PortHexadecimal", {"--port", "0x1b59"}, {"--port", "0x1b59"}},
+        BadInput{"SizeOfUnitAlone", {"--block-size", "KiB"}, {"--block-size", "KiB"}},
+        BadInput{"LineBreakInValue", {"--host", "a\nb"}, {"--host", "a\\x0ab"}},
+        BadInput{"EscapeInHost", {"--host", "\x1b[31m"}, {"--host", "\\x1b[31m"}},
+        BadInput{"EscapeInNumber", {"--port", "\x1b[31m"}, {"--port", "\\x1b[31m"}},
+        BadInput{"EscapeInOption", {"--\x1b[31m"}, {"\\x1b[31m"}},
+        BadInput{"ControlCharacterInUtf8", {"--host", "\xc2\x9b"}, {"--host", "\\xc2\\x9b"}},
+        BadInput{"NoUtf8", {"--log-level", "\xff"}, {"--log-level", "\\xff"}},
         BadInput{"ValueVeryLong", {"--host", std::string(100'000, '1')}, {"--host"}}),
     [](const testing::TestParamInfo<BadInput>& tested) { return std::string(tested.param.name); });
 
@@ -195,7 +206,6 @@ TEST(Statistics, AreOneLinePerSignal) {
   for (int round = 0; round < 50; ++round) {
     const Statistics statistics = server.statistics();
     EXPECT_EQ(statistics.connections, 1);
-    EXPECT_EQ(statistics.waiting, 0);
     EXPECT_GE(statistics.blocks, 0);
     EXPECT_EQ(statistics.accepted, 1);
   }
@@ -203,6 +213,100 @@ TEST(Statistics, AreOneLinePerSignal) {
   server.signal(SIGTERM);
   expect_clean_exit(server);
   EXPECT_EQ(server.output_rest(), "");
+}
+
+TEST(Statistics, TellVersionAndUptime) {
+  ServerProcess server = ServerProcess::start();
+  server.signal(SIGUSR1);
+  const std::string line = server.output_line();
+  EXPECT_THAT(line, HasSubstr("\"version\":\"" + run_to_end({"--version"}).output.substr(12, 1)));
+  EXPECT_GE(number_in(line, "uptime"), 0);
+  EXPECT_LT(number_in(line, "uptime"), 60);
+  EXPECT_EQ(number_in(line, "lines_dropped"), 0);
+  stop_cleanly(server);
+}
+
+TEST(Statistics, StandBeforeTheLedgerAtTheEnd) {
+  ServerProcess server = ServerProcess::start({"--log-level", "off"});
+  Client client(server.port());
+  ASSERT_TRUE(client.answers("hello"));
+  client.close();
+  stop_cleanly(server);
+  const std::vector<std::string> lines = lines_of(server.errors());
+  ASSERT_EQ(lines.size(), 2U);
+  EXPECT_THAT(lines[0], HasSubstr("\"event\":\"statistics\""));
+  EXPECT_EQ(number_in(lines[0], "accepted"), 1);
+  EXPECT_EQ(number_in(lines[0], "bytes_echoed"), 5);
+}
+
+TEST(Log, TellsTheLimitsAndTheDrain) {
+  ServerProcess server = ServerProcess::start(
+      {"--max-connections", "7", "--buffer-memory", "100", "--block-size", "30"},
+      {.descriptors = 500});
+  Client client(server.port());
+  ASSERT_TRUE(client.answers("hello"));
+  server.signal(SIGTERM);
+  ASSERT_TRUE(eventually([&] { return refuses_connections(server.port()); }));
+  server.signal(SIGTERM);
+  expect_clean_exit(server);
+  const std::string log = server.errors();
+  EXPECT_THAT(log, HasSubstr("limits: 7 connections, 3 blocks of 30 bytes, 500 descriptors"));
+  EXPECT_THAT(log, HasSubstr("info draining\n"));
+  EXPECT_THAT(log, HasSubstr("info second signal: ending at once\n"));
+}
+
+// How many connections a program may have that inherits a hundred descriptors.
+long connections_beside_a_hundred(const Arguments& before, const Setting& setting) {
+  std::vector<Descriptor> inherited;
+  Setting all = setting;
+  for (int i = 0; i < 100; ++i) {
+    all.inherited.push_back(inherited.emplace_back(::memfd_create("inherited", 0)).get());
+  }
+  all.descriptors = static_cast<rlim_t>(all.inherited.back()) + 50;
+  Arguments arguments = before;
+  for (const char* const word : {"--port", "0", "--max-connections", "100000"}) {
+    arguments.emplace_back(word);
+  }
+  ServerProcess server(arguments, all);
+  server.wait_ready();
+  std::string log;
+  EXPECT_TRUE(eventually([&] {
+    log = server.errors();
+    return log.find("lowered to ") != std::string::npos;
+  }));
+  stop_cleanly(server);
+  const std::string lowered = "lowered to ";
+  return std::strtol(log.c_str() + log.find(lowered) + lowered.size(), nullptr, 10);
+}
+
+TEST(Descriptors, ThatAreInheritedAreCountedWithoutProc) {
+  if (on_newer_libuv()) GTEST_SKIP() << "its host needs /proc";
+  const char* const hide = "mount -t tmpfs none /proc && exec \"$0\" \"$@\"";
+  if (std::system("unshare --mount sh -c 'mount -t tmpfs none /proc' 2>/dev/null") != 0) {
+    GTEST_SKIP() << "/proc cannot be hidden here";
+  }
+  const long with_proc = connections_beside_a_hundred({}, {});
+  const long without = connections_beside_a_hundred(
+      {"--mount", "sh", "-c", hide, ServerProcess::program()}, {.program = "/usr/bin/unshare"});
+  EXPECT_GT(without, 0);
+  EXPECT_LE(without, with_proc + 5);
+}
+
+TEST(Refusal, OfThreadsNamesTheLimitOnProcesses) {
+#ifndef MEMORY_CAN_BE_REFUSED
+  GTEST_SKIP() << "a sanitizer starts threads of its own";
+#endif
+  if (on_newer_libuv()) GTEST_SKIP() << "its host starts threads of its own";
+  for (const char* const threads : {"1", "8"}) {
+    const rlim_t limit = *threads == '1' ? 1 : 3;
+    const Outcome outcome = run_to_end({"--port", "0", "--threads", threads}, {.processes = limit});
+    if (outcome.exit_code == 127) GTEST_SKIP() << "the program cannot be run by another user";
+    EXPECT_EQ(outcome.exit_code, exit_cannot_listen);
+    EXPECT_EQ(outcome.output, "");
+    ASSERT_EQ(outcome.errors.size(), 1U) << testing::PrintToString(outcome.errors);
+    EXPECT_THAT(outcome.errors.front(), HasSubstr(std::string("--threads ") + threads));
+    EXPECT_THAT(outcome.errors.front(), HasSubstr("is " + std::to_string(limit)));
+  }
 }
 
 class Drain : public testing::TestWithParam<int> {};
@@ -268,9 +372,9 @@ TEST_P(Drain, AnswersStatistics) {
   expect_clean_exit(server);
 }
 
-INSTANTIATE_TEST_SUITE_P(By, Drain, testing::Values(SIGTERM, SIGINT),
+INSTANTIATE_TEST_SUITE_P(By, Drain, testing::Values(SIGTERM, SIGINT, SIGHUP),
                          [](const testing::TestParamInfo<int>& tested) {
-                           return std::string(tested.param == SIGTERM ? "Sigterm" : "Sigint");
+                           return std::string(::sigabbrev_np(tested.param));
                          });
 
 TEST(Drain, WithTheCrowdStillInTheBacklogEndsCleanly) {

@@ -36,11 +36,17 @@ struct Setting {
   std::vector<int> closed = {};               // standard streams that are closed
   std::vector<int> inherited = {};            // descriptors that stay open
   std::string directory = {};                 // working directory, when not ours
+  std::vector<int> blocked = {};              // signals
+  std::vector<int> ignored = {};              // signals
+  std::optional<rlim_t> processes = {};       // RLIMIT_NPROC, of a user who has no others
+  std::optional<rlim_t> file_size = {};       // RLIMIT_FSIZE
+  int output = -1;                            // stdout, when it is not the pipe that is read here
+  int errors = -1;                            // stderr, when it is not the file that is read here
   std::string program = {};                   // when it is not the program under test
 };
 
 struct Statistics {
-  long connections = -1, waiting = -1, blocks_lent = -1, blocks = -1, accepted = -1;
+  long connections = -1, blocks_lent = -1, blocks = -1, accepted = -1;
 };
 
 struct Pair {
@@ -87,6 +93,12 @@ inline bool on_newer_libuv() {
 
 class ServerProcess {
  public:
+  // The program under test.
+  static std::string program() {
+    const char* const other = std::getenv("ECHO_SERVER");
+    return other != nullptr && *other != '\0' ? other : ECHO_SERVER_PROGRAM;
+  }
+
   // On a free port, and answering.
   static ServerProcess start(Arguments arguments = {}, const Setting& setting = {}) {
     arguments.insert(arguments.begin(), {"--port", "0"});
@@ -179,8 +191,8 @@ class ServerProcess {
     if (line.find("\"event\":\"statistics\"") == std::string::npos) {
       throw std::runtime_error("no statistics but: " + line);
     }
-    return {number_in(line, "connections"), number_in(line, "waiting"),
-            number_in(line, "blocks_lent"), number_in(line, "blocks"), number_in(line, "accepted")};
+    return {number_in(line, "connections"), number_in(line, "blocks_lent"),
+            number_in(line, "blocks"), number_in(line, "accepted")};
   }
 
   bool running() const { return !wait_exit_event(Clock::duration::zero()); }
@@ -251,11 +263,6 @@ class ServerProcess {
   }
 
  private:
-  static std::string program() {
-    const char* const other = std::getenv("ECHO_SERVER");
-    return other != nullptr && *other != '\0' ? other : ECHO_SERVER_PROGRAM;
-  }
-
   std::string proc(const std::string& name) const {
     return "/proc/" + std::to_string(process_) + "/" + name;
   }
@@ -281,16 +288,22 @@ class ServerProcess {
     for (char** entry = environ; *entry != nullptr; ++entry) environment.push_back(*entry);
     environment.push_back(nullptr);
     const pid_t parent = ::getpid();
+    sigset_t blocked;
+    sigset_t mask;
+    ::sigemptyset(&blocked);
+    for (const int number : setting.blocked) ::sigaddset(&blocked, number);
 
+    ::pthread_sigmask(SIG_BLOCK, &blocked, &mask);
     process_ = ::fork();
+    if (process_ != 0) ::pthread_sigmask(SIG_SETMASK, &mask, nullptr);
     if (process_ < 0) fail_system("fork");
     if (process_ == 0) {
       ::prctl(PR_SET_PDEATHSIG, SIGKILL);
       if (::getppid() != parent) ::_exit(127);
       ::dup2(::open("/dev/null", O_RDONLY), STDIN_FILENO);
       ::fcntl(child_output, F_SETFL, 0);
-      ::dup2(child_output, STDOUT_FILENO);
-      ::dup2(errors_.get(), STDERR_FILENO);
+      ::dup2(setting.output < 0 ? child_output : setting.output, STDOUT_FILENO);
+      ::dup2(setting.errors < 0 ? errors_.get() : setting.errors, STDERR_FILENO);
       if (!setting.directory.empty() && ::chdir(setting.directory.c_str()) != 0) ::_exit(127);
       ::close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
       for (const int number : setting.inherited) ::fcntl(number, F_SETFD, 0);
@@ -298,6 +311,18 @@ class ServerProcess {
         const rlimit limit{*setting.descriptors, *setting.descriptors};
         ::setrlimit(RLIMIT_NOFILE, &limit);
       }
+      if (setting.file_size) {
+        const rlimit limit{*setting.file_size, *setting.file_size};
+        ::setrlimit(RLIMIT_FSIZE, &limit);
+      }
+      if (setting.processes) {
+        const rlimit limit{*setting.processes, *setting.processes};
+        ::setrlimit(RLIMIT_NPROC, &limit);
+        // A user of its own: the limit counts the processes of all programs of one.
+        constexpr uid_t nobodys = 0x4000'0000;
+        if (::setuid(nobodys + static_cast<uid_t>(::getpid())) != 0) ::_exit(127);
+      }
+      for (const int number : setting.ignored) ::signal(number, SIG_IGN);
       for (const int number : setting.closed) ::close(number);
       ::execve(argv[0], argv.data(), environment.data());
       ::_exit(127);

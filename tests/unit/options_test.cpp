@@ -102,6 +102,15 @@ TEST(Options, TakeTimesWithUnits) {
   EXPECT_EQ(options({"--drain-timeout", "1h"}).drain_timeout, Time(3'600'000));
 }
 
+TEST(Options, TakeNumbersAsDecimalWhateverTheyBeginWith) {
+  EXPECT_EQ(options({"--port", "07001"}).port, 7001);
+  EXPECT_EQ(options({"--threads", "010"}).threads, 10U);
+  EXPECT_EQ(options({"--backlog", "0100"}).backlog, 100);
+  EXPECT_EQ(options({"--max-connections", "0100"}).max_connections, 100U);
+  EXPECT_EQ(options({"--block-size", "010K"}).block_size, 10240U);
+  EXPECT_EQ(options({"--idle-timeout", "010"}).idle_timeout, Time(10'000));
+}
+
 TEST(Options, TakeZeroForNoIdleTimeout) {
   EXPECT_EQ(options({"--idle-timeout", "0"}).idle_timeout, Time::max());
 }
@@ -157,6 +166,27 @@ TEST_P(BadArgument, IsAnsweredByOneLineThatNamesTheOptionAndTheValue) {
 
 Bad bad(const std::string& option, const std::string& value) {
   return {{option, value}, option, value};
+}
+
+// What other readers of numbers take and people do not mean, for each kind of number.
+TEST(Options, TakeNothingForANumberButDigits) {
+  for (const char* const text : {"0x10", "1e1", "+5", " 5", "5 ", "", "KiB", "s", "5,0", ".5", "-0",
+                                 "inf", "nan", "0b1", "1'0", "5\t", "\xd9\xa5"}) {
+    for (const char* const option :
+         {"--port", "--backlog", "--threads", "--max-connections", "--buffer-memory",
+          "--block-size", "--idle-timeout", "--write-timeout", "--drain-timeout"}) {
+      const Exit exit = refused({option, text});
+      EXPECT_EQ(exit.code, exit_usage);
+      EXPECT_NE(exit.text.find(option), std::string::npos) << exit.text;
+      EXPECT_NE(exit.text.find("'" + std::string(text) + "'"), std::string::npos) << exit.text;
+    }
+  }
+}
+
+TEST(Options, TakeAFractionForATimeOnly) {
+  EXPECT_EQ(refused({"--port", "1.5"}).code, exit_usage);
+  EXPECT_EQ(refused({"--block-size", "1.5K"}).code, exit_usage);
+  EXPECT_EQ(options({"--idle-timeout", "1.5m"}).idle_timeout, Time(90'000));
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -1,0 +1,96 @@
+#include "lines.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <mutex>
+#include <string>
+
+namespace echoproof {
+
+constinit Lines output{STDOUT_FILENO};
+constinit Lines errors{STDERR_FILENO};
+
+namespace {
+
+// For both streams: they may be one and the same pipe.
+std::mutex mutex;
+
+// A buffer that never has more than one line: a pipe takes it as a whole.
+using Line = std::array<char, PIPE_BUF>;
+
+// Appends `text` to the `size` bytes of `line`, and the end of the line; returns what is in use.
+std::string_view escape(std::string_view text, Line& line, std::size_t size) {
+  constexpr std::string_view cut = "...";
+  constexpr std::size_t escaped_size = 4;  // \xNN
+  for (const char byte : text) {
+    if (size + escaped_size + cut.size() + 1 > line.size()) {
+      size += cut.copy(&line[size], cut.size());
+      break;
+    }
+    if (byte >= ' ' && byte <= '~') {
+      line[size++] = byte;
+    } else {
+      fmt::format_to(&line[size], "\\x{:02x}", static_cast<unsigned char>(byte));
+      size += escaped_size;
+    }
+  }
+  line[size++] = '\n';
+  return {line.data(), size};
+}
+
+}  // namespace
+
+// A pipe or a terminal is opened once more: what we ask of our own description, not to wait, is not
+// asked of those who share the stream with us.
+void Lines::open() noexcept {
+  struct stat about{};
+  if (fstat(fd_, &about) != 0 || (!S_ISFIFO(about.st_mode) && isatty(fd_) == 0)) return;
+  std::array<char, 32> path{};
+  fmt::format_to(path.data(), "/proc/self/fd/{}", fd_);
+  const int own = ::open(path.data(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  if (own < 0) return;
+  fd_ = own;
+  waits_ = false;
+}
+
+// What is said of lost lines goes with the next line, or not at all.
+int Lines::print_line(fmt::string_view form, fmt::format_args values) {
+  const std::lock_guard lock(mutex);
+  Line text;
+  Line line;
+  char* begin = line.data();
+  if (untold_ > 0) {
+    begin = fmt::format_to(begin, R"({}{{"event":"lines_dropped","lines":{}}})", torn_ ? "\n" : "",
+                           untold_);
+    *begin++ = '\n';
+  }
+  const std::size_t size = fmt::vformat_to_n(text.data(), text.size(), form, values).size;
+  const int error = write(escape({text.data(), std::min(size, text.size())}, line,
+                                 static_cast<std::size_t>(begin - line.data())));
+  untold_ = error == 0 ? 0 : untold_ + 1;
+  if (error != 0) ++dropped_;
+  return error;
+}
+
+// A socket is asked in each call not to wait. Of what else could wait, because it was not opened
+// once more, poll() tells whether there is room for a line.
+int Lines::write(std::string_view text) {
+  ssize_t count = send(fd_, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  if (count < 0 && errno == ENOTSOCK) {
+    pollfd stream{.fd = fd_, .events = POLLOUT, .revents = 0};
+    if (waits_ && poll(&stream, 1, 0) == 0) return EAGAIN;
+    count = ::write(fd_, text.data(), text.size());
+  }
+  if (count < 0) return errno;
+  torn_ = static_cast<std::size_t>(count) < text.size();
+  return torn_ ? EAGAIN : 0;
+}
+
+}  // namespace echoproof
