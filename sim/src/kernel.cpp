@@ -416,6 +416,13 @@ void Kernel::fin_to(Socket& socket) {
 
 namespace {
 
+// A reset overtakes what the sender's buffer still holds, and the FIN behind it.
+void lose_unsent(Socket& receiver) {
+  if (receiver.in.size() <= receiver.receive_room) return;
+  receiver.in.truncate(receiver.receive_room);
+  receiver.fin_queued = false;
+}
+
 // Both ends have ended their output, and both know: to TCP, the connection is closed.
 bool is_over(const Socket& socket) {
   return socket.family != Family::pipe && socket.write_shut && socket.fin_arrived() &&
@@ -479,7 +486,7 @@ void Kernel::kill(Socket& socket, int error) {
   socket.error = error;
   socket.read_shut = socket.write_shut = true;
   socket.reset_seen = true;
-  socket.in.truncate(socket.receive_room);
+  lose_unsent(socket);
   wake(socket, 0);
 }
 
@@ -491,7 +498,7 @@ void Kernel::reset_connection(Socket& socket) {
   }
   socket.in.clear();
   if (peer == nullptr) return;
-  peer->in.truncate(peer->receive_room);
+  lose_unsent(*peer);
   if (!peer->orphan)
     kill(*peer, peer->family != Family::pipe && peer->fin_arrived() ? EPIPE : ECONNRESET);
 }
