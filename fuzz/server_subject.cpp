@@ -114,7 +114,6 @@ uvsim::ChoiceSet server_faults() {
       .without(connect_result)
       .without(call_connect)
       .without(call_shutdown)
-      .without(shutdown_error)
       .without(call_pipe_init)
       .without(call_signal_init)
       .without(call_signal_start);

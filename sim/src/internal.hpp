@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -126,7 +127,8 @@ enum Flag : unsigned {
   X(uv_async_init) X(uv_async_send) X(uv_timer_init) X(uv_timer_start) X(uv_timer_stop)           \
   X(uv_timer_again) X(uv_timer_set_repeat) X(uv_signal_init) X(uv_signal_start)                   \
   X(uv_signal_stop) X(uv_kill) X(uv_cancel) X(uv_library_shutdown) X(uv_queue_work)               \
-  X(uv_getaddrinfo) X(uv_getnameinfo) X(uv_random) X(uv_fs_unlink)
+  X(uv_getaddrinfo) X(uv_getnameinfo) X(uv_random) X(uv_fs_unlink) X(ioctl) X(setsockopt)          \
+  X(getsockopt) X(shutdown)
 
 #define UVSIM_CALLBACKS(X)                                                                        \
   X(alloc_cb) X(read_cb) X(write_cb) X(shutdown_cb) X(connect_cb) X(connection_cb) X(close_cb)    \
@@ -135,7 +137,8 @@ enum Flag : unsigned {
 
 #define UVSIM_HAPPENINGS(X)                                                                       \
   X(turn) X(time_jump) X(peer_connect) X(peer_send) X(peer_read) X(peer_fin) X(peer_close)        \
-  X(peer_reset) X(peer_listen) X(peer_accept) X(signal) X(advance) X(note) X(finding)
+  X(peer_reset) X(peer_listen) X(peer_accept) X(signal) X(advance) X(note) X(finding)             \
+  X(peer_urgent)
 // clang-format on
 
 enum class What : uint8_t {
@@ -384,6 +387,24 @@ enum class Attempt : uint8_t { none, pending, over, broken };
 
 enum class SocketState : uint8_t { fresh, listening, connecting, established, dead };
 
+// What is set on a socket, as getsockopt(2) shows it. An accepted TCP socket has its listener's.
+struct SocketOptions {
+  bool oob_inline = false;
+  bool linger = false;
+  bool keepalive = false;
+  bool reuse_address = false;
+  bool reuse_port = false;
+  bool no_delay = false;
+  bool quick_ack = true;
+  bool cork = false;
+  uint8_t defer_accept = 0;  // retransmissions of SYN-ACK
+  int linger_seconds = 0;
+  int keep_idle = 7200;  // seconds, and the next
+  int keep_interval = 75;
+  int keep_count = 9;
+  int user_timeout = 0;  // ms
+};
+
 struct Socket {
   uint32_t serial = 0;   // changes with every reuse
   uint32_t peer_id = 0;  // of a Peer, when played from outside
@@ -396,11 +417,9 @@ struct Socket {
   bool accepted = true;  // false while in a listener's queue
   bool bound = false;
   bool only_v6 = false;
-  bool reuse_port = false;
   bool reset_seen = false;
   bool refused = false;
   bool was_connected = false;
-  bool linger_reset = false;
   bool read_shut = false;   // no more input: our shutdown, or the connection is dead
   bool write_shut = false;  // no more output
   bool shut_for_good = false;
@@ -409,6 +428,11 @@ struct Socket {
   int error = 0;  // SO_ERROR, positive errno
   Socket* peer = nullptr;
   ByteQueue in;
+  // How many bytes of `in` are before the urgent one.
+  static constexpr size_t no_urgent = SIZE_MAX;
+  size_t urgent = no_urgent;
+  size_t lost = 0;  // of a dead one: what had not been acknowledged
+  SocketOptions options;
   uint32_t send_shown = 0;  // what the options show
   uint32_t receive_shown = 0;
   size_t send_room = 0;  // what the buffers really hold
@@ -426,9 +450,23 @@ struct Socket {
   uint64_t received = 0;
   Watch watch;
   uv_stream_t* stream = nullptr;  // whose io_watcher watches it; null: nobody
+  uv_stream_t* owner = nullptr;   // whose descriptor it is
 
   size_t queued() const { return queue.size() - queue_head; }
   size_t visible() const { return in.size() < receive_room ? in.size() : receive_room; }
+  // What one read can return: it ends before the urgent byte, which is not read but passed over
+  // unless it is in line.
+  size_t readable() const {
+    const size_t there = visible();
+    if (urgent == no_urgent || there == 0) return there;
+    if (urgent > 0) return urgent < there ? urgent : there;
+    return options.oob_inline ? there : there - 1;
+  }
+  bool resets_at_close() const { return options.linger && options.linger_seconds == 0; }
+  void reset_at_close() {
+    options.linger = true;
+    options.linger_seconds = 0;
+  }
   // The other end's FIN has come in, because all before it fits into the receive buffer.
   bool fin_arrived() const { return fin_queued && in.size() <= receive_room; }
   bool input_over() const { return read_shut || fin_arrived(); }
@@ -477,13 +515,18 @@ class Kernel {
   int pair(Socket** a, Socket** b, Family family);
   void close(Socket& socket);
   int shutdown_write(Socket& socket);
+  int shutdown(Socket& socket, int how);  // as shutdown(2); REQUIRES: neither listens nor connects
   // Count of bytes, or -errno. 0 from read: the end.
   ssize_t read(Socket& socket, char* bytes, size_t size);
   ssize_t write(Socket& socket, const uv_buf_t* buffers, unsigned count, size_t limit);
   size_t room(const Socket& socket) const;
-  void kill(Socket& socket, int error);   // as if a RST had come in
-  void fail_connection(Socket& socket);   // both ends; this one has been told
-  void reset_connection(Socket& socket);  // RST to the other end
+  bool write_urgent(Socket& socket, char byte);
+  static size_t held(const Socket& socket);            // in the send buffer
+  static size_t unacknowledged(const Socket& socket);  // the same, and FIN
+  bool is_gone(const Socket& socket) const;            // closed by the program itself, not by libuv
+  void kill(Socket& socket, int error);                // as if a RST had come in
+  void fail_connection(Socket& socket);                // both ends; this one has been told
+  void reset_connection(Socket& socket);               // RST to the other end
   int connect_again(Socket& socket);
   void set_send_buffer(Socket& socket, int value);
   void set_receive_buffer(Socket& socket, int value);
@@ -512,10 +555,10 @@ class Kernel {
   int allocate(DescriptorKind kind, Socket* socket);
   int lowest_free();
   int real_number(const Socket* socket);
-  bool is_gone(const Socket& socket) const;  // closed by the program itself, not by libuv
   void forget_bound(Socket& socket);
   void release_if_done(Socket& socket);
   void fin_to(Socket& socket);
+  void pass_over_urgent(Socket& socket);
   void space_may_have_come(Socket& sender);
 
   Context* context_ = nullptr;
@@ -829,6 +872,19 @@ int tcp_listen(Context& context, uv_tcp_t* tcp, int backlog, uv_connection_cb ca
 int pipe_listen(Context& context, uv_pipe_t* pipe, int backlog, uv_connection_cb callback);
 void pipe_close(Context& context, uv_pipe_t* pipe);
 int tcp_apply_options(uv_stream_t* stream, Socket& socket);
+
+// ---------------------------------------------------------------------------------------------
+// Socket options and system calls (socket_option.cpp, system_calls.cpp)
+
+// 0 or -errno; nothing: uvsim does not know this option.
+std::optional<int> set_option(Kernel& kernel, Socket& socket, int level, int name,
+                              const void* value, socklen_t size);
+std::optional<int> get_option(Socket& socket, int level, int name, void* value, socklen_t* size);
+
+// The system's own, which uvsim stands in front of.
+namespace real {
+int get_option(int fd, int level, int name, void* value, socklen_t* size) noexcept;
+}
 
 // ---------------------------------------------------------------------------------------------
 // The rest

@@ -136,7 +136,7 @@ Socket* Kernel::take_over(int fd) {
   sockaddr_storage name{};
   socklen_t name_size = sizeof name;
   auto* const address = reinterpret_cast<sockaddr*>(&name);
-  if (!real_ || getsockopt(fd, SOL_SOCKET, SO_TYPE, &value, &size) != 0) return nullptr;
+  if (!real_ || real::get_option(fd, SOL_SOCKET, SO_TYPE, &value, &size) != 0) return nullptr;
   if (value != SOCK_STREAM || getpeername(fd, address, &name_size) == 0) return nullptr;
   name_size = sizeof name;
   getsockname(fd, address, &name_size);
@@ -267,8 +267,7 @@ size_t window(const Socket& receiver) {
 // Enough of the sender's buffer is free for poll to call it writable: a third of it, or three
 // quarters of a Unix socket's.
 bool roomy(const Socket& sender) {
-  const size_t queued = sender.peer->in.size();
-  const size_t held = queued > window(*sender.peer) ? queued - window(*sender.peer) : 0;
+  const size_t held = Kernel::held(sender);
   return sender.family == Family::pipe ? held <= sender.send_room / 4
                                        : held <= sender.send_room / 3 * 2;
 }
@@ -283,7 +282,7 @@ uint32_t Kernel::events(Socket& socket) {
   uint32_t result = 0;
   if (over && socket.write_shut) result |= POLLHUP;
   if (over) result |= POLLIN | POLLRDHUP;
-  if (socket.in.size() > 0) result |= POLLIN;
+  if (socket.in.size() > 0 && (socket.urgent != 0 || socket.readable() > 0)) result |= POLLIN;
   if (socket.error != 0) result |= POLLERR;
   // A little room is not worth a wake-up.
   if (socket.write_shut || roomy(socket))
@@ -291,6 +290,22 @@ uint32_t Kernel::events(Socket& socket) {
   else
     socket.nospace = true;
   return result;
+}
+
+size_t Kernel::held(const Socket& socket) {
+  if (socket.peer == nullptr) return 0;
+  const size_t queued = socket.peer->in.size();
+  return queued > window(*socket.peer) ? queued - window(*socket.peer) : 0;
+}
+
+// What is in the receiver's buffer has been acknowledged: here, at once.
+size_t Kernel::unacknowledged(const Socket& socket) {
+  if (socket.state == SocketState::dead) return socket.lost;
+  if (socket.state != SocketState::established) return 0;
+  const Socket& peer = *socket.peer;
+  const bool fin_waits =
+      peer.family != Family::pipe && peer.fin_queued && !peer.fin_arrived() && !peer.orphan;
+  return held(socket) + (fin_waits ? 1 : 0);
 }
 
 size_t Kernel::room(const Socket& socket) const {
@@ -307,12 +322,15 @@ void Kernel::space_may_have_come(Socket& sender) {
 
 ssize_t Kernel::read(Socket& socket, char* bytes, size_t size) {
   if (is_gone(socket)) return -EBADF;
-  const size_t visible = socket.visible();
-  if (visible > 0) {
-    size_t count = size < visible ? size : visible;
+  if (socket.urgent == 0) pass_over_urgent(socket);
+  const size_t readable = socket.readable();
+  if (readable > 0) {
+    const size_t count = size < readable ? size : readable;
     const bool fin_was_there = socket.fin_arrived();
     socket.in.pop(bytes, count);
     socket.received += count;
+    if (socket.urgent != Socket::no_urgent)
+      socket.urgent = count > socket.urgent ? Socket::no_urgent : socket.urgent - count;
     space_may_have_come(*socket.peer);
     if (!fin_was_there && socket.fin_arrived()) wake(socket, 0);
     return static_cast<ssize_t>(count);
@@ -327,6 +345,27 @@ ssize_t Kernel::read(Socket& socket, char* bytes, size_t size) {
   if (socket.input_over()) return 0;
   if (socket.state == SocketState::fresh) return -ENOTCONN;
   return -EAGAIN;
+}
+
+// Who does not take urgent data in line never sees the byte.
+void Kernel::pass_over_urgent(Socket& socket) {
+  if (socket.options.oob_inline || socket.visible() == 0) return;
+  char byte;
+  socket.in.pop(&byte, 1);
+  socket.urgent = Socket::no_urgent;
+  space_may_have_come(*socket.peer);
+}
+
+bool Kernel::write_urgent(Socket& socket, char byte) {
+  if (socket.family == Family::pipe) return false;
+  const uv_buf_t buffer{&byte, 1};
+  if (write(socket, &buffer, 1, 1) != 1) return false;
+  if (socket.state != SocketState::established) return true;
+  Socket& receiver = *socket.peer;
+  // Only the last one is urgent. One that was to be read next is lost, any other is data now.
+  if (receiver.urgent == 0) pass_over_urgent(receiver);
+  receiver.urgent = receiver.in.size() - 1;
+  return true;
 }
 
 ssize_t Kernel::write(Socket& socket, const uv_buf_t* buffers, unsigned count, size_t limit) {
@@ -359,11 +398,13 @@ ssize_t Kernel::write(Socket& socket, const uv_buf_t* buffers, unsigned count, s
   }
   socket.sent += static_cast<uint64_t>(taken);
   if (taken == 0) return 0;
-  if (peer.orphan)
+  if (peer.orphan) {
     // Nobody is there: the answer is a reset, and the next call will hear of it.
+    socket.lost = static_cast<size_t>(taken);
     kill(socket, socket.fin_arrived() ? EPIPE : ECONNRESET);
-  else
+  } else {
     wake(peer, POLLIN);
+  }
   return taken;
 }
 
@@ -373,6 +414,23 @@ void Kernel::fin_to(Socket& socket) {
   if (socket.fin_arrived()) wake(socket, 0);
 }
 
+namespace {
+
+// A reset overtakes what the sender's buffer still holds, and the FIN behind it.
+void lose_unsent(Socket& receiver) {
+  if (receiver.in.size() <= receiver.receive_room) return;
+  receiver.in.truncate(receiver.receive_room);
+  receiver.fin_queued = false;
+}
+
+// Both ends have ended their output, and both know: to TCP, the connection is closed.
+bool is_over(const Socket& socket) {
+  return socket.family != Family::pipe && socket.write_shut && socket.fin_arrived() &&
+         socket.peer->fin_arrived();
+}
+
+}  // namespace
+
 int Kernel::shutdown_write(Socket& socket) {
   if (socket.family == Family::pipe) {
     socket.write_shut = true;
@@ -380,7 +438,7 @@ int Kernel::shutdown_write(Socket& socket) {
     return 0;
   }
   // shutdown(2) also settles what connect(2) will think.
-  const bool alive = socket.state == SocketState::established;
+  const bool alive = socket.state == SocketState::established && !is_over(socket);
   if (socket.attempt == Attempt::pending) socket.attempt = alive ? Attempt::over : Attempt::broken;
   if (!alive) {
     // It fails, and yet this socket will never send again, whatever it is connected to.
@@ -393,21 +451,54 @@ int Kernel::shutdown_write(Socket& socket) {
   return 0;
 }
 
+int Kernel::shutdown(Socket& socket, int how) {
+  if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR) return -EINVAL;
+  const bool input = how != SHUT_WR;
+  if (socket.family == Family::pipe) {
+    // Nobody asks whether it is connected.
+    if (how != SHUT_RD) socket.write_shut = true;
+    if (input) socket.read_shut = true;
+    if (Socket* const peer = socket.peer) {
+      if (how != SHUT_RD) fin_to(*peer);
+      if (input) peer->write_shut = true;
+      wake(*peer, 0);
+    }
+    wake(socket, 0);
+    return 0;
+  }
+  if (how != SHUT_RD) {
+    const int error = shutdown_write(socket);
+    if (error != 0) return error;
+  } else if (socket.state != SocketState::established || is_over(socket)) {
+    return -ENOTCONN;
+  }
+  // What comes in can still be read; where nothing has, that is the end.
+  if (input) {
+    socket.read_shut = true;
+    wake(socket, 0);
+  }
+  return 0;
+}
+
 void Kernel::kill(Socket& socket, int error) {
   if (socket.state == SocketState::dead) return;
   socket.state = SocketState::dead;
   socket.error = error;
   socket.read_shut = socket.write_shut = true;
   socket.reset_seen = true;
-  socket.in.truncate(socket.receive_room);
+  lose_unsent(socket);
   wake(socket, 0);
 }
 
 void Kernel::reset_connection(Socket& socket) {
   Socket* const peer = socket.peer;
+  if (peer != nullptr && socket.state == SocketState::established) {
+    socket.lost = unacknowledged(socket);
+    peer->lost = unacknowledged(*peer);
+  }
   socket.in.clear();
   if (peer == nullptr) return;
-  peer->in.truncate(peer->receive_room);
+  lose_unsent(*peer);
   if (!peer->orphan)
     kill(*peer, peer->family != Family::pipe && peer->fin_arrived() ? EPIPE : ECONNRESET);
 }
@@ -430,7 +521,7 @@ void Kernel::release_if_done(Socket& socket) {
 
 void Kernel::close(Socket& socket) {
   forget_watch(socket.watch);
-  socket.stream = nullptr;
+  socket.stream = socket.owner = nullptr;
   forget_bound(socket);
   if (socket.state == SocketState::listening) {
     for (size_t i = socket.queue_head; i < socket.queue.size(); ++i) {
@@ -444,8 +535,10 @@ void Kernel::close(Socket& socket) {
   if (socket.state == SocketState::established) {
     Socket& peer = *socket.peer;
     // Lingering for no time means something to TCP only.
-    const bool is_reset = socket.linger_reset && socket.family != Family::pipe;
-    if (unread || is_reset || !socket.accepted) {
+    const bool is_reset = socket.resets_at_close() && socket.family != Family::pipe;
+    if (is_over(socket)) {
+      // There is nobody left to tell.
+    } else if (unread || is_reset || !socket.accepted) {
       reset_connection(socket);
     } else if (socket.family == Family::pipe) {
       fin_to(peer);
@@ -538,7 +631,7 @@ int Kernel::bind(Socket& socket, const Address& address) {
     // With SO_REUSEADDR, which libuv always sets, only a listener is in the way.
     for (const Socket* const other : bound_) {
       if (other->family == Family::pipe || other->state != SocketState::listening) continue;
-      if (socket.reuse_port && other->reuse_port) continue;
+      if (socket.options.reuse_port && other->options.reuse_port) continue;
       if (overlaps(*other, address, socket.only_v6)) return -EADDRINUSE;
     }
   }
@@ -562,7 +655,7 @@ int Kernel::listen(Socket& socket, int backlog) {
     for (const Socket* const other : bound_) {
       if (other == &socket || other->state != SocketState::listening) continue;
       if (socket.family == Family::pipe || other->family == Family::pipe) continue;
-      if (socket.reuse_port && other->reuse_port) continue;
+      if (socket.options.reuse_port && other->options.reuse_port) continue;
       if (overlaps(*other, socket.local, socket.only_v6)) return -EADDRINUSE;
     }
   }
@@ -656,6 +749,7 @@ void Kernel::establish(Socket& client, Socket& listener) {
     server.receive_shown = listener.receive_shown;
     server.send_room = listener.send_room;
     server.receive_room = listener.receive_room;
+    server.options = listener.options;
   }
   server.outside = listener.outside;
   if (!server.outside) ++connections;
@@ -668,6 +762,7 @@ void Kernel::connect_fails(Socket& socket, int error) {
   socket.state = SocketState::dead;
   socket.error = error;
   socket.refused = true;
+  socket.lost = 1;  // the SYN
   socket.read_shut = socket.write_shut = true;
   wake(socket, 0);
 }
@@ -729,6 +824,7 @@ int Kernel::connect_again(Socket& socket) {
   socket.write_shut = socket.shut_for_good;
   socket.error = 0;
   socket.in.clear();
+  socket.urgent = Socket::no_urgent;
   return -error;
 }
 
@@ -800,7 +896,7 @@ int Kernel::accept(Socket& listener, Socket** out) {
   }
   socket->accepted = true;
   if (fault == ECONNABORTED) {
-    socket->linger_reset = true;
+    socket->reset_at_close();
     close(*socket);
     return -fault;
   }

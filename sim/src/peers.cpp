@@ -153,6 +153,15 @@ size_t Network::send(Peer peer, const void* bytes, size_t size) {
   return count < 0 ? 0 : static_cast<size_t>(count);
 }
 
+bool Network::send_urgent(Peer peer, char byte) {
+  Context& context = running();
+  const ledger::Outside outside;
+  Socket& socket = socket_of(context, peer);
+  const bool taken = !socket.orphan && context.kernel.write_urgent(socket, byte);
+  context.event(What::peer_urgent, subject_of(peer), taken ? 1 : 0);
+  return taken;
+}
+
 size_t Network::read(Peer peer, void* bytes, size_t size) {
   Context& context = running();
   const ledger::Outside outside;
@@ -184,7 +193,7 @@ void Network::reset(Peer peer) {
   Socket& socket = socket_of(context, peer);
   if (socket.orphan) return;
   context.event(What::peer_reset, subject_of(peer), 0);
-  socket.linger_reset = true;
+  socket.reset_at_close();
   context.kernel.close(socket);
 }
 
@@ -213,6 +222,8 @@ PeerView Network::view(Peer peer) const {
   }
   view.readable = socket.visible();
   view.unread = socket.in.size();
+  view.held = socket.peer == nullptr ? 0 : Kernel::held(*socket.peer);
+  view.fin_sent = socket.fin_queued;
   view.fin = socket.fin_arrived();
   view.program_closed = socket.peer == nullptr || socket.peer->orphan;
   view.accepted = socket.peer != nullptr && socket.peer->accepted;

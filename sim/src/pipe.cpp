@@ -61,6 +61,7 @@ int bind_pipe(Call& call, HandleRecord& record, uv_pipe_t* pipe, const char* nam
   pipe->flags |= flag_bound;
   pipe->pipe_fname = socket->path.c_str();
   pipe->io_watcher.fd = fd;
+  socket->owner = stream_of(pipe);
   return 0;
 }
 

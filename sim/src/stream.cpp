@@ -50,6 +50,7 @@ int stream_open(Context& context, uv_stream_t* stream, int fd, unsigned flags) {
     if (error != 0) return error;
   }
   watcher.fd = fd;
+  socket.owner = stream;
   return 0;
 }
 
@@ -85,7 +86,7 @@ void read_failed(Context& context, HandleRecord& record, uv_stream_t* stream, in
 ssize_t read_socket(Context& context, Socket& socket, const uv_buf_t& buffer) {
   constexpr int faults[] = {0, ECONNRESET, ETIMEDOUT, ENOMEM};
   size_t size = buffer.len;
-  const size_t there = socket.visible() < size ? socket.visible() : size;
+  const size_t there = socket.readable() < size ? socket.readable() : size;
   if (context.asks) {
     const int fault = faults[context.pick(4, ChoicePoint::read_error, &socket)];
     if (fault != 0) {

@@ -60,10 +60,25 @@ std::string text_of(const Address& address) {
   return text;
 }
 
+namespace {
+
+void keep_alive(Socket& socket, bool on, unsigned idle, unsigned interval, unsigned count) {
+  socket.options.keepalive = on;
+  if (!on) return;
+  socket.options.keep_idle = static_cast<int>(idle);
+  socket.options.keep_interval = static_cast<int>(interval);
+  socket.options.keep_count = static_cast<int>(count);
+}
+
+}  // namespace
+
 int tcp_apply_options(uv_stream_t* stream, Socket& socket) {
   // A Unix socket knows neither option.
   const bool wanted = (stream->flags & (flag_nodelay | flag_keepalive)) != 0;
-  return wanted && socket.family == Family::pipe ? -EOPNOTSUPP : 0;
+  if (wanted && socket.family == Family::pipe) return -EOPNOTSUPP;
+  if ((stream->flags & flag_nodelay) != 0) socket.options.no_delay = true;
+  if ((stream->flags & flag_keepalive) != 0) keep_alive(socket, true, 60, 1, 10);
+  return 0;
 }
 
 int tcp_new_socket(Context& context, uv_tcp_t* tcp, Family family, unsigned flags) {
@@ -101,7 +116,8 @@ int bind_tcp(Call& call, HandleRecord& record, uv_tcp_t* tcp, const sockaddr* ad
   if (address.family == Family::ipv6 && socket.family == Family::ipv4) return -ENOPROTOOPT;
   socket.only_v6 = only_v6;
   constexpr unsigned reuse_port = 2;  // by number: not in every uv.h
-  socket.reuse_port = (flags & reuse_port) != 0 && !context.v1_44();
+  socket.options.reuse_address = true;
+  if ((flags & reuse_port) != 0 && !context.v1_44()) socket.options.reuse_port = true;
   constexpr int faults[] = {0, -EADDRINUSE, -EACCES, -EADDRNOTAVAIL};
   error = faults[context.pick(4, ChoicePoint::call_bind)];
   if (error == 0) error = context.kernel.bind(socket, address);
@@ -179,6 +195,8 @@ int keepalive(uv_tcp_t* handle, int on, unsigned idle, unsigned interval, unsign
     return call.result(UV_EINVAL);
   const int error = option_refused(call.context, handle);
   if (error != 0) return call.result(error);
+  if (has_socket)
+    keep_alive(*socket_of(call.context, stream_of(handle)), on != 0, idle, interval, count);
   set_flag(handle, flag_keepalive, on != 0);
   return call.result(0);
 }
@@ -252,7 +270,7 @@ int uv_tcp_close_reset(uv_tcp_t* handle, uv_close_cb close_cb) {
     violate(context, "R27", record.subject(), "uv_tcp_close_reset on a handle that is closing");
   Socket* const socket = socket_of(context, stream_of(handle));
   if (socket == nullptr) return call.result(UV_EBADF);
-  socket->linger_reset = true;
+  socket->reset_at_close();
   begin_close(context, record, close_cb);
   return call.result(0);
 }
@@ -262,6 +280,8 @@ int uv_tcp_nodelay(uv_tcp_t* handle, int enable) {
   call.live(handle, UV_TCP);
   const int error = option_refused(call.context, handle);
   if (error != 0) return call.result(error);
+  if (Socket* const socket = socket_of(call.context, stream_of(handle)))
+    socket->options.no_delay = enable != 0;
   set_flag(handle, flag_nodelay, enable != 0);
   return call.result(0);
 }

@@ -67,7 +67,9 @@ enum class Version : uint8_t { v1_44, v1_52 };
   X(call_connect, "does a connect call refuse: no, EADDRNOTAVAIL")                             \
   X(call_socket_option, "does a nodelay, keepalive or buffer size call fail: no, EINVAL")      \
   X(allocation, "does an allocation of the program fail: no, yes (Options::fail_allocations)") \
-  X(call_address, "does getsockname or getpeername fail: no, ENOBUFS")
+  X(call_address, "does getsockname or getpeername fail: no, ENOBUFS")                         \
+  X(option_error, "does setsockopt(2) or getsockopt(2) fail: no, EACCES")                      \
+  X(ioctl_error, "does ioctl(2) on a socket fail: no, EACCES")
 
 enum class ChoicePoint : uint8_t {
 #define UVSIM_CHOICE_ENUMERATOR(name, meaning) name,
@@ -338,7 +340,9 @@ struct PeerView {
   bool accepted = false;        // the program has taken the connection off the queue
   size_t readable = 0;          // bytes that read() would return now
   size_t unread = 0;            // and with them what the program wrote and its kernel still holds
+  size_t held = 0;              // only what the program's kernel still holds
   size_t writable = 0;          // bytes that send() would take now
+  bool fin_sent = false;        // the program has ended its output, by whichever call
   bool fin = false;             // the program's end of output has arrived; bytes may still wait
   bool reset = false;           // the connection was reset by the program
   bool program_closed = false;  // the program closed its end
@@ -375,6 +379,10 @@ class Network {
 
   // Number of bytes taken; 0 when the buffers are full or the connection is over.
   size_t send(Peer peer, const void* bytes, size_t size);
+  // One byte as urgent data (MSG_OOB). With SO_OOBINLINE on the program's socket it is a byte of
+  // the stream, without it the stream goes on as if it had never been sent. False: not taken, as by
+  // send; a pipe takes none.
+  bool send_urgent(Peer peer, char byte);
   size_t read(Peer peer, void* bytes, size_t size);
   void half_close(Peer peer);  // FIN after what was sent
   void close(Peer peer);       // as close(2): RST when bytes are unread
