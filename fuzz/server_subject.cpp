@@ -142,13 +142,14 @@ harness::Subject server_subject(const ServerShape& shape) {
   if (limits.idle != echoproof::Time::max()) {
     subject.idle_at_most_ms = count_of(limits.idle + limits.idle / 16);
   }
-  subject.write_ms = count_of(std::min(limits.write, limits.write_contended));
-  subject.write_alone_ms = count_of(limits.write);
-  subject.write_at_most_ms = count_of(limits.write);
-  // Each of those before it in the line may hold the only block for its time.
-  subject.lends_in_turn = true;
+  subject.write_ms = count_of(limits.write);
+  if (limits.write != echoproof::Time::max()) {
+    subject.write_at_most_ms = count_of(limits.write + limits.write / 8);
+  }
+  subject.tells_of_cuts = true;
+  // Every connection has memory of its own, so nobody waits for anybody.
   subject.answers_at_once = true;
-  subject.answer_ms = shape.clients * subject.write_ms;
+  subject.answer_ms = 0;
   subject.reopens_ms = 100;
   subject.grace_ms = subject.drain_ms = count_of(shape.drain);
   subject.end_ms = 0;
