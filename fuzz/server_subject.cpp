@@ -146,6 +146,7 @@ harness::Subject server_subject(const ServerShape& shape) {
   if (limits.write != echoproof::Time::max()) {
     subject.write_at_most_ms = count_of(limits.write + limits.write / 8);
   }
+  subject.linger_bytes = 0;  // whoever has less left is let go at once
   subject.tells_of_cuts = true;
   // Every connection has memory of its own, so nobody waits for anybody.
   subject.answers_at_once = true;

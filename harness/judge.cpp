@@ -294,6 +294,7 @@ void Judge::time_passed(std::uint64_t overslept_ns) {
   if (stopped_at_ns_ != 0) stopped_at_ns_ += overslept_ns;
   if (stopped_again_at_ns_ != 0) stopped_again_at_ns_ += overslept_ns;
   if (deaf_since_ns_ != 0) deaf_since_ns_ = network_->now_ns();
+  if (overslept_ns > 0) woke_at_ns_ = network_->now_ns();
   for (Client& client : clients()) {
     client.waits_since_ns = network_->now_ns();
     if (!client.over) age(client, overslept_ns > 0);
@@ -419,10 +420,10 @@ void Judge::check_client_in_time(const Client& client, std::uint64_t now, bool f
   if (!must_be_served(client)) return;
   const std::uint64_t quiet_since =
       std::max({client.spoke_at_ns, client.took_at_ns, client.accepted_at_ns});
+  // What the client did the server hears of when the machine lets it.
+  const std::uint64_t known_since = std::max({quiet_since, client.half_closed_at_ns, woke_at_ns_});
   if (client.half_closed) {
-    // Who has ended its output has said something: the server has to read that.
-    if (client.owed() > subject_->linger_bytes &&
-        over(std::max(client.half_closed_at_ns, quiet_since), subject_->write_at_most_ms)) {
+    if (client.owed() > subject_->linger_bytes && over(known_since, subject_->write_at_most_ms)) {
       fail(Oracle::alive, &client,
            "a client that has ended takes nothing, and is not closed in time");
     }
@@ -430,7 +431,7 @@ void Judge::check_client_in_time(const Client& client, std::uint64_t now, bool f
     if (over(quiet_since, subject_->idle_at_most_ms)) {
       fail(Oracle::alive, &client, "a silent client is not closed in time");
     }
-  } else if (over(quiet_since, sum(subject_->idle_at_most_ms, subject_->write_at_most_ms))) {
+  } else if (over(known_since, sum(subject_->idle_at_most_ms, subject_->write_at_most_ms))) {
     fail(Oracle::alive, &client, "a silent client that takes nothing is not closed in time");
   }
 }

@@ -94,6 +94,7 @@ class Judge {
   bool timer_fault_ = false;          // deadlines may have been lost
   bool delayed_ = false;              // the machine was chosen to be slow
   std::uint64_t slow_turns_ = 0;      // so far
+  std::uint64_t woke_at_ns_ = 0;      // when it last let the server work again
 
   std::uint32_t stops_ = 0;
   std::uint64_t stopped_at_ns_ = 0;        // when it was told, and what it overslept since

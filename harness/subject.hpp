@@ -61,7 +61,7 @@ struct Subject {
   // nothing of what no write is queued for, within both together. Unlimited: it may wait for ever.
   std::uint64_t idle_at_most_ms = unlimited;
   std::uint64_t write_at_most_ms = unlimited;
-  std::uint64_t linger_bytes = 0;
+  std::uint64_t linger_bytes = unlimited;
   // Whom it cuts while he is owed bytes sees that: a reset, and no ordinary end.
   bool tells_of_cuts = false;
   // It needs no timer to answer a client, whatever other clients do or do not do.
