@@ -3,6 +3,7 @@
 //
 // Input: three bytes for the shape of the server and its machine, the rest is a harness::Plan. An
 // input that has come to its end goes on kindly, so every run ends.
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -48,12 +49,14 @@ Case read_case(fuzz::Input& input, uvsim::Options& options) {
                 .drain = third % 4 == 1 ? Time(0) : Time(700),
                 .clients = clients[second % 4],
                 .backlog = third / 4 % 4 == 1 ? 1 : 16},
-      // So many blocks' worth that a run stays short.
+      // So many blocks' worth that clients can be owed more than a block, and a run stays short.
       .setting = {.clients = clients[second % 4],
                   .stalled = third / 64 % 4,
-                  .send_max = block_size * 20,
-                  .said_max = block_size * 50}};
-  options.send_window = windows[first / 32 % 4];
+                  .send_max = block_size * 8,
+                  .said_max = block_size * 16}};
+  // No fuller run than those of small blocks.
+  const auto window_min = static_cast<std::uint32_t>(block_size / 64);
+  options.send_window = std::max(windows[first / 32 % 4], window_min);
   options.receive_window = options.send_window;
   // Descriptors that a loop, signals, a listener and libuv's spare leave over; few, or no limit.
   options.descriptors = third / 16 % 4 == 1 ? 9 : 0;

@@ -178,7 +178,8 @@ void World::stall(Client& client) {
 
 void World::shrink(Client& client) {
   static constexpr std::array<std::size_t, 3> sizes{64, 1, 700};
-  const std::size_t size = sizes[ask(sizes.size())];
+  // Where clients say much, not so small that a run takes for ever.
+  const std::size_t size = std::max(sizes[ask(sizes.size())], setting_.send_max / 2048);
   Marks::hit(Mark::shrunk);
   network_->set_buffers(client.peer, size, size);
   look(client);

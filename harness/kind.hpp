@@ -35,17 +35,17 @@ struct Habits {
   X(ordinary, "reads at once, ends its output when it has got everything, closes at the end",      \
     Portion::everything, 0, 0, 0, 0, false, false, false)                                          \
   X(steady, "reads slowly: half of its small window at each eighth of the limit", Portion::half,   \
-    2, 32, 64, 400, false, false, false)                                                           \
-  X(trickle, "reads one byte at each half of the limit", Portion::one_byte, 8, 12, 4, 100, false,  \
+    2, 32, 32, 200, false, false, false)                                                           \
+  X(trickle, "reads one byte at each half of the limit", Portion::one_byte, 8, 12, 4, 40, false,  \
     false, false)                                                                                  \
   X(burst, "reads nothing for three quarters of the limit, then all there is",                     \
-    Portion::everything, 12, 8, 64, 400, false, false, false)                                      \
-  X(never_reads, "reads nothing before it is cut", Portion::nothing, 0, 1, 64, 400, false, false,  \
+    Portion::everything, 12, 8, 32, 200, false, false, false)                                      \
+  X(never_reads, "reads nothing before it is cut", Portion::nothing, 0, 1, 32, 200, false, false,  \
     false)                                                                                         \
   X(comes_back, "reads nothing, and connects again when it is cut", Portion::nothing, 0, 1, 64,    \
     400, false, true, false)                                                                       \
   X(half_closes, "ends its output when it has spoken, and reads as steady does", Portion::half, 2, \
-    32, 64, 400, true, false, false)                                                               \
+    32, 32, 200, true, false, false)                                                               \
   X(stays, "does not close for twice the limit after it has seen the end", Portion::everything, 0, \
     1, 0, 0, false, false, true)
 
