@@ -410,20 +410,21 @@ void Judge::check_client_in_time(const Client& client, std::uint64_t now, bool f
   const auto over = [&](std::uint64_t since_ns, std::uint64_t limit_ms) {
     return is_over(now, for_ever, since_ns, limit_ms);
   };
+  // What a client did while the machine kept the server from working, it learns of afterwards.
+  const std::uint64_t took_at = std::max(client.took_at_ns, woke_at_ns_);
   if (client.writes_queued > 0 &&
-      over(std::max(client.write_queued_at_ns, client.took_at_ns), subject_->write_at_most_ms)) {
+      over(std::max(client.write_queued_at_ns, took_at), subject_->write_at_most_ms)) {
     fail(Oracle::alive, &client, "a client that takes nothing is not closed in time");
   }
   if (waits(client) && over(client.waits_since_ns, subject_->answer_ms)) {
     fail(Oracle::apart, &client, "a client is not answered because of what others do not do");
   }
   if (!must_be_served(client)) return;
-  const std::uint64_t quiet_since =
-      std::max({client.spoke_at_ns, client.took_at_ns, client.accepted_at_ns});
-  // What the client did the server hears of when the machine lets it.
-  const std::uint64_t known_since = std::max({quiet_since, client.half_closed_at_ns, woke_at_ns_});
+  const std::uint64_t quiet_since = std::max({client.spoke_at_ns, took_at, client.accepted_at_ns});
   if (client.half_closed) {
-    if (client.owed() > subject_->linger_bytes && over(known_since, subject_->write_at_most_ms)) {
+    // Who has ended its output has said something: the server has to read that.
+    if (client.owed() > subject_->linger_bytes &&
+        over(std::max(client.half_closed_at_ns, quiet_since), subject_->write_at_most_ms)) {
       fail(Oracle::alive, &client,
            "a client that has ended takes nothing, and is not closed in time");
     }
@@ -431,7 +432,7 @@ void Judge::check_client_in_time(const Client& client, std::uint64_t now, bool f
     if (over(quiet_since, subject_->idle_at_most_ms)) {
       fail(Oracle::alive, &client, "a silent client is not closed in time");
     }
-  } else if (over(known_since, sum(subject_->idle_at_most_ms, subject_->write_at_most_ms))) {
+  } else if (over(quiet_since, sum(subject_->idle_at_most_ms, subject_->write_at_most_ms))) {
     fail(Oracle::alive, &client, "a silent client that takes nothing is not closed in time");
   }
 }

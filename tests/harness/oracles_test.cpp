@@ -2,13 +2,17 @@
 // an oracle that has gone blind is noticed, and so is one that says what is another's to say.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <ostream>
 #include <set>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "canary/echo.hpp"
+#include "harness/marks.hpp"
 #include "harness/plan.hpp"
 #include "harness/trial.hpp"
 #include "patient_server.hpp"
@@ -228,6 +232,36 @@ INSTANTIATE_TEST_SUITE_P(
                            {Kind::stays, Kind::ordinary},
                            {"a silent client is not closed in time"}}),
     testing::PrintToStringParamName());
+
+// All kinds, as the input says, on a machine that is slow at times.
+TEST(RightServer, that_is_patient_gives_no_oracle_anything_to_say) {
+  using enum uvsim::ChoicePoint;
+  Worlds worlds(no_faults().with(ready_count).with(turn_time).with(read_again).with(write_again));
+  worlds.options().send_window = 1;
+  harness::Marks::forget();
+  worlds.judge(patient::echo_server(Time::none), {.clients = 3, .send_max = 1000}, 40 * runs);
+  EXPECT_EQ(worlds.words(), std::set<std::string>{});
+  const std::vector<const char*> hit = harness::Marks::of_this_run();
+  for (const char* const mark : {"client_steady", "client_trickle", "client_burst",
+                                 "client_never_reads", "client_comes_back", "client_half_closes",
+                                 "client_stays", "lingered_for", "cut_by_reset"}) {
+    EXPECT_TRUE(std::ranges::any_of(hit, [mark](std::string_view one) { return one == mark; }))
+        << mark;
+  }
+}
+
+TEST(Operator, may_tell_the_server_by_a_function) {
+  Worlds worlds(no_faults());
+  worlds.options().send_window = 1;
+  harness::Marks::forget();
+  worlds.judge(patient::echo_server_that_is_told(), {}, runs);
+  EXPECT_EQ(worlds.words(), std::set<std::string>{});
+  const std::vector<const char*> hit = harness::Marks::of_this_run();
+  for (const char* const mark : {"ended", "stopped", "stopped_idle"}) {
+    EXPECT_TRUE(std::ranges::any_of(hit, [mark](std::string_view one) { return one == mark; }))
+        << mark;
+  }
+}
 
 TEST(WithoutMemory, a_server_that_ends_at_once_is_still_judged) {
   uvsim::Options options;

@@ -20,6 +20,8 @@ constexpr std::uint64_t write_ms = 2200;
 constexpr std::uint64_t idle_ms = 3000;
 
 Defect wanted = Defect::none;
+bool hears_signals = true;
+bool told = false;
 
 struct Server;
 
@@ -43,6 +45,7 @@ struct Server {
   uv_loop_t loop;
   uv_tcp_t listener;
   uv_signal_t signal;
+  uv_timer_t ear;
   std::array<Client, 16> clients;
 };
 
@@ -172,13 +175,20 @@ void on_connection(uv_stream_t* listener, int status) {
   }
 }
 
-void on_signal(uv_signal_t* signal, int) {
-  Server& server = *static_cast<Server*>(signal->data);
+void stop(Server& server, uv_handle_t* heard_by) {
   for (Client& client : server.clients) {
     if (client.used) close(client, true);
   }
   uv_close(reinterpret_cast<uv_handle_t*>(&server.listener), nullptr);
-  uv_close(reinterpret_cast<uv_handle_t*>(signal), nullptr);
+  uv_close(heard_by, nullptr);
+}
+
+void on_signal(uv_signal_t* signal, int) {
+  stop(*static_cast<Server*>(signal->data), reinterpret_cast<uv_handle_t*>(signal));
+}
+
+void on_ear(uv_timer_t* ear) {
+  if (told) stop(*static_cast<Server*>(ear->data), reinterpret_cast<uv_handle_t*>(ear));
 }
 
 int serve() {
@@ -186,14 +196,20 @@ int serve() {
   static Server server;
   server = Server{};
   uv_loop_init(&server.loop);
-  uv_signal_init(&server.loop, &server.signal);
   uv_tcp_init(&server.loop, &server.listener);
-  server.signal.data = server.listener.data = &server;
+  server.signal.data = server.ear.data = server.listener.data = &server;
   sockaddr_in address;
   uv_ip4_addr("127.0.0.1", 0, &address);
   uv_tcp_bind(&server.listener, reinterpret_cast<const sockaddr*>(&address), 0);
   uv_listen(reinterpret_cast<uv_stream_t*>(&server.listener), 16, on_connection);
-  uv_signal_start(&server.signal, on_signal, SIGTERM);
+  told = false;
+  if (hears_signals) {
+    uv_signal_init(&server.loop, &server.signal);
+    uv_signal_start(&server.signal, on_signal, SIGTERM);
+  } else {
+    uv_timer_init(&server.loop, &server.ear);
+    uv_timer_start(&server.ear, on_ear, look_ms, look_ms);
+  }
   uv_run(&server.loop, UV_RUN_DEFAULT);
   return uv_loop_close(&server.loop) == 0 ? 0 : 1;
 }
@@ -202,6 +218,7 @@ int serve() {
 
 harness::Subject echo_server(Defect defect) {
   wanted = defect;
+  hears_signals = true;
   harness::Subject subject;
   subject.name = "patient";
   subject.start = serve;
@@ -212,6 +229,13 @@ harness::Subject echo_server(Defect defect) {
   subject.tells_of_cuts = true;
   subject.answers_at_once = true;
   subject.answer_ms = 0;
+  return subject;
+}
+
+harness::Subject echo_server_that_is_told() {
+  harness::Subject subject = echo_server(Defect::none);
+  hears_signals = false;
+  subject.tell = [](int) { told = true; };
   return subject;
 }
 

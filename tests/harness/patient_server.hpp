@@ -23,4 +23,7 @@ enum class Defect {
 
 harness::Subject echo_server(Defect defect);
 
+// Right, and told to end by a function in place of a signal.
+harness::Subject echo_server_that_is_told();
+
 }  // namespace patient
