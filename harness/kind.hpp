@@ -36,7 +36,7 @@ struct Habits {
     Portion::everything, 0, 0, 0, 0, false, false, false)                                          \
   X(steady, "reads slowly: half of its small window at each eighth of the limit", Portion::half,   \
     2, 32, 32, 200, false, false, false)                                                           \
-  X(trickle, "reads one byte at each half of the limit", Portion::one_byte, 8, 12, 4, 40, false,  \
+  X(trickle, "reads one byte at each half of the limit", Portion::one_byte, 8, 12, 4, 40, false,   \
     false, false)                                                                                  \
   X(burst, "reads nothing for three quarters of the limit, then all there is",                     \
     Portion::everything, 12, 8, 32, 200, false, false, false)                                      \
