@@ -323,10 +323,10 @@ void Judge::saw_end(Client& client, bool by_reset) {
 
 void Judge::check_whole(const Client& client, bool by_reset) {
   const bool everything = client.received == client.sent;
-  // What fails within libuv or the kernel may end a connection without the server's knowledge, and
-  // whom it has never answered it may not have known.
-  const bool knew =
-      !client.excused(Excuse::fault) && !client.excused(Excuse::own) && client.received > 0;
+  // What fails within libuv or the kernel may end a connection without the server's knowledge; and
+  // whom it turns away it has no echo for.
+  const bool knew = !client.excused(Excuse::fault) && !client.excused(Excuse::own) &&
+                    (client.received > 0 || !subject_->may_reject);
   if (subject_->tells_of_cuts && !everything && !by_reset && knew) {
     fail(Oracle::whole, &client, "a client whose echo was cut saw an ordinary end");
   }

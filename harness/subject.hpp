@@ -62,7 +62,7 @@ struct Subject {
   std::uint64_t idle_at_most_ms = unlimited;
   std::uint64_t write_at_most_ms = unlimited;
   std::uint64_t linger_bytes = unlimited;
-  // Whom it cuts while he is owed bytes sees that: a reset, and no ordinary end.
+  // A client that it cuts while bytes are owed can tell: it sees a reset, and no ordinary end.
   bool tells_of_cuts = false;
   // It needs no timer to answer a client, whatever other clients do or do not do.
   bool answers_at_once = false;
