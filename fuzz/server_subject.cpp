@@ -64,17 +64,26 @@ std::uint64_t count_of(echoproof::Time time) {
 
 }  // namespace
 
+// The least memory that connections_max() takes, and beside the large blocks the scratch buffer.
+std::size_t buffer_memory(std::size_t connections, std::size_t small_size, std::size_t large_blocks,
+                          std::size_t large_size) {
+  const std::size_t small = connections * echoproof::BlockPool::stride_of(small_size);
+  const std::size_t large = (large_blocks + 1) * echoproof::BlockPool::stride_of(large_size);
+  return small + std::max(small, large_blocks == 0 ? 0 : large);
+}
+
 harness::Subject server_subject(const ServerShape& shape) {
   // What one connection costs beside its block; the blocks are there from the start.
-  constexpr std::uint64_t session_bytes = sizeof(echoproof::Connection) + sizeof(uv_tcp_t) + 16;
-  // What a block costs beside its bytes, and the program beside its blocks: a worker, mostly its
-  // loop and its server.
-  constexpr std::uint64_t block_overhead = 2 * 64 + sizeof(uv_write_t) + 16;
+  constexpr std::uint64_t session_bytes =
+      sizeof(echoproof::Connection) + sizeof(uv_tcp_t) + sizeof(sockaddr_in6) + 16;
+  // What a block costs beside its bytes and its gap, and the program beside its memory for data: a
+  // worker, mostly its loop and its server.
+  constexpr std::uint64_t block_overhead = sizeof(uv_write_t) + 16;
   constexpr std::uint64_t program_bytes =
       sizeof(Program) + sizeof(echoproof::Server) + sizeof(uv_loop_t) + 1024;
   const echoproof::Limits& limits = shape.limits;
-  const std::uint64_t blocks =
-      std::min(limits.buffer_memory / limits.block_size, limits.connections);
+  const echoproof::Layout layout(limits);
+  const std::uint64_t blocks = layout.small_count + layout.large_count;
   harness::Subject subject;
   subject.name = "echo-server";
   subject.start = [&shape] { return serve(shape); };
@@ -83,20 +92,22 @@ harness::Subject server_subject(const ServerShape& shape) {
   subject.may_reject = false;
   subject.reopens_listener = true;
   subject.fails_clean = true;
-  subject.start_bytes_max = blocks * (limits.block_size + block_overhead) + program_bytes;
+  subject.start_bytes_max = limits.buffer_memory + blocks * block_overhead + program_bytes;
   subject.live_bytes_max = limits.connections * session_bytes;
   subject.connections_max = limits.connections;
   subject.idle_ms = count_of(limits.idle);
   if (limits.idle != echoproof::Time::max()) {
     subject.idle_at_most_ms = count_of(limits.idle + limits.idle / 16);
   }
-  subject.write_ms = count_of(std::min(limits.write, limits.write_contended));
-  subject.write_alone_ms = count_of(limits.write);
-  subject.write_at_most_ms = count_of(limits.write);
-  // Each of those before it in the line may hold the only block for its time.
-  subject.lends_in_turn = true;
+  subject.write_ms = count_of(limits.write);
+  if (limits.write != echoproof::Time::max()) {
+    subject.write_at_most_ms = count_of(limits.write + limits.write / 8);
+  }
+  subject.linger_bytes = limits.linger;
+  subject.tells_of_cuts = true;
+  // Every connection has memory of its own, so nobody waits for anybody.
   subject.answers_at_once = true;
-  subject.answer_ms = shape.clients * subject.write_ms;
+  subject.answer_ms = 0;
   subject.reopens_ms = 100;
   subject.grace_ms = subject.drain_ms = count_of(shape.drain);
   subject.end_ms = 0;

@@ -19,6 +19,10 @@ struct ServerShape {
   echoproof::Log log = log_nothing;
 };
 
+// The memory for so many connections, with a small block each, and so many large blocks.
+std::size_t buffer_memory(std::size_t connections, std::size_t small_size, std::size_t large_blocks,
+                          std::size_t large_size);
+
 // `shape` must outlive the subject.
 harness::Subject server_subject(const ServerShape& shape);
 

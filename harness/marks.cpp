@@ -10,6 +10,9 @@ constexpr std::array names{
 #define HARNESS_MARK(name, meaning) #name,
     HARNESS_MARKS(HARNESS_MARK)
 #undef HARNESS_MARK
+#define HARNESS_KIND(name, meaning, ...) "client_" #name,
+        HARNESS_KINDS(HARNESS_KIND)
+#undef HARNESS_KIND
 };
 
 // What a stream server comes upon, on one version of libuv or the other.

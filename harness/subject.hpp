@@ -21,13 +21,12 @@ struct Subject {
   // must not rely on anything that an earlier call left behind.
   std::function<int()> start;
 
-  // Takes the operator's signals, from the poll hook, in place of a uv_signal_t.
-  std::function<void(int signal)> tell;
-
   // Asks the server to end; the World sends it only if a uv_signal_t waits for it, or to tell().
   int stop_signal = SIGTERM;
   // Others that it handles and that end nothing; 0 for none.
   int other_signal = 0;
+  // How it is told of a signal, if not by a uv_signal_t of its own; called outside the loop.
+  std::function<void(int signal)> tell;
 
   // Sends back what it receives. Without it only contract, ledger, bound, alive and clean are held.
   bool echoes = true;
@@ -48,21 +47,27 @@ struct Subject {
   std::uint64_t live_bytes_max = unlimited;
   // Connections that it has open at once.
   std::uint64_t connections_max = unlimited;
-  // It may close a client that is silent for so long, or that takes so long to take its echo; as
-  // long as nobody else ever came, the latter only after write_alone_ms, if that is more.
+  // It may close a client that has said nothing for idle_ms while nothing was delivered to it; and
+  // one that is owed bytes while none was delivered to it for write_ms, if a write for it is queued
+  // or it has ended its output. Who is owed and takes nothing otherwise: when both have passed.
   std::uint64_t idle_ms = 1'000;
   std::uint64_t write_ms = 1'000;
-  std::uint64_t write_alone_ms = 0;
-  // And it must have closed one that is silent, or that takes nothing, within this; unlimited: it
-  // may wait for ever.
+  // False for a server whose limits run only by what libuv tells it: bytes that a client takes out
+  // of the kernel's buffer are nothing to it, so it may close, after idle_ms, who says nothing, and
+  // after write_ms who has not caught up.
+  bool notices_taking = true;
+  // And it must have closed within this: a client that is owed nothing and silent; one that takes
+  // nothing of a queued write, or, having ended its output, of more than linger_bytes. Who takes
+  // nothing of what no write is queued for, within both together. Unlimited: it may wait for ever.
   std::uint64_t idle_at_most_ms = unlimited;
   std::uint64_t write_at_most_ms = unlimited;
-  // It lets no client that it has answered before wait for a timer while all others read.
+  std::uint64_t linger_bytes = unlimited;
+  // A client that it cuts while bytes are owed can tell: it sees a reset, and no ordinary end.
+  bool tells_of_cuts = false;
+  // It needs no timer to answer a client, whatever other clients do or do not do.
   bool answers_at_once = false;
-  // Whom it refuses memory to read into (UV_ENOBUFS), and then stops reading from, it reads from
-  // again in the order in which they were refused.
-  bool lends_in_turn = false;
-  // It answers a client that it has answered before within this, whatever other clients do.
+  // It answers a client that takes all it can within this, whatever other clients do or do not do,
+  // and however many they are.
   std::uint64_t answer_ms = unlimited;
   // A listener that it closed because something failed is open again within this.
   std::uint64_t reopens_ms = unlimited;

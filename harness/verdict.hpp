@@ -8,12 +8,12 @@ namespace harness {
 
 #define HARNESS_ORACLES(X)                                                                     \
   X(prefix, "what a client received is a prefix of what it sent, and nothing of anybody else") \
-  X(whole, "a client that ended its output, kept reading and met no fault, got every byte")    \
+  X(whole, "a client that takes what it is owed got every byte; one that is cut is told")      \
   X(ledger, "every allocation is freed exactly once, and not while it is lent")                \
   X(contract, "no rule of libuv's contract is broken")                                         \
   X(bound, "live bytes stay within the limit")                                                 \
   X(alive, "once faults stop, everything comes to its end in bounded time, without spinning")  \
-  X(apart, "what happens to one connection changes nothing for the others")                    \
+  X(apart, "what happens to one connection, or does not, changes nothing for the others")      \
   X(clean, "after a stop nothing is left open, and the exit status is 0")
 
 enum class Oracle : std::uint8_t {

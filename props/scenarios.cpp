@@ -3,7 +3,7 @@
 namespace props {
 namespace {
 
-using enum harness::Deed;
+using enum harness::Action;
 using enum uvsim::ChoicePoint;
 using echoproof::Time;
 

@@ -57,7 +57,7 @@ std::string code_of(const Stage& stage) {
 }
 
 std::string code_of(const Move& move) {
-  std::string code = std::string("{") + name_of(move.deed);
+  std::string code = std::string("{") + name_of(move.action);
   for (std::size_t i = 0; i < move.answers.size(); ++i) {
     code += (i == 0 ? ", {" : ", ") + std::to_string(move.answers[i]);
   }
@@ -98,10 +98,10 @@ std::uint32_t Player::pick(std::uint32_t n, uvsim::ChoicePoint point) {
 }
 
 std::uint32_t Player::answer_world(std::uint32_t n) {
-  if (n == harness::deed_answers) {
+  if (n == harness::action_answers) {
     next_answer_ = 0;
     move_ = moves_over() ? nullptr : &script_->moves[next_move_++];
-    return move_ == nullptr ? 0 : static_cast<std::uint32_t>(move_->deed);
+    return move_ == nullptr ? 0 : static_cast<std::uint32_t>(move_->action);
   }
   if (move_ == nullptr || next_answer_ == move_->answers.size()) return 0;
   return move_->answers[next_answer_++] % n;
@@ -112,8 +112,8 @@ std::uint32_t Scribe::pick(std::uint32_t n, uvsim::ChoicePoint point) {
   if (point != uvsim::ChoicePoint::world) {
     const std::uint32_t nth = asked_[static_cast<std::size_t>(point)]++;
     if (answer != 0) note(point, nth, answer);
-  } else if (n == harness::deed_answers) {
-    moves_.push_back({static_cast<harness::Deed>(answer < harness::deed_count ? answer : 0)});
+  } else if (n == harness::action_answers) {
+    moves_.push_back({static_cast<harness::Action>(answer < harness::action_count ? answer : 0)});
   } else if (!moves_.empty()) {
     moves_.back().answers.push_back(answer);
   }
@@ -136,7 +136,7 @@ Script Scribe::script(const Stage& stage) const {
   for (Move& move : script.moves) {
     while (!move.answers.empty() && move.answers.back() == 0) move.answers.pop_back();
   }
-  while (!script.moves.empty() && script.moves.back().deed == harness::Deed::let_go &&
+  while (!script.moves.empty() && script.moves.back().action == harness::Action::let_go &&
          script.moves.back().answers.empty()) {
     script.moves.pop_back();
   }

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "fuzz/server_subject.hpp"
-#include "harness/deed.hpp"
+#include "harness/action.hpp"
 #include "harness/trial.hpp"
 #include "uvsim/uvsim.hpp"
 
@@ -36,7 +36,7 @@ struct Stage {
 };
 
 struct Move {
-  harness::Deed deed{};
+  harness::Action action{};
   std::vector<std::uint32_t> answers{};  // to what is asked about it, in order; then 0
 };
 

@@ -95,8 +95,8 @@ std::uint32_t Tree::pick(std::uint32_t n, ChoicePoint point) {
   if (spent_[kind] == bound_.of[kind] || spent_total_ == bound_.total) return 0;
   // The deeds beyond the last let go like the first; sizes beyond the fourth are more of the same.
   constexpr std::uint32_t sizes_max = 4;
-  const bool deed = point == ChoicePoint::world && n == harness::deed_answers;
-  const std::uint32_t width = deed                          ? harness::deed_count
+  const bool deed = point == ChoicePoint::world && n == harness::action_answers;
+  const std::uint32_t width = deed                          ? harness::action_count
                               : point == ChoicePoint::world ? std::min(n, sizes_max)
                                                             : n;
   if (depth_ == path_.size()) path_.push_back({0, width});

@@ -23,7 +23,7 @@ void showValue(const Script& script, std::ostream& os) {
 namespace {
 
 using echoproof::Time;
-using harness::Deed;
+using harness::Action;
 using props::Fault;
 using props::Move;
 using props::Script;
@@ -71,11 +71,11 @@ rc::Gen<Stage> any_stage() {
       set(&Stage::drain, one_of(Times{Time(700), Time(0)})));
 }
 
-rc::Gen<Move> any_move(const std::vector<Deed>& deeds) {
+rc::Gen<Move> any_move(const std::vector<Action>& actions) {
   using namespace rc::gen;
   // Few, so that what is not asked is not there.
   const auto answer = resize(rc::kNominalSize, inRange(0U, 8U));
-  return build<Move>(set(&Move::deed, one_of(deeds)),
+  return build<Move>(set(&Move::action, one_of(actions)),
                      set(&Move::answers, resize(2, container<std::vector<std::uint32_t>>(answer))));
 }
 
@@ -87,12 +87,12 @@ rc::Gen<Fault> any_fault(const std::vector<ChoicePoint>& points) {
                       set(&Fault::times, one_of(std::vector<std::uint32_t>{1, 1, 1, 2, 8, 40})));
 }
 
-rc::Gen<Script> any_script(const std::vector<Deed>& deeds, const std::vector<ChoicePoint>& points,
-                           const rc::Gen<Stage>& stage) {
+rc::Gen<Script> any_script(const std::vector<Action>& actions,
+                           const std::vector<ChoicePoint>& points, const rc::Gen<Stage>& stage) {
   using namespace rc::gen;
   return build<Script>(
       set(&Script::stage, stage),
-      set(&Script::moves, container<std::vector<Move>>(any_move(deeds))),
+      set(&Script::moves, container<std::vector<Move>>(any_move(actions))),
       set(&Script::faults, resize(6, container<std::vector<Fault>>(any_fault(points)))));
 }
 
@@ -115,15 +115,17 @@ std::vector<ChoicePoint> points_of(bool failures) {
 }
 
 // As often as they are listed: what lets the server work and what begins something, most.
-const std::vector<Deed> all_deeds = {
-    Deed::let_go,     Deed::let_go, Deed::let_go,         Deed::let_go, Deed::connect,
-    Deed::connect,    Deed::send,   Deed::send,           Deed::send,   Deed::read,
-    Deed::half_close, Deed::close,  Deed::reset,          Deed::stall,  Deed::pass_time,
-    Deed::shrink,     Deed::shrink, Deed::wait_for_timer, Deed::stop,   Deed::other_signal};
+const std::vector<Action> all_actions = {
+    Action::let_go,  Action::let_go,         Action::let_go,     Action::let_go,
+    Action::connect, Action::connect,        Action::send,       Action::send,
+    Action::send,    Action::read,           Action::half_close, Action::close,
+    Action::reset,   Action::stall,          Action::pass_time,  Action::shrink,
+    Action::shrink,  Action::wait_for_timer, Action::stop,       Action::other_signal};
 
 // Those after which a client is still entitled to everything.
-const std::vector<Deed> patient_deeds = {Deed::let_go, Deed::connect,    Deed::send,  Deed::send,
-                                         Deed::read,   Deed::half_close, Deed::shrink};
+const std::vector<Action> patient_actions = {Action::let_go, Action::connect, Action::send,
+                                             Action::send,   Action::read,    Action::half_close,
+                                             Action::shrink};
 
 // --- Properties. --------------------------------------------------------------------------------
 
@@ -148,12 +150,12 @@ void holds(const Script& script, props::Reached& reached) {
 }
 
 void every_oracle_holds(props::Reached& reached) {
-  holds(*any_script(all_deeds, points_of(true), any_stage()), reached);
+  holds(*any_script(all_actions, points_of(true), any_stage()), reached);
 }
 
 // No split loses a byte: neither the clients' nor the kernel's.
 void echo_is_the_identity(props::Reached& reached) {
-  Script script = *any_script(patient_deeds, points_of(false), any_stage());
+  Script script = *any_script(patient_actions, points_of(false), any_stage());
   // Nothing that passes time may end somebody's patience.
   script.stage.idle = script.stage.write = script.stage.write_contended = Time::max();
   holds(script, reached);
@@ -165,7 +167,7 @@ void echo_is_the_identity(props::Reached& reached) {
 
 // What is printed is what was run: a script of a run is that run.
 void scripts_tell_all() {
-  const Script script = *any_script(all_deeds, points_of(true), any_stage());
+  const Script script = *any_script(all_actions, points_of(true), any_stage());
   props::play<Nothing>([&](Nothing&) {
     props::Player player(script);
     props::Scribe scribe(player);

@@ -27,16 +27,15 @@ Time part_of(Time limit, int parts) {
   return limit == Time::max() ? limit : std::max(Time(1), limit / parts);
 }
 
-std::size_t small_size_of(std::size_t block_size) { return std::min(small_block_size, block_size); }
-
 }  // namespace
 
-std::size_t Layout::connections_max(std::size_t buffer_memory, std::size_t block_size) {
-  return buffer_memory / 2 / BlockPool::stride_of(small_size_of(block_size));
+std::size_t Layout::connections_max(std::size_t buffer_memory, std::size_t block_size,
+                                    std::size_t small_block) {
+  return buffer_memory / 2 / BlockPool::stride_of(std::min(small_block, block_size));
 }
 
 Layout::Layout(const Limits& limits)
-    : small_size(small_size_of(limits.block_size)),
+    : small_size(std::min(limits.small_block, limits.block_size)),
       small_count(limits.connections),
       large_size(limits.block_size),
       large_count(0),
@@ -44,7 +43,8 @@ Layout::Layout(const Limits& limits)
   ECHOPROOF_ASSERT(limits.block_size >= 1);
   ECHOPROOF_ASSERT(limits.block_size <= block_size_max);
   ECHOPROOF_ASSERT(limits.connections >= 1);
-  ECHOPROOF_ASSERT(limits.connections <= connections_max(limits.buffer_memory, limits.block_size));
+  ECHOPROOF_ASSERT(limits.connections <=
+                   connections_max(limits.buffer_memory, limits.block_size, limits.small_block));
   const std::size_t rest = limits.buffer_memory - small_count * BlockPool::stride_of(small_size);
   const std::size_t large = large_size > small_size ? rest / BlockPool::stride_of(large_size) : 0;
   if (large < 2) return;
@@ -98,7 +98,7 @@ Action Service::keep_rest(Connection& connection, std::size_t size, Time now) {
 }
 
 Action Service::on_eof(Connection& connection, std::size_t unacknowledged, Time now) {
-  const bool owed = connection.state() == State::reading && unacknowledged >= linger_share;
+  const bool owed = connection.state() == State::reading && unacknowledged >= limits_.linger;
   connection.unacknowledged_ = unacknowledged;
   if (owed) connection.moved_at_ = now;
   return on(connection, owed ? Event::eof_owed : Event::eof, now);

@@ -41,6 +41,8 @@ struct Limits {
   std::size_t tuned_socket;   // bytes that a socket may come to which the kernel tunes
   Time idle;                  // without a sign of life; Time::max() for ever
   Time write;                 // without taking anything of what is owed
+  std::size_t small_block = small_block_size;  // bytes; block_size, if that is less
+  std::size_t linger = linger_share;           // bytes
 };
 
 // How buffer_memory is divided; in bytes and numbers of blocks.
@@ -55,7 +57,8 @@ struct Layout {
   explicit Layout(const Limits& limits);
   // For how many connections the memory suffices: half of it, if that is more than nothing, goes
   // to small blocks at most.
-  static std::size_t connections_max(std::size_t buffer_memory, std::size_t block_size);
+  static std::size_t connections_max(std::size_t buffer_memory, std::size_t block_size,
+                                     std::size_t small_block = small_block_size);
 };
 
 // Why a connection was closed.

@@ -1,0 +1,46 @@
+// What the World can do of its own accord. A run is told by its actions and by its faults.
+#pragma once
+
+#include <cstdint>
+
+namespace harness {
+
+// X(name, what is done, and what is asked about it: each question only where there is a choice)
+#define HARNESS_ACTIONS(X)                                                 \
+  X(let_go, "nothing: let the server work")                                \
+  X(connect, "an ordinary client connects: to which listener")             \
+  X(send, "a client sends: which, one of eight sizes")                     \
+  X(read, "a client reads: which, everything or one byte or half")         \
+  X(half_close, "a client ends its output: which")                         \
+  X(send_again, "as send: it is likelier that way")                        \
+  X(close, "a client closes: which")                                       \
+  X(reset, "a client resets: which")                                       \
+  X(stall, "a client decides to read no more, or to read again: which")    \
+  X(pass_time, "time passes: one of four lengths")                         \
+  X(shrink, "a client's buffers become small: which, one of three sizes")  \
+  X(wait_for_timer, "nobody does anything before the server's next timer") \
+  X(stop, "the operator ends the server")                                  \
+  X(other_signal, "the operator sends the other signal")                   \
+  X(connect_as, "a client of another kind connects: which kind, to which listener")
+
+enum class Action : std::uint8_t {
+#define HARNESS_ACTION(name, meaning) name,
+  HARNESS_ACTIONS(HARNESS_ACTION)
+#undef HARNESS_ACTION
+};
+
+inline constexpr std::uint32_t action_count = 0
+#define HARNESS_ACTION(name, meaning) +1
+    HARNESS_ACTIONS(HARNESS_ACTION)
+#undef HARNESS_ACTION
+    ;
+
+// Which action comes next is one question with so many answers; no other question of the World has
+// as many. Those beyond the actions let go, too: or it would be rare, and clients would act all at
+// once. A new action takes the place of one of these, so that what an input means stays the same.
+inline constexpr std::uint32_t action_answers = 20;
+static_assert(action_count < action_answers);
+
+const char* name_of(Action action);
+
+}  // namespace harness

@@ -1,0 +1,221 @@
+// What the World does of its own accord, when the run's choices say so (action.hpp).
+#include <algorithm>
+#include <array>
+
+#include "harness/marks.hpp"
+#include "harness/payload.hpp"
+#include "harness/world.hpp"
+
+namespace harness {
+namespace {
+
+constexpr std::uint64_t ms = 1'000'000;
+
+}  // namespace
+
+const char* name_of(Action action) {
+  switch (action) {
+#define HARNESS_ACTION(name, meaning) \
+  case Action::name: return #name;
+    HARNESS_ACTIONS(HARNESS_ACTION)
+#undef HARNESS_ACTION
+  }
+  return "?";
+}
+
+bool World::act() {
+  holding_ = false;
+  bool acted = false;
+  while (actions_ < setting_.actions_max) {
+    const std::uint32_t answer = ask(action_answers);
+    if (answer == 0 || answer >= action_count) break;
+    ++actions_;
+    const auto action = static_cast<Action>(answer);
+    if (action == Action::wait_for_timer) {
+      holding_ = true;
+      break;
+    }
+    if (perform(action)) {
+      acted = true;
+      ++moved_;
+      if (action != Action::pass_time) sleeps_for_ns_ = 0;
+    }
+  }
+  return acted;
+}
+
+// False if nobody is there who could do it.
+bool World::perform(Action action) {
+  const auto with = [this](auto able, void (World::*act_of)(Client&)) {
+    Client* const client = choose(able);
+    if (client == nullptr) return false;
+    (this->*act_of)(*client);
+    return true;
+  };
+  const auto is_there = [](const Client& c) { return !c.over; };
+  const auto can_send = [](const Client& c) { return c.can_send(); };
+  switch (action) {
+    case Action::let_go: return false;
+    case Action::connect: return connect();
+    case Action::connect_as: return connect_as();
+    case Action::send:
+    case Action::send_again: return said_ < setting_.said_max && with(can_send, &World::send);
+    case Action::read:
+      return with([](const Client& c) { return !c.over && c.view.readable > 0; }, &World::read);
+    case Action::half_close: return with(can_send, &World::half_close);
+    case Action::close: return with(is_there, &World::close);
+    case Action::reset: return with(is_there, &World::reset);
+    case Action::stall: return with(is_there, &World::stall);
+    case Action::shrink: return with(is_there, &World::shrink);
+    case Action::pass_time: {
+      static constexpr std::array<std::uint64_t, 4> lengths{1, 20, 130, 1100};
+      pass_time(lengths[ask(4)] * ms);
+      return true;
+    }
+    case Action::wait_for_timer: return false;
+    case Action::stop: return stop();
+    case Action::other_signal: return signal(subject_->other_signal);
+  }
+  return false;
+}
+
+template <class Able>
+Client* World::choose(Able able) {
+  std::uint32_t choices = 0;
+  for (const Client& client : clients()) choices += able(client) ? 1U : 0U;
+  if (choices == 0) return nullptr;
+  std::uint32_t chosen = ask(choices);
+  for (Client* client = clients_.data();; ++client) {
+    if (able(*client) && chosen-- == 0) return client;
+  }
+}
+
+bool World::connect() { return count_ < clients_limit && connect(setting_.kinds[count_]); }
+
+bool World::connect_as() {
+  return connect(static_cast<Kind>(1 + ask(static_cast<std::uint32_t>(kinds.size() - 1))));
+}
+
+bool World::connect(Kind kind) {
+  const std::size_t listeners = network_->listeners();
+  if (listeners == 0 || count_ == setting_.clients_max) return false;
+  const auto here = std::ranges::count_if(clients(), [](const Client& c) { return !c.over; });
+  if (here >= setting_.clients) return false;
+  Marks::hit(Mark::connected);
+  Marks::hit(kind);
+  Client& client = clients_[count_];
+  client = Client{};
+  client.number = count_++;
+  client.kind = kind;
+  client.patience = client.habits().patience;
+  client.returns = client.habits().comes_back ? 2 : 0;
+  client.stalled = client.number < setting_.stalled || client.habits().portion == Portion::nothing;
+  client.peer = network_->connect(ask(static_cast<std::uint32_t>(listeners)));
+  judge_.connected(client);
+  if (client.habits().window > 0) {
+    network_->set_buffers(client.peer, client.habits().window, client.habits().window);
+  }
+  look(client);
+  return true;
+}
+
+void World::send(Client& client) {
+  static constexpr std::array<std::size_t, 8> sizes{10, 1, 16, 64, 200, 2, 5000, 65536};
+  send(client, sizes[ask(sizes.size())]);
+}
+
+void World::send(Client& client, std::size_t size) {
+  size = std::min(size, setting_.send_max);
+  const std::size_t count =
+      network_->send(client.peer, payload::bytes(client.number, client.sent), size);
+  if (count < size) Marks::hit(Mark::send_blocked);
+  if (count == 1) Marks::hit(Mark::sent_one_byte);
+  if (count > 64) Marks::hit(Mark::sent_much);
+  if (judge_.stops() > 0) Marks::hit(Mark::sent_after_stop);
+  judge_.spoke(client, count);
+  said_ += count;
+  look(client);
+}
+
+void World::read(Client& client) {
+  const std::size_t there = client.view.readable;
+  const std::array<std::size_t, 3> sizes{there, 1, std::max<std::size_t>(there / 2, 1)};
+  const std::size_t size = sizes[ask(sizes.size())];
+  Marks::hit(size < there ? Mark::read_some : Mark::read_all);
+  receive(client, size);
+}
+
+void World::half_close(Client& client) {
+  Marks::hit(client.received < client.sent ? Mark::half_closed_owed
+             : client.sent == 0            ? Mark::half_closed_at_once
+                                           : Mark::half_closed_quiet);
+  judge_.half_closed(client);
+  network_->half_close(client.peer);
+  look(client);
+}
+
+void World::close(Client& client) {
+  Marks::hit(client.view.readable > 0        ? Mark::closed_unread
+             : client.received < client.sent ? Mark::closed_owed
+                                             : Mark::closed_quiet);
+  client.over = true;
+  network_->close(client.peer);
+}
+
+void World::reset(Client& client) {
+  Marks::hit(!client.view.accepted           ? Mark::reset_unaccepted
+             : client.received < client.sent ? Mark::reset_owed
+                                             : Mark::reset_quiet);
+  client.over = true;
+  network_->reset(client.peer);
+}
+
+void World::stall(Client& client) {
+  client.stalled = !client.stalled;
+  if (!client.stalled && client.habits().portion == Portion::nothing) client.patience = 0;
+  Marks::hit(client.stalled ? Mark::stalled : Mark::resumed);
+}
+
+void World::shrink(Client& client) {
+  static constexpr std::array<std::size_t, 3> sizes{64, 1, 700};
+  // Where clients say much, not so small that a run takes for ever.
+  const std::size_t size = std::max(sizes[ask(sizes.size())], setting_.send_max / 2048);
+  Marks::hit(Mark::shrunk);
+  network_->set_buffers(client.peer, size, size);
+  look(client);
+}
+
+void World::pass_time(std::uint64_t ns) {
+  Marks::hit(Mark::time_passed);
+  network_->advance(ns);
+  // What passes while something is there for the server to do is a slow machine's doing.
+  const std::uint64_t slept_ns = std::min(ns, sleeps_for_ns_);
+  if (sleeps_for_ns_ != uvsim::Wait::forever) sleeps_for_ns_ -= slept_ns;
+  judge_.time_passed(ns - slept_ns);
+}
+
+bool World::tell(int number) {
+  if (!subject_->tell) return network_->signal(number);
+  subject_->tell(number);
+  return true;
+}
+
+bool World::signal(int number) {
+  if (number == 0 || !tell(number)) return false;
+  Marks::hit(Mark::other_signal);
+  return true;
+}
+
+bool World::stop() {
+  if (judge_.stops() == 2 || subject_->stop_signal == 0) return false;
+  if (!tell(subject_->stop_signal)) return false;
+  const bool somebody =
+      std::ranges::any_of(clients(), [](const Client& c) { return !c.over && c.established(); });
+  Marks::hit(judge_.stops() > 0 ? Mark::stopped_twice
+             : somebody         ? Mark::stopped
+                                : Mark::stopped_idle);
+  judge_.told_to_end();
+  return true;
+}
+
+}  // namespace harness

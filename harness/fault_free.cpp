@@ -1,0 +1,191 @@
+// The fault-free step: what everybody does when the server rests and no action was chosen. Clients
+// do as their kind does (kind.hpp), and time passes no further than the next of them acts.
+#include <algorithm>
+#include <span>
+
+#include "harness/marks.hpp"
+#include "harness/payload.hpp"
+#include "harness/world.hpp"
+
+namespace harness {
+namespace {
+
+constexpr std::uint64_t ms = 1'000'000;
+// How long the World waits for a server that does things at times and moves nothing.
+constexpr std::uint64_t patience_ns = 3'600'000 * ms;
+
+}  // namespace
+
+uvsim::Progress World::rest(uvsim::Wait wait) {
+  if (read_all() || greet() || say_goodbye()) {
+    ++moved_;
+    waited_ns_ = 0;
+    return uvsim::Progress::made;
+  }
+  return wait_for_server(wait);
+}
+
+// What the kinds count their times in: the shorter of the two limits.
+std::uint64_t World::limit_ns() const {
+  constexpr std::uint64_t without_limits_ms = 1000;
+  const std::uint64_t limit = std::min(subject_->idle_ms, subject_->write_ms);
+  return (limit == Subject::unlimited ? without_limits_ms : limit) * ms;
+}
+
+// Whether the time that this client lets pass has; it begins with the first question.
+bool World::is_due(Client& client, std::uint64_t after_ns) {
+  if (client.acts_at_ns == 0) client.acts_at_ns = network_->now_ns() + after_ns;
+  if (network_->now_ns() < client.acts_at_ns) return false;
+  client.acts_at_ns = 0;
+  return true;
+}
+
+bool World::read_all() {
+  bool read = false;
+  for (Client& client : clients()) {
+    if (client.view.readable == 0 && !client.seen_end) client.acts_at_ns = 0;
+    if (client.over || client.view.readable == 0) continue;
+    const Habits& habits = client.habits();
+    // Who does not read is still told when its connection is cut.
+    const bool cut = client.is_itself() && habits.portion == Portion::nothing &&
+                     (client.view.reset || client.view.fin);
+    if (client.stalled && !cut) continue;
+    std::size_t size = payload::piece_max;
+    if (client.is_itself() && habits.reads_after > 0) {
+      if (!is_due(client, limit_ns() / 16 * habits.reads_after)) continue;
+      --client.patience;
+      if (habits.portion == Portion::half) size = (client.view.readable + 1) / 2;
+      if (habits.portion == Portion::one_byte) size = 1;
+    }
+    receive(client, size);
+    read = true;
+  }
+  return read;
+}
+
+// In a world where nobody ever came, one client comes; and who came says something.
+bool World::greet() {
+  if (count_ == 0 && judge_.stops() == 0) return connect();
+  bool greeted = false;
+  for (Client& client : clients()) {
+    if (!client.view.accepted && client.established()) Marks::hit(Mark::queued);
+    const bool waits = client.stalled && client.habits().portion != Portion::nothing;
+    if (client.sent > 0 || !client.can_send() || waits) continue;
+    if (client.seen_end || client.view.writable == 0) continue;
+    if (client.habits().greeting > 0) {
+      send(client, client.habits().greeting);
+    } else {
+      send(client);
+    }
+    if (client.habits().ends_output && client.can_send()) half_close(client);
+    greeted = true;
+  }
+  return greeted;
+}
+
+// Who has seen the end closes.
+bool World::leaves(Client& client) {
+  if (client.view.state == uvsim::PeerState::refused) return true;
+  if (!client.seen_end) return false;
+  return !client.habits().stays || !client.is_itself() || is_due(client, 2 * limit_ns());
+}
+
+bool World::say_goodbye() {
+  bool said = false;
+  for (Client& client : clients()) {
+    if (client.over) continue;
+    if (leaves(client)) {
+      close(client);
+      said = true;
+      const std::uint32_t returns = client.returns;
+      if (returns > 0 && judge_.stops() == 0 && connect(client.kind)) {
+        clients_[count_ - 1].returns = returns - 1;
+      }
+    } else if (client.can_send() && !client.stalled && !client.seen_end &&
+               (client.received == client.sent || !subject_->echoes)) {
+      half_close(client);
+      said = true;
+    }
+  }
+  if (said) return true;
+  // Not before it listens again.
+  if (network_->listeners() == 0 && judge_.stops() == 0 && subject_->reopens_listener) return false;
+  return all_gone() && judge_.stops() == 0 && (late_comer() || stop());
+}
+
+// After faults, one more client shows whether the server still serves.
+bool World::late_comer() {
+  if (judge_.faults() == 0 || late_comer_ || !subject_->reopens_listener) return false;
+  if (network_->listeners() == 0) return false;
+  late_comer_ = true;
+  setting_.clients_max = clients_limit;
+  return connect(Kind::ordinary);
+}
+
+bool World::all_gone() const {
+  return std::ranges::all_of(clients(), [](const Client& client) { return client.over; });
+}
+
+// When the first of those that let time pass will act; Wait::forever if there are none.
+std::uint64_t World::next_act_ns() const {
+  std::uint64_t next = uvsim::Wait::forever;
+  for (const Client& client : clients()) {
+    const bool decided = client.acts_at_ns != 0 && !client.over && !client.stalled;
+    if (decided && client.is_itself()) next = std::min(next, client.acts_at_ns);
+  }
+  return next;
+}
+
+// Everybody who is left waits for the server, and it for a timer or for ever.
+uvsim::Progress World::wait_for_server(uvsim::Wait wait) {
+  judge_.while_waiting(wait);
+  const std::uint64_t next_act = next_act_ns();
+  if (next_act != uvsim::Wait::forever) {
+    const std::uint64_t until = next_act - std::min(next_act, network_->now_ns());
+    if (wait.ns == uvsim::Wait::forever || until < wait.ns) {
+      network_->advance(until);
+      return uvsim::Progress::made;
+    }
+  }
+  // A server that cannot be told to end, and where nothing is left to be waited for.
+  const bool listens = network_->listeners() > 0 || !subject_->reopens_listener;
+  const bool settled = judge_.stops() == 0 && all_gone() && listens &&
+                       network_->open_connections() == 0 && simulation_->ledger_live() == 0;
+  if (wait.ns != uvsim::Wait::forever && waited_ns_ < patience_ns && !settled) {
+    Marks::hit(Mark::waited_for_timer);
+    waited_ns_ += wait.ns;
+    return uvsim::Progress::nothing;
+  }
+  if (waited_ns_ < patience_ns && judge_.somebody_connects()) {
+    // The kernel tries again every now and then, and no timer of the server's says when.
+    constexpr std::uint64_t attempt = 1000 * ms;
+    waited_ns_ += attempt;
+    network_->advance(attempt);
+    return uvsim::Progress::made;
+  }
+  waited_ns_ = 0;
+  if (resume()) return uvsim::Progress::made;
+  come_to_rest();
+  if (wait.ns != uvsim::Wait::forever) leave();
+  return uvsim::Progress::nothing;
+}
+
+// Those that read no more have been waited for long enough.
+bool World::resume() {
+  bool resumed = false;
+  for (Client& client : clients()) {
+    if (client.over || !client.stalled) continue;
+    client.stalled = false;
+    client.patience = 0;
+    resumed = true;
+  }
+  return resumed;
+}
+
+void World::come_to_rest() {
+  resting_ = true;
+  Marks::hit(Mark::quiescent);
+  judge_.at_the_very_end();
+}
+
+}  // namespace harness

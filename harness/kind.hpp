@@ -1,0 +1,66 @@
+// The kinds of clients: what each does by itself while the World takes its fault-free steps.
+//
+// The input says of which kind a client is when it connects (Action::connect_as), or the Setting
+// does. All kinds do what actions tell them, too.
+//
+// To add one: a line in HARNESS_KINDS, at the end, so that inputs keep their meaning; its mark is
+// there with it. What the columns cannot say is a new column, read by fault_free.cpp.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace harness {
+
+// How much a client reads when it does.
+enum class Portion : std::uint8_t { everything, half, one_byte, nothing };
+
+struct Habits {
+  Portion portion;
+  // It reads so long after there was something to read: sixteenths of the shorter of the two time
+  // limits of the Subject, always less than it. 0: at once. Each has patience for so many readings;
+  // then it reads as an ordinary client does.
+  std::uint32_t reads_after;
+  std::uint32_t patience;
+  std::size_t window;    // bytes that its receive buffer holds; 0: as the machine says
+  std::size_t greeting;  // bytes that it says first; 0: as few as the input says
+  bool ends_output;      // as soon as it has said them
+  bool comes_back;       // when its connection was cut, it connects again
+  bool stays;            // it does not close when it has seen the end, but long after
+};
+
+// X(name, what it does, Habits)
+#define HARNESS_KINDS(X)                                                                           \
+  X(ordinary, "reads at once, ends its output when it has got everything, closes at the end",      \
+    Portion::everything, 0, 0, 0, 0, false, false, false)                                          \
+  X(steady, "reads slowly: half of its small window at each eighth of the limit", Portion::half,   \
+    2, 32, 32, 200, false, false, false)                                                           \
+  X(trickle, "reads one byte at each half of the limit", Portion::one_byte, 8, 12, 4, 40, false,   \
+    false, false)                                                                                  \
+  X(burst, "reads nothing for three quarters of the limit, then all there is",                     \
+    Portion::everything, 12, 8, 32, 200, false, false, false)                                      \
+  X(never_reads, "reads nothing before it is cut", Portion::nothing, 0, 1, 32, 200, false, false,  \
+    false)                                                                                         \
+  X(comes_back, "reads nothing, and connects again when it is cut", Portion::nothing, 0, 1, 64,    \
+    400, false, true, false)                                                                       \
+  X(half_closes, "ends its output when it has spoken, and reads as steady does", Portion::half, 2, \
+    32, 32, 200, true, false, false)                                                               \
+  X(stays, "does not close for twice the limit after it has seen the end", Portion::everything, 0, \
+    1, 0, 0, false, false, true)
+
+enum class Kind : std::uint8_t {
+#define HARNESS_KIND(name, meaning, ...) name,
+  HARNESS_KINDS(HARNESS_KIND)
+#undef HARNESS_KIND
+};
+
+inline constexpr std::array kinds{
+#define HARNESS_KIND(name, meaning, ...) Habits{__VA_ARGS__},
+    HARNESS_KINDS(HARNESS_KIND)
+#undef HARNESS_KIND
+};
+
+constexpr const Habits& habits_of(Kind kind) { return kinds[static_cast<std::size_t>(kind)]; }
+
+}  // namespace harness
