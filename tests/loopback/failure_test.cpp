@@ -13,7 +13,7 @@ constexpr std::size_t mebi = std::size_t{1024} * 1024;
 bool all_gone(ServerProcess& server) {
   return eventually([&] {
     const Statistics now = server.statistics();
-    return now.connections == 0 && now.blocks_lent == 0 && now.waiting == 0;
+    return now.connections == 0 && now.blocks_lent == 0;
   });
 }
 

@@ -40,7 +40,7 @@ struct Setting {
 };
 
 struct Statistics {
-  long connections = -1, waiting = -1, blocks_lent = -1, blocks = -1, accepted = -1;
+  long connections = -1, blocks_lent = -1, blocks = -1, accepted = -1;
 };
 
 struct Pair {
@@ -179,8 +179,8 @@ class ServerProcess {
     if (line.find("\"event\":\"statistics\"") == std::string::npos) {
       throw std::runtime_error("no statistics but: " + line);
     }
-    return {number_in(line, "connections"), number_in(line, "waiting"),
-            number_in(line, "blocks_lent"), number_in(line, "blocks"), number_in(line, "accepted")};
+    return {number_in(line, "connections"), number_in(line, "blocks_lent"),
+            number_in(line, "blocks"), number_in(line, "accepted")};
   }
 
   bool running() const { return !wait_exit_event(Clock::duration::zero()); }
