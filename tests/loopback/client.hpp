@@ -188,11 +188,11 @@ class Client {
     return bytes;
   }
 
-  std::string receive(std::size_t size) {
+  std::string receive(std::size_t size, Clock::duration length = patience) {
     std::string bytes;
-    const Deadline deadline;
+    const Deadline deadline(length);
     while (bytes.size() < size && ending_ == Ending::open) {
-      if (wait(POLLIN)) bytes += receive_some();
+      if (wait(POLLIN, milliseconds(deadline.poll_timeout()))) bytes += receive_some();
       deadline.require("receive");
     }
     return bytes;

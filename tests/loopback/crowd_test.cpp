@@ -34,20 +34,29 @@ TEST_P(BesideACrowd, HonestClientsAreAnsweredAtOnce) {
   stop_cleanly(server);
 }
 
+// Much less than a large block for each of them.
+const Arguments little_memory{"--buffer-memory", "16MiB", "--max-connections", "2100"};
+const Arguments little_memory_and_patience{"--buffer-memory", "16MiB", "--max-connections", "2100",
+                                           "--write-timeout", "500ms"};
+constexpr milliseconds second{1000};
+
 INSTANTIATE_TEST_SUITE_P(
     Of, BesideACrowd,
     testing::Values(
-        Kind{"TwoHundredThatNeverRead", {.size = 200}},
-        Kind{"TwoThousandThatNeverRead", {.size = 2000}},
-        Kind{"TwoHundredThatReadAByteASecond", {.size = 200, .byte_each = std::chrono::seconds(1)}},
-        Kind{"TwoThousandThatReadAByteASecond",
-             {.size = 2000, .byte_each = std::chrono::seconds(1)}},
+        Kind{"TwoHundredThatNeverRead", {.size = 200}, little_memory},
+        Kind{"TwoThousandThatNeverRead", {.size = 2000}, little_memory},
+        Kind{"TwoThousandThatNeverReadWithMuchMemory", {.size = 2000}},
+        Kind{"TwoHundredThatReadAByteASecond", {.size = 200, .byte_each = second}, little_memory},
+        Kind{"TwoThousandThatReadAByteASecond", {.size = 2000, .byte_each = second}, little_memory},
         Kind{"TwoThousandThatComeAgainWhenCut",
              {.size = 2000, .come_again = true},
-             {"--write-timeout", "500ms"}},
+             little_memory_and_patience},
         Kind{"TwoThousandThatHalfCloseAndStay",
-             {.size = 2000, .bytes = 48 * 1024, .half_close = true}},
-        Kind{"TwoThousandThatHalfCloseOnMuchAndStay", {.size = 2000, .half_close = true}},
+             {.size = 2000, .bytes = 48 * 1024, .half_close = true},
+             little_memory},
+        Kind{"TwoThousandThatHalfCloseOnMuchAndStay",
+             {.size = 2000, .half_close = true},
+             little_memory},
         Kind{"FortyThatHoldEveryLargeBlock",
              {.size = 40},
              {"--buffer-memory", "1MiB", "--max-connections", "100"}}),

@@ -71,13 +71,16 @@ class Server {
     open();
     while (!done()) {
       std::array<epoll_event, 256> events{};
+      // Limits are judged by this clock: what clients did before it is known when they are judged.
+      const Clock::time_point asked = Clock::now();
       const int count = ::epoll_wait(epoll_, events.data(), static_cast<int>(events.size()),
                                      static_cast<int>(tick.count()));
-      if (has("limits-before-events")) judge_limits();
+      if (has("limits-before-events")) judge_limits(Clock::now());
       for (int index = 0; index < count; ++index) {
         on_event(events[static_cast<std::size_t>(index)]);
       }
-      if (!has("limits-before-events")) judge_limits();
+      const bool all_known = count >= 0 && count < static_cast<int>(events.size());
+      if (all_known) judge_limits(asked);
     }
     while (!connections_.empty()) end_now(connections_.begin()->first);
     std::fprintf(stderr,
@@ -222,8 +225,7 @@ class Server {
     watch(fd, 0, EPOLL_CTL_DEL);
   }
 
-  void judge_limits() {
-    const Clock::time_point now = Clock::now();
+  void judge_limits(Clock::time_point now) {
     std::vector<int> fds;
     for (const auto& entry : connections_) fds.push_back(entry.first);
     for (const int fd : fds) judge(fd, connections_[fd], now);
@@ -231,10 +233,7 @@ class Server {
 
   void judge(int fd, Connection& connection, Clock::time_point now) {
     if (has("no-limit-is-kept")) return;
-    // "stays-with-everybody": even when all is acknowledged.
-    if (connection.lingers && unacknowledged(fd) == 0 && !has("stays-with-everybody")) {
-      return remove(fd);
-    }
+    if (connection.lingers && is_over(fd)) return remove(fd);
     const bool silent = now - connection.last_word >= limits_.idle;
     if (silent && has("owed-is-silent")) return reset(fd);
     if (connection.owed && now - connection.progress >= limits_.write) {
@@ -258,6 +257,13 @@ class Server {
     } else {
       remove(fd);
     }
+  }
+
+  // Everything is acknowledged, or nothing will be.
+  static bool is_over(int fd) {
+    pollfd entry{fd, 0, 0};
+    if (::poll(&entry, 1, 0) == 1 && (entry.revents & POLLERR) != 0) return true;
+    return unacknowledged(fd) == 0 && !has("stays-with-everybody");
   }
 
   static std::size_t unacknowledged(int fd) {

@@ -13,6 +13,14 @@ TEST(StoppedServer, CutsNobodyWhoSpokeMeanwhile) {
   stop_cleanly(server);
 }
 
+// More than libuv hears of at once.
+TEST(StoppedServer, CutsNobodyOfACrowdThatSpokeMeanwhile) {
+  allow_descriptors(5'000);
+  ServerProcess server = ServerProcess::start({"--idle-timeout", "2s", "--log-level", "error"});
+  EXPECT_EQ(answered_after_a_stop(server, 1'500, milliseconds(2500)), 1'500U);
+  stop_cleanly(server);
+}
+
 TEST(StoppedServer, CutsNobodyWhoReadMeanwhile) {
   ServerProcess server = ServerProcess::start({"--write-timeout", "1s"});
   SlowReaders readers(server.port(), 4, {8 * 1024 * 1024, 3 * 1024, milliseconds(10)});

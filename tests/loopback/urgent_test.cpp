@@ -37,7 +37,7 @@ TEST(UrgentData, OfAConversationIsAnswered) {
   Client client(server.port());
   for (int round = 0; round < 20; ++round) {
     send_with_urgent_bytes(client, "ab!de");
-    ASSERT_EQ(client.receive(5), "ab!de") << "round " << round;
+    ASSERT_EQ(client.receive(5, std::chrono::seconds(5)), "ab!de") << "round " << round;
   }
   client.close();
   stop_cleanly(server);
