@@ -93,7 +93,7 @@ TEST(JudgeOfStops, SeesThatLimitsAreJudgedTooSoon) {
     return answered_after_a_stop(server, 5, milliseconds(1000));
   };
   EXPECT_EQ(answered(none), 5U);
-  EXPECT_EQ(answered("limits-before-events"), 0U);
+  EXPECT_LT(answered("limits-before-events"), 5U);
 }
 
 TEST(JudgeOfHalfClose, SeesThatTheKernelIsLeftAlone) {

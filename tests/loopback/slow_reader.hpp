@@ -18,16 +18,14 @@ class SlowReader {
     Client::Shape shape = {};
   };
 
-  SlowReader(std::uint16_t port, const Plan& plan, std::uint64_t seed)
-      : client_(port, plan.shape),
-        plan_(plan),
-        bytes_(payload(seed, plan.bytes)),
-        last_read_(Clock::now()) {}
+  // What it sends outlives it.
+  SlowReader(std::uint16_t port, const Plan& plan, std::string_view bytes)
+      : client_(port, plan.shape), plan_(plan), bytes_(bytes), last_read_(Clock::now()) {}
 
   // Sends what goes, and reads what is due.
   void turn() {
     if (sent_ < bytes_.size()) {
-      sent_ += client_.send_some(std::string_view(bytes_).substr(sent_));
+      sent_ += client_.send_some(bytes_.substr(sent_));
       if (sent_ == bytes_.size() && plan_.half_close) client_.shutdown_write();
     }
     const Clock::time_point now = Clock::now();
@@ -74,7 +72,7 @@ class SlowReader {
  private:
   Client client_;
   Plan plan_;
-  std::string bytes_;
+  std::string_view bytes_;
   std::size_t sent_ = 0;
   std::size_t received_ = 0;
   bool exact_ = true;
@@ -84,9 +82,15 @@ class SlowReader {
 
 class SlowReaders {
  public:
-  SlowReaders(std::uint16_t port, std::size_t count, const SlowReader::Plan& plan) : size_(count) {
-    for (std::size_t seed = 0; seed < count; ++seed) readers_.emplace_back(port, plan, seed);
+  SlowReaders(std::uint16_t port, std::size_t count, const SlowReader::Plan& plan)
+      : text_(payload(count, plan.bytes + count * shift)), size_(count) {
+    for (std::size_t number = 0; number < count; ++number) {
+      const std::string_view bytes(text_.data() + number * shift, plan.bytes);
+      readers_.emplace_back(port, plan, bytes);
+    }
   }
+  SlowReaders(const SlowReaders&) = delete;
+  SlowReaders& operator=(const SlowReaders&) = delete;
 
   // Each at its pace.
   void go_on(Clock::duration length) {
@@ -139,6 +143,9 @@ class SlowReaders {
     return static_cast<std::size_t>(std::ranges::count_if(readers_, predicate));
   }
 
+  // Each sends another part of one text, so that a byte of another's stream shows.
+  static constexpr std::size_t shift = 1021;
+  std::string text_;
   std::vector<SlowReader> readers_;
   std::size_t size_;
   std::size_t cut_ = 0;
