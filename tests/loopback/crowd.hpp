@@ -31,7 +31,7 @@ class Crowd {
 
   struct Plan {
     std::size_t size;
-    std::size_t bytes = std::size_t{512} * 1024;  // that each sends, as far as they go
+    std::size_t bytes = std::size_t{160} * 1024;  // that each sends, as far as they go
     milliseconds byte_each{0};                    // reads one byte at a time; 0: never reads
     bool half_close = false;                      // when all is sent; and stays
     bool come_again = false;                      // when cut

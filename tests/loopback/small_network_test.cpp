@@ -59,7 +59,7 @@ void in_small_network(const std::function<void()>& body) {
 TEST(SmallNetwork, ServesBulkClientsWholeBesideNeverReaders) {
   in_small_network([] {
     ServerProcess server = ServerProcess::start({"--log-level", "error", "--write-timeout", "1h"});
-    Crowd crowd(server.port(), {.size = 1500, .shape = {}});
+    Crowd crowd(server.port(), {.size = 1200, .shape = {}});
     crowd.gather();
     EXPECT_LT(in_milliseconds(longest_answer(server.port(), std::chrono::seconds(2))), 2000);
     std::vector<Conversation> bulk;
