@@ -127,6 +127,7 @@ uvsim::ChoiceSet server_faults() {
       .without(call_shutdown)
       .without(call_pipe_init)
       .without(call_signal_init)
+      .without(call_timer_start)
       .without(call_signal_start);
 }
 

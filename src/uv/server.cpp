@@ -274,9 +274,8 @@ void Server::arm_timer(Time at) {
     return;
   }
   const auto delay = static_cast<std::uint64_t>(std::max(at - now(), Time(0)).count());
-  if (uv_timer_start(&timer_, on_timer, delay, 0) != 0) {
-    timer_at_ = Time::max();  // so that the next event tries again
-  }
+  const int status = uv_timer_start(&timer_, on_timer, delay, 0);
+  ECHOPROOF_ASSERT(status == 0);  // it refuses only a closing timer, and one without a callback
 }
 
 void Server::warn(Warning warning, const char* what) {

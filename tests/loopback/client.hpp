@@ -173,9 +173,14 @@ class Client {
     return sent;
   }
 
+  // One byte of urgent data: see tcp(7).
+  void send_urgent(char byte) {
+    if (::send(socket_.get(), &byte, 1, MSG_OOB | MSG_NOSIGNAL) != 1) fail_system("send");
+  }
+
   // What is there now, maybe nothing. Sets ending() when the stream has ended.
-  std::string receive_some() {
-    std::string bytes(std::size_t{64} * 1024, '\0');
+  std::string receive_some(std::size_t most = std::size_t{64} * 1024) {
+    std::string bytes(most, '\0');
     const ssize_t count = ::recv(socket_.get(), bytes.data(), bytes.size(), 0);
     if (count == 0) ending_ = Ending::fin;
     if (count < 0) note_error("recv");
@@ -183,11 +188,11 @@ class Client {
     return bytes;
   }
 
-  std::string receive(std::size_t size) {
+  std::string receive(std::size_t size, Clock::duration length = patience) {
     std::string bytes;
-    const Deadline deadline;
+    const Deadline deadline(length);
     while (bytes.size() < size && ending_ == Ending::open) {
-      if (wait(POLLIN)) bytes += receive_some();
+      if (wait(POLLIN, milliseconds(deadline.poll_timeout()))) bytes += receive_some();
       deadline.require("receive");
     }
     return bytes;
@@ -200,6 +205,13 @@ class Client {
   bool answers(std::string_view message) {
     send_all(message);
     return receive(message.size()) == message;
+  }
+
+  // Whether a reset comes before the time is over. What arrived before it is not read for that.
+  bool was_reset(Clock::duration length) const {
+    if (!wait(0, length)) return false;
+    pollfd entry{socket_.get(), 0, 0};
+    return ::poll(&entry, 1, 0) == 1 && (entry.revents & POLLERR) != 0;
   }
 
   void shutdown_write() {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "client.hpp"
+#include "crowd.hpp"
 #include "server_process.hpp"
 
 namespace loopback {
@@ -15,29 +16,6 @@ constexpr std::size_t default_memory = 64 * mebi;
 // What the program may take beside its blocks: 2,050 sessions of well under 2 KiB, libuv's tables,
 // the C library's arenas.
 constexpr std::size_t stated_constant = 4 * mebi;
-
-void allow_descriptors(rlim_t count) {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) fail_system("getrlimit");
-  if (limit.rlim_cur >= count) return;
-  limit.rlim_cur = std::min(count, limit.rlim_max);
-  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) fail_system("setrlimit");
-}
-
-// Brings the crowd to `count` clients that are connected, and lets each send until nothing goes.
-void flood(const ServerProcess& server, std::vector<Client>& hogs, std::size_t count) {
-  // Small buffers and segments at the client, so that little sending already leaves the server
-  // with a write that cannot proceed, and the kernel is not what runs out of memory.
-  const Client::Shape narrow{.receive_buffer = 4096, .send_buffer = 32 * 1024, .segment = 536};
-  const std::string bytes(256 * kibi, 'x');
-  std::erase_if(hogs, [](const Client& each) { return each.wait(0, Clock::duration::zero()); });
-  while (hogs.size() < count) hogs.emplace_back(server.port(), narrow);
-  for (int round = 0; round < 20; ++round) {
-    for (Client& hog : hogs) {
-      if (hog.ending() == Ending::open) hog.send_some(bytes);
-    }
-  }
-}
 
 TEST(NeverReader, HoldsAtMostOneBlockOfTwoHundredFiftySixMebibytes) {
   ServerProcess server = ServerProcess::start({"--write-timeout", "1h"});
@@ -72,82 +50,51 @@ TEST(NeverReader, IsClosedWhenTheWriteTimeoutHasPassed) {
   client.send_until_blocked(256 * mebi, milliseconds(100));
   EXPECT_TRUE(eventually([&] { return server.statistics().connections == 0; }));
   client.receive_to_end();
-  EXPECT_NE(client.ending(), Ending::open);
+  EXPECT_EQ(client.ending(), Ending::reset);
   stop_cleanly(server);
 }
 
-TEST(NeverReader, TwoThousandOfThemBesideFiftyHonestClientsStarveNobody) {
-  allow_descriptors(5'000);
+TEST(NeverReader, TwoThousandOfThemStayWithinTheMemoryLimitAndNobodyMakesWay) {
   ServerProcess server = ServerProcess::start({"--log-level", "error"});
   const std::size_t before = server.private_bytes();
-  std::vector<Client> honest;
-  for (int number = 0; number < 50; ++number) honest.emplace_back(server.port());
-
-  Statistics most;
-  std::size_t memory_max = 0;
-  std::vector<Client> hogs;
-  // Four waves: those that the server has closed come again.
-  for (int wave = 0; wave < 4; ++wave) {
-    flood(server, hogs, 2'000);
-    const Statistics now = server.statistics();
-    most.blocks_lent = std::max(most.blocks_lent, now.blocks_lent);
-    most.accepted = now.accepted;
-    memory_max = std::max(memory_max, server.private_bytes());
-    for (std::size_t number = 0; number < honest.size(); ++number) {
-      const std::string message = payload(number, 1 + number * 40);
-      ASSERT_TRUE(honest[number].answers(message)) << "wave " << wave << ", client " << number;
-    }
-  }
-  // Otherwise the clients that never read held too little, and nothing was tested.
-  EXPECT_GT(most.blocks_lent, 1'000);
-  EXPECT_LE(most.blocks_lent, static_cast<long>(default_memory / (64 * kibi)));
-  EXPECT_GT(most.accepted, 2'050) << "nobody had to make way for others";
+  constexpr std::size_t crowd_size = 2'000;
+  Crowd crowd(server.port(), {.size = crowd_size});
+  crowd.gather();
+  // Otherwise they held too little, and nothing was tested.
+  EXPECT_TRUE(eventually([&] { return server.statistics().blocks_lent > 1'000; }));
+  Client honest(server.port());
+  EXPECT_TRUE(honest.answers("hello"));
+  const Statistics now = server.statistics();
+  EXPECT_LE(now.blocks_lent, now.blocks);
+  EXPECT_EQ(now.connections, static_cast<long>(crowd_size) + 1);
+  EXPECT_EQ(now.accepted, static_cast<long>(crowd_size) + 1);
   if (!server.has_shadow_memory()) {
-    EXPECT_LE(memory_max, before + default_memory + stated_constant);
-    RecordProperty("private_kibibytes_max", static_cast<int>(memory_max / kibi));
+    const std::size_t memory = server.private_bytes();
+    EXPECT_LE(memory, before + default_memory + stated_constant);
+    RecordProperty("private_kibibytes", static_cast<int>(memory / kibi));
   }
-  hogs.clear();
-  honest.clear();
+  honest.close();
+  crowd.disperse();
   EXPECT_TRUE(eventually([&] { return server.statistics().connections == 0; }));
   EXPECT_EQ(server.statistics().blocks_lent, 0);
   stop_cleanly(server);
 }
 
-TEST(NeverReader, MakesWayWhenOthersWaitForItsBlock) {
-  ServerProcess server = ServerProcess::start(
-      {"--block-size", "16K", "--buffer-memory", "64K", "--write-timeout", "1h"});
+// As many as there are large blocks, and more.
+TEST(NeverReader, KeepsWhatItHoldsAndNobodyWaitsForIt) {
+  ServerProcess server = ServerProcess::start({"--block-size", "256K", "--buffer-memory", "1MiB",
+                                               "--max-connections", "16", "--write-timeout", "1h"});
   std::vector<Client> hogs;
-  for (int number = 0; number < 4; ++number) hogs.emplace_back(server.port());
+  for (int number = 0; number < 8; ++number) hogs.emplace_back(server.port());
   for (Client& hog : hogs) hog.send_until_blocked(256 * mebi, milliseconds(100));
-  EXPECT_EQ(server.statistics().blocks_lent, 4);
   Client client(server.port());
-  EXPECT_TRUE(client.answers("although every block is lent"));
+  EXPECT_TRUE(client.answers("although everything large is lent"));
+  const Statistics now = server.statistics();
+  EXPECT_EQ(now.connections, 9);
+  EXPECT_EQ(now.blocks_lent, 8);
+  for (const Client& hog : hogs) EXPECT_FALSE(hog.was_reset(Clock::duration::zero()));
   hogs.clear();
   client.close();
-  stop_cleanly(server);
-}
-
-// After a message that fills a block libuv tries to read more. Whoever got in line for a block
-// then, with nothing to say, would keep it from all others for as long as a client may be idle.
-TEST(Crowd, ThatHasSaidAllItHadKeepsNoBlockFromOthers) {
-  constexpr std::size_t block = 4 * kibi;
-  ServerProcess server =
-      ServerProcess::start({"--block-size", "4K", "--buffer-memory", "8K", "--idle-timeout", "1h"});
-  std::vector<Client> hogs;  // they hold both blocks, until they are closed for it
-  for (int number = 0; number < 2; ++number) {
-    hogs.emplace_back(server.port()).send_until_blocked(256 * mebi, milliseconds(100));
-  }
-  ASSERT_EQ(server.statistics().blocks_lent, 2);
-  std::vector<Client> crowd;
-  const std::string message = payload(1, block);
-  for (int number = 0; number < 8; ++number) crowd.emplace_back(server.port()).send_all(message);
-  for (Client& client : crowd) ASSERT_EQ(client.receive(block), message);
-  hogs.clear();
-  EXPECT_TRUE(eventually([&] { return server.statistics().blocks_lent == 0; }));
-  Client late(server.port());
-  EXPECT_TRUE(late.answers("hello"));
-  late.close();
-  crowd.clear();
   stop_cleanly(server);
 }
 

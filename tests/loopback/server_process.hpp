@@ -195,6 +195,15 @@ class ServerProcess {
             number_in(line, "blocks"), number_in(line, "accepted")};
   }
 
+  // Stopped as by SIGSTOP, which takes a moment.
+  bool stopped() const {
+    std::ifstream file(proc("status"));
+    for (std::string line; std::getline(file, line);) {
+      if (line.starts_with("State:")) return line.find('T') != std::string::npos;
+    }
+    return false;
+  }
+
   bool running() const { return !wait_exit_event(Clock::duration::zero()); }
 
   // The wait status, once the program has ended by itself.

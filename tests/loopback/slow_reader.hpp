@@ -1,0 +1,155 @@
+// Clients that take their echo at a pace of their own, and any number of them side by side.
+//
+// A pace has to be one of which the server can learn: a client's kernel tells of reads in steps of
+// at most one segment or half its buffer (RFC 1122, 4.2.3.3), 64 KiB on loopback by default.
+#pragma once
+
+#include "client.hpp"
+
+namespace loopback {
+
+class SlowReader {
+ public:
+  struct Plan {
+    std::size_t bytes;       // that it sends
+    std::size_t piece;       // that it reads at a time
+    milliseconds pause;      // from one read to the next, and before the first
+    bool half_close = true;  // or it stays when it has got everything
+    Client::Shape shape = {};
+  };
+
+  // What it sends outlives it.
+  SlowReader(std::uint16_t port, const Plan& plan, std::string_view bytes)
+      : client_(port, plan.shape), plan_(plan), bytes_(bytes), last_read_(Clock::now()) {}
+
+  // Sends what goes, and reads what is due.
+  void turn() {
+    if (sent_ < bytes_.size()) {
+      sent_ += client_.send_some(bytes_.substr(sent_));
+      if (sent_ == bytes_.size() && plan_.half_close) client_.shutdown_write();
+    }
+    const Clock::time_point now = Clock::now();
+    if (done() || now - last_read_ < plan_.pause) return;
+    longest_pause_ = std::max(longest_pause_, now - last_read_);
+    last_read_ = now;
+    for (std::size_t left = plan_.piece; left > 0 && !done();) {
+      const std::string got = client_.receive_some(std::min(left, std::size_t{64} * 1024));
+      if (got.empty()) break;
+      exact_ = exact_ && bytes_.compare(received_, got.size(), got) == 0;
+      received_ += got.size();
+      left -= got.size();
+    }
+  }
+
+  // From here it counts how long it has not read.
+  void begin_pause() { last_read_ = Clock::now(); }
+
+  // It has waited long enough, and reads whatever is there.
+  void hurry() {
+    plan_.piece = bytes_.size() + 1;
+    plan_.pause = milliseconds(0);
+  }
+
+  int descriptor() const { return client_.descriptor(); }
+  short wanted_events() const {
+    return static_cast<short>(POLLIN | (sent_ < bytes_.size() ? POLLOUT : 0));
+  }
+  bool done() const {
+    if (client_.ending() != Ending::open) return true;
+    return !plan_.half_close && received_ == bytes_.size();
+  }
+  bool whole() const {
+    const Ending right = plan_.half_close ? Ending::fin : Ending::open;
+    return exact_ && received_ == bytes_.size() && client_.ending() == right;
+  }
+  // Nothing is wrong so far.
+  bool intact() const {
+    if (client_.ending() != Ending::open) return whole();
+    return exact_ && !client_.was_reset(Clock::duration::zero());
+  }
+  Clock::duration longest_pause() const { return longest_pause_; }
+
+ private:
+  Client client_;
+  Plan plan_;
+  std::string_view bytes_;
+  std::size_t sent_ = 0;
+  std::size_t received_ = 0;
+  bool exact_ = true;
+  Clock::time_point last_read_;
+  Clock::duration longest_pause_{0};
+};
+
+class SlowReaders {
+ public:
+  SlowReaders(std::uint16_t port, std::size_t count, const SlowReader::Plan& plan)
+      : text_(payload(count, plan.bytes + count * shift)), size_(count) {
+    for (std::size_t number = 0; number < count; ++number) {
+      const std::string_view bytes(text_.data() + number * shift, plan.bytes);
+      readers_.emplace_back(port, plan, bytes);
+    }
+  }
+  SlowReaders(const SlowReaders&) = delete;
+  SlowReaders& operator=(const SlowReaders&) = delete;
+
+  // Each at its pace.
+  void go_on(Clock::duration length) {
+    for (SlowReader& each : readers_) each.begin_pause();
+    const Deadline deadline(length);
+    while (!deadline.passed()) {
+      for (SlowReader& each : readers_) each.turn();
+      ::poll(nullptr, 0, 5);
+    }
+    for (const SlowReader& each : readers_) {
+      longest_pause_ = std::max(longest_pause_, each.longest_pause());
+    }
+  }
+
+  // Some of those who were not cut read what is left, as fast as they can; the others leave.
+  void finish(std::size_t some = 8) {
+    std::erase_if(readers_, [&](const SlowReader& each) {
+      if (each.intact()) return some == 0 || some-- == 0;
+      ++cut_;
+      return true;
+    });
+    const Deadline deadline;
+    for (SlowReader& each : readers_) each.hurry();
+    for (;;) {
+      std::vector<pollfd> entries;
+      for (SlowReader& each : readers_) {
+        each.turn();
+        if (!each.done()) entries.push_back({each.descriptor(), each.wanted_events(), 0});
+      }
+      if (entries.empty()) break;
+      deadline.require("the rest of an echo");
+      ::poll(entries.data(), entries.size(), 20);
+    }
+    cut_ += readers_.size() - whole();
+  }
+
+  std::size_t size() const { return size_; }
+  std::size_t whole() const {
+    return count([](const SlowReader& each) { return each.whole(); });
+  }
+  // How many did not get what was theirs, or not all of it.
+  std::size_t cut() const { return cut_; }
+  // The longest that any of them read nothing: more than planned, when the test was held up.
+  Clock::duration longest_pause() const { return longest_pause_; }
+  void close() { readers_.clear(); }
+
+ private:
+  template <typename Predicate>
+  std::size_t count(Predicate predicate) const {
+    return static_cast<std::size_t>(std::ranges::count_if(readers_, predicate));
+  }
+
+  // Each sends another part of one text, so that a byte of another's stream shows.
+  static constexpr std::size_t shift = 1021;
+  std::string text_;
+  std::vector<SlowReader> readers_;
+  std::size_t size_;
+  std::size_t cut_ = 0;
+  Clock::duration longest_pause_{0};
+};
+
+}  // namespace loopback

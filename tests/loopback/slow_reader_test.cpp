@@ -1,0 +1,93 @@
+// Who takes his echo is not cut, however slowly he takes it: as long as the kernel learns within
+// each period of the write limit that something was taken. Nor is he silent while he takes.
+#include <gtest/gtest.h>
+
+#include "judges.hpp"
+
+namespace loopback {
+namespace {
+
+constexpr std::size_t kibi = 1024;
+constexpr std::size_t mebi = kibi * kibi;
+
+// Every test lets the clients go on for several periods of the write limit.
+constexpr milliseconds limit(1000);
+constexpr milliseconds several_limits(3300);
+
+struct Way {
+  const char* name;
+  std::size_t count;
+  SlowReader::Plan plan;
+  Arguments arguments = {};
+};
+
+void PrintTo(const Way& way, std::ostream* out) { *out << way.name; }
+
+class SlowReading : public testing::TestWithParam<Way> {};
+
+TEST_P(SlowReading, LosesNothingHoweverLongItTakes) {
+  Arguments arguments = GetParam().arguments;
+  arguments.insert(arguments.end(), {"--write-timeout", "1s"});
+  ServerProcess server = ServerProcess::start(arguments);
+  SlowReaders readers(server.port(), GetParam().count, GetParam().plan);
+  readers.go_on(several_limits);
+  EXPECT_EQ(readers.whole(), 0U) << "so much was not owed for so long: nothing was tested";
+  readers.finish();
+  if (readers.longest_pause() >= limit) GTEST_SKIP() << "this machine held the clients up";
+  EXPECT_EQ(readers.cut(), 0U) << "of " << readers.size();
+  readers.close();
+  stop_cleanly(server);
+}
+
+// With a write limit of seconds and an idle limit of one: who is owed bytes and reads is not
+// silent, though he says nothing.
+TEST(SlowReading, IsNoSilence) {
+  ServerProcess server = ServerProcess::start({"--idle-timeout", "1s", "--write-timeout", "5s"});
+  SlowReaders readers(server.port(), 4, {4 * mebi, 3 * kibi, milliseconds(10), false});
+  readers.go_on(several_limits);
+  EXPECT_EQ(readers.whole(), 0U) << "so much was not owed for so long: nothing was tested";
+  readers.finish();
+  if (readers.longest_pause() >= limit) GTEST_SKIP() << "this machine held the clients up";
+  EXPECT_EQ(readers.cut(), 0U) << "of " << readers.size();
+  readers.close();
+  stop_cleanly(server);
+}
+
+constexpr Client::Shape tiny{.receive_buffer = 1};  // the kernel makes 2,304 of it
+constexpr Client::Shape small_segments{.receive_buffer = 16 * kibi, .segment = 536};
+constexpr Client::Shape ethernet{.segment = 1460};
+constexpr Client::Shape middling{.receive_buffer = 64 * kibi};
+
+INSTANTIATE_TEST_SUITE_P(
+    By, SlowReading,
+    testing::Values(
+        Way{"ASteadyReader", 1, {8 * mebi, 3 * kibi, milliseconds(10)}},
+        Way{"ASteadyReaderWhoStays", 1, {8 * mebi, 3 * kibi, milliseconds(10), false}},
+        Way{"AReaderOfATinyWindow", 1, {4 * mebi, 100, milliseconds(20), true, tiny}},
+        Way{"AReaderOfATinyWindowWhoStays", 1, {4 * mebi, 100, milliseconds(20), false, tiny}},
+        Way{"AReaderOfSmallSegments", 1, {2 * mebi, 1200, milliseconds(20), true, small_segments}},
+        Way{"AReaderOfEthernetsSegments",
+            1,
+            {8 * mebi, 3 * kibi, milliseconds(10), true, ethernet}},
+        Way{"AReaderInBursts", 1, {8 * mebi, 512 * kibi, milliseconds(600)}},
+        Way{"AReaderInBurstsWhoStays", 1, {8 * mebi, 512 * kibi, milliseconds(600), false}},
+        Way{"AReaderOfOneStepAtATime",
+            1,
+            {8 * mebi, 128 * kibi, milliseconds(600), true, middling}},
+        Way{"AReaderOfOneTinyStepAtATime", 1, {4 * mebi, 1536, milliseconds(500), true, tiny}},
+        Way{"FortyOfThem",
+            40,
+            {4 * mebi, 3 * kibi, milliseconds(10), true, middling},
+            {"--buffer-memory", "1MiB"}},
+        Way{"FortyOfThemWhoStay",
+            40,
+            {4 * mebi, 3 * kibi, milliseconds(10), false, middling},
+            {"--buffer-memory", "1MiB"}},
+        Way{"FortyOfTinyWindows",
+            40,
+            {2 * mebi, 100, milliseconds(20), true, tiny},
+            {"--buffer-memory", "1MiB"}}),
+    [](const testing::TestParamInfo<Way>& tested) { return std::string(tested.param.name); });
+
+}  // namespace
+}  // namespace loopback
