@@ -128,6 +128,7 @@ uvsim::ChoiceSet server_faults() {
       .without(call_pipe_init)
       .without(call_signal_init)
       .without(call_timer_start)
+      .without(ioctl_error)
       .without(call_signal_start);
 }
 

@@ -17,7 +17,7 @@ constexpr std::uint64_t ms = 1'000'000;
 // What the loop's clock may be wrong by, and a turn may take.
 constexpr std::uint64_t slack_ms = 60;
 // Errors in a row that a listener may report to a server that claims to mend it.
-constexpr std::uint32_t refusals_max = 3;
+constexpr std::uint32_t refusals_max = 16;
 
 std::uint64_t times_ms(std::uint64_t n) {
   return n > std::numeric_limits<std::uint64_t>::max() / ms ? n : n * ms;

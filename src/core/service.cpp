@@ -99,7 +99,7 @@ Action Service::keep_rest(Connection& connection, std::size_t size, Time now) {
 
 Action Service::on_eof(Connection& connection, std::size_t unacknowledged, Time now) {
   const bool owed = connection.state() == State::reading && unacknowledged >= limits_.linger;
-  connection.unacknowledged_ = unacknowledged;
+  connection.unacknowledged_ = unacknowledged + 1;  // our FIN is to be acknowledged, too
   if (owed) connection.moved_at_ = now;
   return on(connection, owed ? Event::eof_owed : Event::eof, now);
 }
