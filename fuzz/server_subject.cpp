@@ -89,6 +89,7 @@ harness::Subject server_subject(const ServerShape& shape) {
   subject.start = [&shape] { return serve(shape); };
   subject.other_signal = SIGUSR1;
   subject.tell = tell;
+  subject.echoes_urgent = true;
   subject.may_reject = false;
   subject.reopens_listener = true;
   subject.fails_clean = true;

@@ -60,6 +60,9 @@ bool World::perform(Action action) {
     case Action::connect_as: return connect_as();
     case Action::send:
     case Action::send_again: return said_ < setting_.said_max && with(can_send, &World::send);
+    case Action::send_urgent:
+      return subject_->echoes_urgent && said_ < setting_.said_max &&
+             with(can_send, &World::send_urgent);
     case Action::read:
       return with([](const Client& c) { return !c.over && c.view.readable > 0; }, &World::read);
     case Action::half_close: return with(can_send, &World::half_close);
@@ -129,6 +132,17 @@ void World::send(Client& client, std::size_t size) {
   const std::size_t count =
       network_->send(client.peer, payload::bytes(client.number, client.sent), size);
   if (count < size) Marks::hit(Mark::send_blocked);
+  said(client, count);
+}
+
+void World::send_urgent(Client& client) {
+  const std::uint8_t byte = *payload::bytes(client.number, client.sent);
+  const bool taken = network_->send_urgent(client.peer, static_cast<char>(byte));
+  if (taken) Marks::hit(Mark::sent_urgent);
+  said(client, taken ? 1 : 0);
+}
+
+void World::said(Client& client, std::size_t count) {
   if (count == 1) Marks::hit(Mark::sent_one_byte);
   if (count > 64) Marks::hit(Mark::sent_much);
   if (judge_.stops() > 0) Marks::hit(Mark::sent_after_stop);

@@ -24,6 +24,7 @@ namespace harness {
   X(refused, "a client's connection is refused")                                              \
   X(queued, "a client waits to be accepted while the server rests")                           \
   X(sent_one_byte, "a client sends a single byte")                                            \
+  X(sent_urgent, "a client sends urgent data")                                                \
   X(sent_much, "a client sends more than a block")                                            \
   X(send_blocked, "a client finds no room to send")                                           \
   X(sent_after_stop, "a client sends after the server was told to end")                       \

@@ -32,6 +32,8 @@ struct Subject {
   bool echoes = true;
   // A client that has ended its output still gets the rest of its echo, and then the end.
   bool answers_half_close = true;
+  // Urgent data is data to it, as with SO_OOBINLINE: it is sent back in its place.
+  bool echoes_urgent = false;
   // May close a client it never answered, because there are too many.
   bool may_reject = true;
   // Goes on accepting after uv_accept or uv_listen failed.

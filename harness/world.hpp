@@ -73,6 +73,8 @@ class World final : private uvsim::Choices {
   bool connect(Kind kind);
   void send(Client& client);
   void send(Client& client, std::size_t size);
+  void send_urgent(Client& client);
+  void said(Client& client, std::size_t count);
   void read(Client& client);
   void half_close(Client& client);
   void close(Client& client);

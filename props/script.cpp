@@ -44,14 +44,18 @@ std::string code_of(const Stage& stage) {
   if (stage.version != usual.version) code += ".version = Version::v1_44";
   field(code, "clients", stage.clients, usual.clients);
   field(code, "connections", stage.connections, usual.connections);
-  field(code, "blocks", stage.blocks, usual.blocks);
+  field(code, "large_blocks", stage.large_blocks, usual.large_blocks);
   field(code, "block_size", stage.block_size, usual.block_size);
+  field(code, "small_block", stage.small_block, usual.small_block);
+  field(code, "linger", stage.linger, usual.linger);
+  if (stage.little_kernel_memory) {
+    code += std::string(code.back() == '{' ? "" : ", ") + ".little_kernel_memory = true";
+  }
   field(code, "send_window", stage.send_window, usual.send_window);
   field(code, "receive_window", stage.receive_window, usual.receive_window);
   field(code, "descriptors", stage.descriptors, usual.descriptors);
   field(code, "idle", stage.idle, usual.idle);
   field(code, "write", stage.write, usual.write);
-  field(code, "write_contended", stage.write_contended, usual.write_contended);
   field(code, "drain", stage.drain, usual.drain);
   return code + "}";
 }
@@ -172,12 +176,19 @@ const harness::Verdict& Runner::run(const Stage& stage, uvsim::Choices& choices)
   options.send_window = stage.send_window;
   options.receive_window = stage.receive_window;
   options.descriptors = stage.descriptors;
+  const std::size_t kernel_memory = stage.little_kernel_memory
+                                        ? stage.connections * echoproof::KernelBudget::least
+                                        : echoproof::KernelBudget::unlimited;
   shape_ = {.limits = {.connections = stage.connections,
-                       .buffer_memory = std::size_t{stage.blocks} * stage.block_size,
+                       .buffer_memory = fuzz::buffer_memory(stage.connections, stage.small_block,
+                                                            stage.large_blocks, stage.block_size),
                        .block_size = stage.block_size,
+                       .kernel_memory = kernel_memory,
+                       .tuned_socket = 1,
                        .idle = stage.idle,
                        .write = stage.write,
-                       .write_contended = stage.write_contended},
+                       .small_block = stage.small_block,
+                       .linger = stage.linger},
             .drain = stage.drain,
             .clients = stage.clients};
   harness::Subject subject = fuzz::server_subject(shape_);

@@ -22,16 +22,18 @@ namespace props {
 
 struct Stage {
   uvsim::Version version = uvsim::Version::v1_52;
-  std::uint32_t clients = 1;      // at once
-  std::uint32_t connections = 8;  // that the server has room for
-  std::uint32_t blocks = 2;
-  std::uint32_t block_size = 8;        // bytes
+  std::uint32_t clients = 1;           // at once
+  std::uint32_t connections = 8;       // that the server has room for
+  std::uint32_t large_blocks = 2;      // beside a small one for each connection
+  std::uint32_t block_size = 8;        // bytes, of a large one
+  std::uint32_t small_block = 2;       // bytes
+  std::uint32_t linger = 8;            // bytes that are worth staying for after EOF
+  bool little_kernel_memory = false;   // every connection is granted the least
   std::uint32_t send_window = 256;     // bytes under way from the server to a client
   std::uint32_t receive_window = 256;  // and in the other direction
   std::uint32_t descriptors = 0;       // that the process may have; 0: as many as it likes
   echoproof::Time idle = echoproof::Time::max();  // else it would end what was forgotten, too
   echoproof::Time write{1000};
-  echoproof::Time write_contended{200};
   echoproof::Time drain{700};
 };
 

@@ -9,7 +9,7 @@
 // it.
 //
 // It begins where a scenario has come to the end of its moves: `echo` for one client from the
-// start, or, say, `waiting for a block` for what may happen once two clients have come that far.
+// start, or, say, `lingering and cut by reset` for what may happen once a client has come that far.
 #include <unistd.h>
 
 #include <algorithm>

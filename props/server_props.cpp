@@ -63,8 +63,11 @@ rc::Gen<Stage> any_stage() {
           one_of(std::vector<uvsim::Version>{uvsim::Version::v1_52, uvsim::Version::v1_44})),
       set(&Stage::clients, one_of(Numbers{1, 2, 3})),
       set(&Stage::connections, one_of(Numbers{8, 1, 2})),
-      set(&Stage::blocks, one_of(Numbers{2, 1, 3})),
+      set(&Stage::large_blocks, one_of(Numbers{2, 0, 1})),
       set(&Stage::block_size, one_of(Numbers{8, 1, 64})),
+      set(&Stage::small_block, one_of(Numbers{2, 1, 8})),
+      set(&Stage::linger, one_of(Numbers{8, 1, 64})),
+      set(&Stage::little_kernel_memory, one_of(std::vector<bool>{false, true})),
       set(&Stage::send_window, one_of(Numbers{256, 8, 1})),
       set(&Stage::receive_window, one_of(Numbers{256, 40})),
       set(&Stage::idle, one_of(Times{Time::max(), Time(2000)})),
@@ -116,16 +119,17 @@ std::vector<ChoicePoint> points_of(bool failures) {
 
 // As often as they are listed: what lets the server work and what begins something, most.
 const std::vector<Action> all_actions = {
-    Action::let_go,  Action::let_go,         Action::let_go,     Action::let_go,
-    Action::connect, Action::connect,        Action::send,       Action::send,
-    Action::send,    Action::read,           Action::half_close, Action::close,
-    Action::reset,   Action::stall,          Action::pass_time,  Action::shrink,
-    Action::shrink,  Action::wait_for_timer, Action::stop,       Action::other_signal};
+    Action::let_go,      Action::let_go,         Action::let_go,     Action::let_go,
+    Action::connect,     Action::connect,        Action::send,       Action::send,
+    Action::send,        Action::read,           Action::half_close, Action::close,
+    Action::reset,       Action::stall,          Action::pass_time,  Action::shrink,
+    Action::shrink,      Action::wait_for_timer, Action::stop,       Action::other_signal,
+    Action::send_urgent, Action::connect_as};
 
 // Those after which a client is still entitled to everything.
-const std::vector<Action> patient_actions = {Action::let_go, Action::connect, Action::send,
-                                             Action::send,   Action::read,    Action::half_close,
-                                             Action::shrink};
+const std::vector<Action> patient_actions = {Action::let_go,     Action::connect,     Action::send,
+                                             Action::send,       Action::send_urgent, Action::read,
+                                             Action::half_close, Action::shrink};
 
 // --- Properties. --------------------------------------------------------------------------------
 
@@ -157,7 +161,7 @@ void every_oracle_holds(props::Reached& reached) {
 void echo_is_the_identity(props::Reached& reached) {
   Script script = *any_script(patient_actions, points_of(false), any_stage());
   // Nothing that passes time may end somebody's patience.
-  script.stage.idle = script.stage.write = script.stage.write_contended = Time::max();
+  script.stage.idle = script.stage.write = Time::max();
   holds(script, reached);
   const auto marks = harness::Marks::of_this_run();
   for (const std::string_view mark : {"cut_by_end", "cut_by_reset", "turned_away"}) {

@@ -437,6 +437,7 @@ struct Socket {
   uint32_t receive_shown = 0;
   size_t send_room = 0;  // what the buffers really hold
   size_t receive_room = 0;
+  size_t kept = 0;  // bytes that had come in when receive_room was last set, and are still there
   bool nospace = false;  // a write or a poll found no room
   Address local;
   Address remote;
@@ -453,7 +454,19 @@ struct Socket {
   uv_stream_t* owner = nullptr;   // whose descriptor it is
 
   size_t queued() const { return queue.size() - queue_head; }
-  size_t visible() const { return in.size() < receive_room ? in.size() : receive_room; }
+  // What the receive buffer holds at most. Making it smaller takes nothing back: what had come in
+  // is acknowledged, and stays.
+  size_t window() const { return kept > receive_room ? kept : receive_room; }
+  void set_receive_room(size_t size) {
+    kept = visible();
+    receive_room = size;
+  }
+  // REQUIRES: count <= in.size().
+  void take(char* bytes, size_t count) {
+    in.pop(bytes, count);
+    kept -= count < kept ? count : kept;
+  }
+  size_t visible() const { return in.size() < window() ? in.size() : window(); }
   // What one read can return: it ends before the urgent byte, which is not read but passed over
   // unless it is in line.
   size_t readable() const {
@@ -468,7 +481,7 @@ struct Socket {
     options.linger_seconds = 0;
   }
   // The other end's FIN has come in, because all before it fits into the receive buffer.
-  bool fin_arrived() const { return fin_queued && in.size() <= receive_room; }
+  bool fin_arrived() const { return fin_queued && in.size() <= window(); }
   bool input_over() const { return read_shut || fin_arrived(); }
 };
 

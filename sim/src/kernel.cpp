@@ -247,7 +247,7 @@ void Kernel::set_receive_buffer(Socket& socket, int value) {
   constexpr unsigned least = 2'304;
   const unsigned wanted = static_cast<unsigned>(value) < most ? static_cast<unsigned>(value) : most;
   socket.receive_shown = wanted * 2 > least ? wanted * 2 : least;
-  if (socket.family != Family::pipe) socket.receive_room = socket.receive_shown / 2;
+  if (socket.family != Family::pipe) socket.set_receive_room(socket.receive_shown / 2);
 }
 
 void Kernel::wake(Socket& socket, uint32_t events) {
@@ -261,7 +261,7 @@ namespace {
 
 // How much the receiver holds for itself, before the sender's buffer fills.
 size_t window(const Socket& receiver) {
-  return receiver.family == Family::pipe ? 0 : receiver.receive_room;
+  return receiver.family == Family::pipe ? 0 : receiver.window();
 }
 
 // Enough of the sender's buffer is free for poll to call it writable: a third of it, or three
@@ -327,7 +327,7 @@ ssize_t Kernel::read(Socket& socket, char* bytes, size_t size) {
   if (readable > 0) {
     const size_t count = size < readable ? size : readable;
     const bool fin_was_there = socket.fin_arrived();
-    socket.in.pop(bytes, count);
+    socket.take(bytes, count);
     socket.received += count;
     if (socket.urgent != Socket::no_urgent)
       socket.urgent = count > socket.urgent ? Socket::no_urgent : socket.urgent - count;
@@ -351,7 +351,7 @@ ssize_t Kernel::read(Socket& socket, char* bytes, size_t size) {
 void Kernel::pass_over_urgent(Socket& socket) {
   if (socket.options.oob_inline || socket.visible() == 0) return;
   char byte;
-  socket.in.pop(&byte, 1);
+  socket.take(&byte, 1);
   socket.urgent = Socket::no_urgent;
   space_may_have_come(*socket.peer);
 }
@@ -418,8 +418,8 @@ namespace {
 
 // A reset overtakes what the sender's buffer still holds, and the FIN behind it.
 void lose_unsent(Socket& receiver) {
-  if (receiver.in.size() <= receiver.receive_room) return;
-  receiver.in.truncate(receiver.receive_room);
+  if (receiver.in.size() <= receiver.window()) return;
+  receiver.in.truncate(receiver.window());
   receiver.fin_queued = false;
 }
 

@@ -201,7 +201,7 @@ void Network::set_buffers(Peer peer, size_t send, size_t receive) {
   Context& context = running();
   Socket& socket = socket_of(context, peer);
   socket.send_room = send;
-  socket.receive_room = receive;
+  socket.set_receive_room(receive);
 }
 
 PeerView Network::view(Peer peer) const {

@@ -24,14 +24,12 @@ variant(read_error_not_closed core/transitions.hpp
   [[{filling, read_error, closing, A::close}]] [[{filling, read_error, closing, A::none}]]
   "oracle (whole|alive|apart)|assertion failed")
 variant(read_error_is_a_bug uv/server.cpp
-  [["a connection failed while reading", static_cast<int>(nread));]]
-  [["a connection failed while reading", static_cast<int>(nread)); ECHOPROOF_ASSERT(nread == UV_EOF);]]
+  [[    action = service.on(session, failure_of(static_cast<int>(nread)), now);]]
+  [[    ECHOPROOF_ASSERT(nread == UV_EOF);]]
   "assertion failed")
-variant(no_buffer_spins uv/server.cpp
-  [[      case Action::wait:
-        static_cast<void>(uv_read_stop(session.stream()));  // cannot fail (R11)]]
-  [[      case Action::wait:]]
-  "assertion failed|oracle (whole|contract|alive|apart)")
+variant(urgent_data_is_lost uv/server.cpp
+  [[  if (status == 0) status = set_option(listener_, SO_OOBINLINE);]] [[]]
+  "oracle (prefix|apart|alive)")
 variant(reads_while_writing uv/server.cpp
   [[      case Action::flush: {
         static_cast<void>(uv_read_stop(session.stream()));  // cannot fail (R11)]]
@@ -52,14 +50,16 @@ variant(block_returned_too_early core/transitions.hpp
   [[  return state == State::filling || state == State::writing ||]]
   "assertion failed|oracle|AddressSanitizer")
 variant(one_request_for_all uv/server.cpp
-  [[writes_[session.block_index()];]] [[writes_[0];]]
+  [[writes_[service_.slot_of(session)];]] [[writes_[0];]]
   "oracle contract.*R13")
 variant(write_refusal_unnoticed uv/server.cpp
-  [[if (uv_write(&request, session.stream(), &unsent, 1, on_write) == 0) return;]]
-  [[static_cast<void>(uv_write(&request, session.stream(), &unsent, 1, on_write)); return;]]
+  [[        if (status == 0) return;
+        action = service_.on(session, failure_of(status), now());  // no callback]]
+  [[        if (status <= 0) return;
+        action = service_.on(session, failure_of(status), now());  // no callback]]
   "oracle (whole|alive|apart)|assertion failed")
 variant(write_error_unnoticed uv/server.cpp
-  [[status == 0 ? Event::write_done : Event::write_failed;]]
+  [[status == 0 ? Event::write_done : failure_of(status);]]
   [[status == 0 ? Event::write_done : Event::write_done;]]
   "oracle (prefix|whole|alive|apart)" SEEDED)
 variant(short_write_is_all uv/server.cpp
@@ -95,9 +95,17 @@ variant(closed_twice core/transitions.hpp
   [[{cancelling, write_failed, closing, A::none}]] [[{cancelling, write_failed, closing, A::close}]]
   "oracle contract.*R27")
 variant(freed_before_close_callback uv/server.cpp
-  [[      case Action::close: uv_close(handle(session.tcp), on_close); return;]]
+  [[      case Action::close: return close(session, false);]]
   [[      case Action::close: uv_close(handle(session.tcp), nullptr); delete &session; return;]]
   "oracle (contract|ledger).*R28|AddressSanitizer")
+variant(cut_by_an_ordinary_end uv/server.cpp
+  [[      case Action::reset: return close(session, true);]]
+  [[      case Action::reset: return close(session, false);]]
+  "oracle (whole|apart)")
+variant(reset_refusal_unnoticed uv/server.cpp
+  [[  if (by_reset && uv_tcp_close_reset(&session.tcp, on_close) == 0) return;]]
+  [[  if (by_reset && uv_tcp_close_reset(&session.tcp, on_close) <= 0) return;]]
+  "oracle (whole|ledger|bound|alive|apart|clean)|assertion failed")
 variant(session_never_freed uv/server.cpp
   [[      case Action::release: delete &session; return;]]
   [[      case Action::release: return;]]
@@ -131,8 +139,8 @@ variant(drain_without_end uv/server.cpp
   [[  service_.stop_at(now() + timeout);]] [[  static_cast<void>(timeout);]]
   "oracle (whole|alive|apart|clean)|assertion failed")
 variant(one_error_ends_all uv/server.cpp
-  [[    action = server.service_.on(session, Event::read_error, now);]]
-  [[    server.service_.stop_at(now); action = server.service_.on(session, Event::read_error, now);]]
+  [[    action = service.on(session, failure_of(static_cast<int>(nread)), now);]]
+  [[    service.stop_at(now); action = service.on(session, failure_of(static_cast<int>(nread)), now);]]
   "oracle (whole|alive|apart)|assertion failed")
 
 # --- Waiting for a block --------------------------------------------------------------------------
@@ -160,7 +168,7 @@ variant(idle_deadline_of_the_busy core/service.cpp
 # --- Accepting (1D) -------------------------------------------------------------------------------
 
 variant(accept_refusal_unnoticed uv/server.cpp
-  [[    perform(session, service_.on(session, Event::read_refused, now()));
+  [[    perform(session, service_.on(session, Event::refused, now()));
   }
   if (accepted != 0)]]
   [[  }
@@ -265,12 +273,20 @@ variant(timer_never_brought_forward core/service.cpp
   [[(wake_at_ == Time::max() ? next : wake_at_);]]
   "oracle (whole|alive|apart)")
 variant(timer_in_the_wrong_unit uv/server.cpp
-  [[static_cast<std::uint64_t>((at - now()).count())]]
-  [[static_cast<std::uint64_t>((at - now()).count() * 10)]]
+  [[static_cast<std::uint64_t>(std::max(at - now(), Time(0)).count())]]
+  [[static_cast<std::uint64_t>(std::max(at - now(), Time(0)).count() * 10)]]
   "oracle (whole|alive|apart)")
 variant(timer_at_a_time_of_day uv/server.cpp
-  [[static_cast<std::uint64_t>((at - now()).count())]]
+  [[static_cast<std::uint64_t>(std::max(at - now(), Time(0)).count())]]
   [[static_cast<std::uint64_t>(at.count())]]
+  "oracle (whole|alive|apart)")
+variant(judged_before_the_poll uv/server.cpp
+  [[    server.due_since_ = server.now();
+  }
+  server.settle();]]
+  [[    server.look_at_limits(server.now());
+  }
+  server.settle();]]
   "oracle (whole|alive|apart)")
 variant(listener_rests_for_minutes uv/server.cpp
   [[reopen_pause{100}]]
@@ -279,16 +295,11 @@ variant(listener_rests_for_minutes uv/server.cpp
 
 # --- Beyond the catalogue: wake-ups and the listener -----------------------------------------------
 
-variant(block_comes_back_unnoticed uv/server.cpp
+variant(timer_not_set_after_a_read uv/server.cpp
   [[  server.perform(session, action);
   server.settle();]]
   [[  server.perform(session, action);]]
   "oracle (whole|alive|apart)")
-variant(written_block_comes_back_unnoticed uv/server.cpp
-  [[  server.perform(session, server.service_.on(session, event, server.now()));
-  server.settle();]]
-  [[  server.perform(session, server.service_.on(session, event, server.now()));]]
-  "oracle apart")
 variant(room_comes_back_unnoticed uv/server.cpp
   [[Event::close_done, server.now()));
   server.settle();]]
@@ -305,14 +316,14 @@ variant(accepts_on_a_closed_listener uv/server.cpp
   [[]]
   "oracle contract.*R15")
 variant(listener_never_opened_again uv/server.cpp
-  [[    if (status != 0 && listener_state_ == Handle::none) reopen_at_ = now() + reopen_pause;
+  [[  if (status != 0 && listener_state_ == Handle::none) reopen_at_ = now() + reopen_pause;
 ]]
   [[]]
   "oracle (whole|alive|apart)")
 variant(listener_opened_twice uv/server.cpp
-  [[  if (now() >= reopen_at_) {
-    reopen_at_ = Time::max();]]
-  [[  if (now() >= reopen_at_) {]]
+  [[  if (now() < reopen_at_) return;
+  reopen_at_ = Time::max();]]
+  [[  if (now() < reopen_at_) return;]]
   "oracle contract|assertion failed")
 variant(listener_on_another_port uv/server.cpp
   [[  int size = sizeof address_;
@@ -330,26 +341,22 @@ variant(turned_away_in_vain uv/server.cpp
   [[}]]
   "oracle (whole|alive|apart)")
 variant(nodelay_refusal_unnoticed uv/server.cpp
-  [[  if (accepted == 0 && uv_tcp_nodelay(&session.tcp, 1) == 0) {
+  [[  if (accepted == 0 && set_up(session, grant)) {
     perform(session, Action::read);
   } else {]]
-  [[  if (accepted == 0 && uv_tcp_nodelay(&session.tcp, 1) == 0) {
+  [[  if (accepted == 0 && set_up(session, grant)) {
     perform(session, Action::read);
   } else if (accepted != 0) {]]
   "oracle (whole|alive|apart)")
 variant(listener_error_borne uv/server.cpp
-  [[    server.reopen_listener(status);
-  } else {]]
-  [[    return;
-  } else {]]
+  [[  } else if (server.refusals_ < refusals_max) {]]
+  [[  } else if (server.refusals_ > 0) {]]
   "oracle (whole|alive|apart)" SEEDED)
 variant(timeout_is_nothing uv/server.cpp
-  [[  } else {
-    server.log_(Severity::debug, "a connection]]
+  [[  } else if (nread == UV_EOF) {]]
   [[  } else if (nread == UV_ETIMEDOUT) {
-    action = server.service_.on(session, Event::empty_read, now);
-  } else {
-    server.log_(Severity::debug, "a connection]]
+    action = service.on(session, Event::empty_read, now);
+  } else if (nread == UV_EOF) {]]
   "oracle (whole|alive|apart|clean)")
 
 # --- Beyond the catalogue: drain and counts --------------------------------------------------------

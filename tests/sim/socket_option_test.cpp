@@ -279,6 +279,40 @@ TEST_F(SocketCalls, tell_a_driver_of_a_fin_that_waits_behind_bytes) {
   run(one_client);
 }
 
+TEST_F(SocketCalls, take_nothing_back_that_a_buffer_held_before_it_became_smaller) {
+  options().receive_window = 1000;
+  on_accepted = [] {
+    static const char data[300] = {};
+    const uv_buf_t buf = uv_buf_init(const_cast<char*>(data), sizeof data);
+    EXPECT_EQ(uv_try_write(stream(&conn), &buf, 1), 300);
+    Network& network = Simulation::current()->network();
+    const Peer client{1};
+    char place[300];
+    network.set_buffers(client, 100, 100);
+    EXPECT_EQ(bytes(fd_of(&conn), SIOCOUTQ), 0);
+    EXPECT_EQ(network.view(client).readable, 300u);
+    EXPECT_EQ(network.read(client, place, 250), 250u);
+    // There is room for 50 now beside the 50 that are left.
+    EXPECT_EQ(uv_try_write(stream(&conn), &buf, 1), 300);
+    EXPECT_EQ(bytes(fd_of(&conn), SIOCOUTQ), 250);
+    EXPECT_EQ(network.view(client).readable, 100u);
+    EXPECT_EQ(shutdown(fd_of(&conn), SHUT_WR), 0);
+    network.set_buffers(client, 1000, 1000);
+    EXPECT_TRUE(network.view(client).fin);
+    network.set_buffers(client, 100, 100);
+    EXPECT_TRUE(network.view(client).fin);
+    network.close(client);
+    uv_close(handle(&conn), nullptr);
+  };
+  client_ = Peer{};
+  simulation.on_poll([this](Network& network, Wait wait) {
+    if (client_ || wait.ready) return Progress::nothing;
+    client_ = network.connect(size_t{0});
+    return Progress::made;
+  });
+  run(one_client);
+}
+
 TEST_F(SocketCalls, let_a_reset_take_back_what_the_kernel_holds) {
   on_accepted = [] {
     static const char data[300] = {};
