@@ -58,11 +58,12 @@ struct ErrorName {
 constexpr int fault_short = -1;
 constexpr int fault_null = -2;
 constexpr ErrorName error_names[] = {
-    {"EMFILE", EMFILE},  {"ENFILE", ENFILE},         {"ECONNABORTED", ECONNABORTED},
-    {"EINTR", EINTR},    {"EAGAIN", EAGAIN},         {"ECONNRESET", ECONNRESET},
-    {"EPIPE", EPIPE},    {"ENOBUFS", ENOBUFS},       {"ETIMEDOUT", ETIMEDOUT},
-    {"ENOMEM", ENOMEM},  {"EADDRINUSE", EADDRINUSE}, {"short", fault_short},
-    {"null", fault_null}};
+    {"EMFILE", EMFILE},   {"ENFILE", ENFILE},         {"ECONNABORTED", ECONNABORTED},
+    {"EINTR", EINTR},     {"EAGAIN", EAGAIN},         {"ECONNRESET", ECONNRESET},
+    {"EPIPE", EPIPE},     {"ENOBUFS", ENOBUFS},       {"ETIMEDOUT", ETIMEDOUT},
+    {"ENOMEM", ENOMEM},   {"EADDRINUSE", EADDRINUSE}, {"short", fault_short},
+    {"null", fault_null}, {"EPROTO", EPROTO},         {"ENETDOWN", ENETDOWN},
+    {"EPERM", EPERM}};
 
 struct Fault {
   int call = 0;

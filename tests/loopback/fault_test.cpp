@@ -109,6 +109,23 @@ INSTANTIATE_TEST_SUITE_P(By, FailingAccept,
                                          Scenario{"NoBuffers", "accept=ENOBUFS@1-5"}),
                          name_of);
 
+// A client for whom accept(2) fails is one client; closing the listener would reset all who wait.
+TEST(FailingAccept, OfOneClientResetsNobodyElseWhoWaits) {
+  for (const char* const error : {"EPROTO", "ENETDOWN", "ENOBUFS", "EPERM"}) {
+    SCOPED_TRACE(error);
+    FaultyServer server("accept=" + std::string(error) + "@1-3");
+    server->signal(SIGSTOP);
+    ASSERT_TRUE(eventually([&] { return server->stopped(); }));
+    std::vector<Client> waiting;
+    for (int i = 0; i < 10; ++i) waiting.emplace_back(server->port());
+    server->signal(SIGCONT);
+    for (Client& client : waiting) EXPECT_TRUE(client.answers("hello"));
+    EXPECT_EQ(server.injected(), 3U);
+    waiting.clear();
+    stop_cleanly(*server);
+  }
+}
+
 TEST(FailingAccept, WithoutEndDoesNotSpinAndStopsCleanly) {
   if (on_newer_libuv()) GTEST_SKIP() << "libuv retries in silence: see Limits in SECURITY.md";
   FaultyServer server("accept=EMFILE@2+");
