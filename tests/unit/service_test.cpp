@@ -302,6 +302,30 @@ TEST_F(ServiceTest, SparesWhoTakesSomethingInTime) {
   }
 }
 
+TEST_F(ServiceTest, SparesWhoTakesSomethingOfAnEchoThatCameRightAfterALook) {
+  open(0);
+  echo(0, 4, 10);
+  pass(service->wake_at() - now);  // the echo is new, so it is not looked at
+  pass(service->wake_at() - now);
+  echo(0, 4, 15);
+  pass(Time(20));
+  owed[0] = 14;  // within the time between two looks
+  EXPECT_EQ(pass(Time(1599)), Answers());
+}
+
+TEST_F(ServiceTest, SparesWhoTakesSomethingOfAnEchoThatCameAfterAPause) {
+  open(0);
+  echo(0, 4, 10);
+  pass(Time(100));
+  owed[0] = 0;
+  pass(Time(100));
+  ASSERT_EQ(clients[0].state(), State::quiet);
+  echo(0, 4, 15);
+  pass(Time(20));
+  owed[0] = 14;
+  EXPECT_EQ(pass(Time(1599)), Answers());
+}
+
 TEST_F(ServiceTest, GivesTheLongerLimitToWhoIsOwedWhatTheKernelHolds) {
   open(0);
   echo(0, 4, 100);
