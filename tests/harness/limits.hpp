@@ -5,8 +5,9 @@
 #include "core/service.hpp"
 
 inline constexpr echoproof::Limits roomy{.connections = 4,
-                                         .buffer_memory = 4 * 4096,
+                                         .buffer_memory = 10 * 4096,
                                          .block_size = 4096,
+                                         .kernel_memory = echoproof::KernelBudget::unlimited,
+                                         .tuned_socket = 1,
                                          .idle = echoproof::Time(60'000),
-                                         .write = echoproof::Time(60'000),
-                                         .write_contended = echoproof::Time(60'000)};
+                                         .write = echoproof::Time(60'000)};
