@@ -9,18 +9,6 @@
 #include <cstdio>
 #include <cstdlib>
 
-// Between these two, code is not instrumented for the engine: it shall search for new paths through
-// the core, not through the model that judges it. Twice as fast, too.
-#if defined(__clang__)
-#define FUZZ_UNWATCHED_BEGIN \
-  _Pragma("clang attribute push(__attribute__((no_sanitize(\"coverage\"))), apply_to = function)")
-#define FUZZ_UNWATCHED_END _Pragma("clang attribute pop")
-#else
-#define FUZZ_UNWATCHED_BEGIN
-#define FUZZ_UNWATCHED_END
-#endif
-
-FUZZ_UNWATCHED_BEGIN
 namespace fuzz {
 
 [[noreturn, gnu::noinline, gnu::cold]] inline void oracle_failed(const char* words) {
@@ -48,4 +36,3 @@ class Input {
 };
 
 }  // namespace fuzz
-FUZZ_UNWATCHED_END

@@ -1,9 +1,9 @@
-// Explores the real core exhaustively: breadth first, every event that is possible in every state,
+// Explores the real core exhaustively: breadth first, every step that is possible in every state,
 // every answer to every question that comes up in it, until nothing new is found.
 //
-// The objects cannot be copied, and need not be: a state is the shortest path of events that leads
+// The objects cannot be copied, and need not be: a state is the shortest path of steps that leads
 // to it, and is reached by playing that path again on new objects. Two states are one when nothing
-// in the objects tells them apart (CoreWorld::key). From every state the connections are brought to
+// in the objects tells them apart (CoreModel::key). From every state the connections are brought to
 // their end twice, by a stop and by time alone, and the destructors see that nothing is left.
 //
 // Breadth first, so the path to a fault is a shortest one; it is told in words. An assertion of the
@@ -18,15 +18,62 @@
 #include <unordered_set>
 #include <vector>
 
-#include "core_world.hpp"
+#include "model/core_model.hpp"
+#include "model/names.hpp"
 
-namespace props {
+namespace model {
 namespace {
+
+using Key = CoreModel::Key;
+
+// One step, and how the questions turned out that came up in it.
+struct Played {
+  static constexpr std::size_t answers_max = 12;
+  Step step;
+  std::uint8_t answered = 0;
+  std::array<std::uint8_t, answers_max> answers{};
+};
+
+// Answers the questions of one step: those of a Played, then, if there are more, all in turn.
+class InTurn final : public Answers {
+ public:
+  explicit InTurn(const Played& played) : played_(played) {}
+
+  std::size_t pick(std::size_t n) override {
+    if (n < 2) return 0;
+    expect(asked_ < Played::answers_max, "a step asks no more questions than can be held");
+    if (asked_ == played_.answered) played_.answers[played_.answered++] = 0;
+    widths_[asked_] = static_cast<std::uint8_t>(n);
+    return played_.answers[asked_++];
+  }
+  bool fails() override { return pick(2) == 1; }
+
+  // The next combination, with the last question first; false when there is none.
+  bool next() {
+    played_.answered = std::exchange(asked_, std::uint8_t{0});
+    while (played_.answered > 0) {
+      std::uint8_t& last = played_.answers[played_.answered - 1U];
+      if (last + 1U < widths_[played_.answered - 1U]) {
+        ++last;
+        return true;
+      }
+      last = 0;
+      --played_.answered;
+    }
+    return false;
+  }
+  const Played& played() const { return played_; }
+
+ private:
+  Played played_;
+  std::array<std::uint8_t, Played::answers_max> widths_{};
+  std::uint8_t asked_ = 0;
+};
 
 struct Reached {
   Key key;
   std::uint32_t parent;
-  Step step;  // by which it was reached from there
+  Played played;  // by which it was reached from there
 };
 
 std::uint64_t hash_of(const Key& key) {  // FNV-1a
@@ -37,7 +84,8 @@ std::uint64_t hash_of(const Key& key) {  // FNV-1a
 
 class Explorer {
  public:
-  explicit Explorer(const Shape& shape) : shape_(shape), known_(1024, Hash{*this}, Same{*this}) {}
+  explicit Explorer(const CoreShape& shape)
+      : shape_(shape), known_(1024, Hash{*this}, Same{*this}) {}
 
   // False if there are more states than that.
   bool explore(std::size_t states_max);
@@ -58,77 +106,97 @@ class Explorer {
   };
   enum class End { none, by_stop, by_time };
 
-  bool add(const Key& key, std::uint32_t parent, const Step& step);
-  void follow(CoreWorld& world) const;
+  bool add(const Key& key, std::uint32_t parent, const Played& played);
+  void follow(CoreModel& model) const;
+  std::vector<Step> possible(const CoreModel& model) const;
   void expand(std::uint32_t state);
 
-  Shape shape_;
+  CoreShape shape_;
   std::vector<Reached> states_;
   std::unordered_set<std::uint32_t, Hash, Same> known_;
-  std::vector<Step> path_;  // to the state that is expanded
+  std::vector<Played> path_;  // to the state that is expanded
   std::uint64_t transitions_ = 0;
   std::size_t depth_ = 0;
 
   // What is being played, in case it fails.
-  Step current_{};
+  Played current_{};
   bool stepping_ = false;
   End ending_ = End::none;
 };
 
-bool Explorer::add(const Key& key, std::uint32_t parent, const Step& step) {
-  states_.push_back({key, parent, step});
+bool Explorer::add(const Key& key, std::uint32_t parent, const Played& played) {
+  states_.push_back({key, parent, played});
   if (known_.insert(static_cast<std::uint32_t>(states_.size() - 1)).second) return true;
   states_.pop_back();
   return false;
 }
 
-void Explorer::follow(CoreWorld& world) const {
-  for (const Step& step : path_) {
-    Answers answers(step);
-    world.play(step.deed, step.who, answers, false);
+void Explorer::follow(CoreModel& model) const {
+  for (const Played& played : path_) {
+    InTurn answers(played);
+    Step step = played.step;
+    model.play(step, answers);
   }
+}
+
+std::vector<Step> Explorer::possible(const CoreModel& model) const {
+  std::vector<Step> steps;
+  for (std::size_t i = 0; i < kind_count; ++i) {
+    const Kind kind = static_cast<Kind>(i);
+    // The timer runs when it is due, and then before time passes.
+    if (kind == (model.timer_due() ? Kind::clock : Kind::timer)) continue;
+    for (std::size_t who = 0; who < shape_.clients; ++who) {
+      if (!model.possible(kind, who)) continue;
+      steps.push_back({static_cast<std::uint8_t>(kind), static_cast<std::uint8_t>(who)});
+      if (kind == Kind::connect) break;  // all newcomers are alike
+    }
+  }
+  return steps;
 }
 
 void Explorer::expand(std::uint32_t state) {
   path_.clear();
-  for (std::uint32_t at = state; at != 0; at = states_[at].parent)
-    path_.push_back(states_[at].step);
+  for (std::uint32_t at = state; at != 0; at = states_[at].parent) {
+    path_.push_back(states_[at].played);
+  }
   std::ranges::reverse(path_);
   depth_ = std::max(depth_, path_.size());
 
   stepping_ = false;
-  CoreWorld here(shape_);
+  CoreModel here(shape_);
   follow(here);
-  const std::vector<Step> steps = here.possible();
+  const std::vector<Step> steps = possible(here);
   if (shape_.ends_by_time()) {
     ending_ = End::by_time;
     here.end_by_time();
   } else {
     ending_ = End::by_stop;
-    here.end_by_stop();
+    here.end();
   }
 
   stepping_ = true;
   for (const Step& first : steps) {
-    Answers answers(first);
+    InTurn answers({.step = first});
     do {
       ending_ = End::none;
-      CoreWorld world(shape_);
-      follow(world);
-      current_ = answers.step();
-      world.play(first.deed, first.who, answers, true);
-      current_ = answers.step();
+      CoreModel model(shape_);
+      follow(model);
+      current_ = answers.played();
+      Step step = first;
+      model.play(step, answers);
+      current_ = answers.played();
+      model.check();
       ++transitions_;
-      add(world.key(), state, current_);
+      add(model.key(), state, current_);
       ending_ = End::by_stop;
-      world.end_by_stop();
+      model.end();
     } while (answers.next());
   }
 }
 
 bool Explorer::explore(std::size_t states_max) {
-  const CoreWorld world(shape_);
-  add(world.key(), 0, Step{});
+  const CoreModel model(shape_);
+  add(model.key(), 0, {});
   for (std::uint32_t state = 0; state < states_.size(); ++state) {
     if (states_.size() > states_max) return false;
     expand(state);
@@ -139,26 +207,32 @@ bool Explorer::explore(std::size_t states_max) {
 void Explorer::print() const {
   std::uint64_t hash = 0;
   for (const Reached& state : states_) hash = hash * 31 + hash_of(state.key);
+  const auto ms = [](Time time) {
+    return time == Time::max() ? -1 : static_cast<int>(time.count());
+  };
   std::printf(
-      "%zu connection(s), %zu block(s) of %zu byte(s), idle %d, write %d, contended %d, drain %d:\n"
+      "%zu connection(s), blocks of %zu byte(s), %zu large, %zu share(s), idle %d, write %d, drain "
+      "%d:\n"
       "  %zu states, %llu transitions, depth %zu, hash %016llx\n",
-      shape_.clients, shape_.blocks, shape_.block_size, static_cast<int>(shape_.idle.count()),
-      static_cast<int>(shape_.write.count()), static_cast<int>(shape_.write_contended.count()),
-      static_cast<int>(shape_.drain.count()), states_.size(),
+      shape_.clients, shape_.block_size, shape_.large_blocks, shape_.owed_max, ms(shape_.idle),
+      ms(shape_.write), ms(shape_.drain), states_.size(),
       static_cast<unsigned long long>(transitions_), depth_, static_cast<unsigned long long>(hash));
 }
 
 void Explorer::tell_current() {
-  std::fprintf(stderr, "After %zu event(s):\n", path_.size() + (stepping_ ? 1U : 0U));
-  auto* const world = new CoreWorld(shape_);  // left as it is: it cannot be destroyed any more
-  world->telling = true;
-  follow(*world);
+  std::fprintf(stderr, "After %zu step(s):\n", path_.size() + (stepping_ ? 1U : 0U));
+  auto* const model = new CoreModel(shape_);  // left as it is: it cannot be destroyed any more
+  model->telling = true;
+  follow(*model);
   if (stepping_) {
-    Answers answers(current_);
-    world->play(current_.deed, current_.who, answers, true);
+    InTurn answers(current_);
+    Step step = current_.step;
+    model->play(step, answers);
+    model->check();
+    static_cast<void>(model->key());
   }
-  if (ending_ == End::by_stop) world->end_by_stop();
-  if (ending_ == End::by_time) world->end_by_time();
+  if (ending_ == End::by_stop) model->end();
+  if (ending_ == End::by_time) model->end_by_time();
 }
 
 Explorer* exploring = nullptr;
@@ -174,12 +248,15 @@ Explorer* exploring = nullptr;
 // --- The program. -------------------------------------------------------------------------------
 
 constexpr const char* usage =
-    "usage: core_explorer [--clients N] [--blocks N] [--block-size N] [--idle MS] [--write MS]\n"
-    "                     [--contended MS] [--drain MS] [--states-max N] [--all-rows]\n"
+    "usage: core_explorer [--clients N] [--block-size N] [--large-blocks N] [--shares N] [--idle "
+    "MS]\n"
+    "                     [--write MS] [--drain MS] [--kernel-memory BYTES] [--tuned BYTES]\n"
+    "                     [--states-max N] [--all-rows]\n"
     "\n"
-    "Explores the core exhaustively within this bound; MS may be \"never\". With --all-rows it is "
-    "an\n"
-    "error if a row of the transition table was never used that the Service can use.\n";
+    "Explores the core exhaustively within this bound; MS may be \"never\". With large blocks the\n"
+    "size is 2100. Kernel memory is what is there beyond the least. With --all-rows it is an error "
+    "if\n"
+    "a row of the transition table was never used.\n";
 
 std::size_t number(const char* text, std::size_t least, std::size_t most) {
   char* end = nullptr;
@@ -197,21 +274,20 @@ std::size_t print_rows() {
   for (const echoproof::Transition& row : echoproof::transitions) {
     const auto from = static_cast<std::size_t>(row.from);
     const auto event = static_cast<std::size_t>(row.event);
-    if (CoreWorld::rows_used[from][event]) continue;
-    // The table says what would follow; the Service sets no limit to waiting.
-    if (row.from == echoproof::State::waiting && row.event == echoproof::Event::deadline) continue;
+    if (CoreModel::rows_used[from][event] > 0) continue;
     ++unused;
-    std::printf("  never used: state %zu, event %zu\n", from, event);
+    std::printf("  never used: %s, %s\n", name_of(row.from), name_of(row.event));
   }
-  std::printf("  %zu of %zu rows of the transition table used that the Service can use\n",
-              echoproof::transitions.size() - 1 - unused, echoproof::transitions.size() - 1);
+  std::printf("  %zu of %zu rows of the transition table used\n",
+              echoproof::transitions.size() - unused, echoproof::transitions.size());
   return unused;
 }
 
 int main(int argc, char** argv) {
-  Shape shape;
+  CoreShape shape;
   std::size_t states_max = 50'000'000;
   bool all_rows = false;
+  std::size_t kernel_memory = echoproof::KernelBudget::unlimited;
   for (int i = 1; i < argc; ++i) {
     const std::string_view option = argv[i];
     const auto value = [&](std::size_t least, std::size_t most) {
@@ -224,16 +300,21 @@ int main(int argc, char** argv) {
     };
     if (option == "--clients") {
       shape.clients = value(1, clients_max);
-    } else if (option == "--blocks") {
-      shape.blocks = value(1, clients_max);
     } else if (option == "--block-size") {
       shape.block_size = value(1, 7);
+    } else if (option == "--large-blocks") {
+      shape.large_blocks = value(1, clients_max);
+      shape.block_size = 2100;
+    } else if (option == "--shares") {
+      shape.owed_max = value(1, 3);
+    } else if (option == "--kernel-memory") {
+      kernel_memory = value(0, std::size_t{1} << 40);
+    } else if (option == "--tuned") {
+      shape.tuned_socket = value(1, std::size_t{1} << 40);
     } else if (option == "--idle") {
       shape.idle = time();
     } else if (option == "--write") {
       shape.write = time();
-    } else if (option == "--contended") {
-      shape.write_contended = time();
     } else if (option == "--drain") {
       shape.drain = time();
     } else if (option == "--states-max") {
@@ -247,6 +328,9 @@ int main(int argc, char** argv) {
     }
   }
 
+  if (kernel_memory != echoproof::KernelBudget::unlimited) {
+    shape.kernel_memory = kernel_memory + echoproof::KernelBudget::least * shape.clients;
+  }
   Explorer explorer(shape);
   exploring = &explorer;
   const auto start = std::chrono::steady_clock::now();
@@ -262,19 +346,19 @@ int main(int argc, char** argv) {
 
 }  // namespace
 
-void broken(const char* words) { fail(std::string("broken: ") + words); }
+[[noreturn]] void broken(const char* words) { fail(std::string("broken: ") + words); }
 
-}  // namespace props
+}  // namespace model
 
 // In place of the product's, which only aborts.
 void echoproof::assertion_failed(const char* condition, const char* file, int line) noexcept {
-  props::fail("assertion failed: " + std::string(condition) + ", " + file + ":" +
+  model::fail("assertion failed: " + std::string(condition) + ", " + file + ":" +
               std::to_string(line));
 }
 
 // AddressSanitizer asks here before it reports, if it is there.
 extern "C" void __asan_on_error() {
-  if (props::exploring != nullptr) props::exploring->tell_current();
+  if (model::exploring != nullptr) model::exploring->tell_current();
 }
 
-int main(int argc, char** argv) { return props::main(argc, argv); }
+int main(int argc, char** argv) { return model::main(argc, argv); }

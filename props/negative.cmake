@@ -11,81 +11,68 @@ endfunction()
 
 # ---- Tables that the proof must reject, each with one row of transitions.hpp altered ---------------
 
+# Every row is needed, and none may be there twice.
+add_test(NAME negative.proof.each_row
+         COMMAND ${CMAKE_COMMAND} -D TABLE=${PROJECT_SOURCE_DIR}/src/core/transitions.hpp
+                 -D WORK=${PROJECT_BINARY_DIR}/negative/proof/rows -D "COMPILER=${CMAKE_CXX_COMPILER}"
+                 -D "OPTIONS=${proof_options}" -D SOURCE=${PROJECT_SOURCE_DIR}
+                 -P ${CMAKE_CURRENT_SOURCE_DIR}/negative_rows.cmake)
+set_tests_properties(negative.proof.each_row PROPERTIES LABELS negative)
+
 function(add_negative_proof_test name row replacement)
   set(directory ${PROJECT_BINARY_DIR}/negative/proof/${name})
-  faulty_copy(${directory} core/transitions.hpp "\n${row}\n" "\n${replacement}\n")
+  faulty_copy(${directory} core/transitions.hpp "${row}" "${replacement}")
   add_negative_test(proof.${name} "(static assertion failed|static_assert failed|assertion_failed)"
                     ${CMAKE_CXX_COMPILER} -std=c++20 -fsyntax-only ${proof_options} -I ${directory}
                     -I ${PROJECT_SOURCE_DIR}/src ${CMAKE_CURRENT_SOURCE_DIR}/transitions_proof.cpp)
 endfunction()
 
-add_negative_proof_test(row_removed
-  "    {cancelling, write_failed, closing, A::none}," "")
-add_negative_proof_test(row_twice
-  "    {waiting, stop, closing, A::close},"
-  "    {waiting, stop, closing, A::close},\n    {waiting, stop, closing, A::none},")
 add_negative_proof_test(row_never_used
-  "    {waiting, stop, closing, A::close},"
-  "    {waiting, stop, closing, A::close},\n    {waiting, write_done, closing, A::close},")
+  "{quiet, idle, closing, A::close}," "{quiet, idle, closing, A::close}, {writing, stop, closing, A::close},")
 add_negative_proof_test(block_freed_while_queued
-  "    {flushing, deadline, cancelling, A::close},"
-  "    {flushing, deadline, closing, A::close},")
-add_negative_proof_test(not_closed
-  "    {filling, eof, closing, A::close},"
-  "    {filling, eof, closing, A::none},")
+  "{flushing, deadline, cancelling" "{flushing, deadline, closing")
+add_negative_proof_test(not_closed "{reading, eof, closing, A::close}" "{reading, eof, closing, A::none}")
 add_negative_proof_test(closed_twice
-  "    {cancelling, write_done, closing, A::none},"
-  "    {cancelling, write_done, closing, A::close},")
-add_negative_proof_test(not_freed
-  "    {closing, close_done, closed, A::release},"
-  "    {closing, close_done, closed, A::none},")
-add_negative_proof_test(reads_twice
-  "    {filling, empty_read, reading, A::none},"
-  "    {filling, empty_read, reading, A::read},")
-add_negative_proof_test(never_reads_again
-  "    {flushing, write_done, reading, A::read},"
-  "    {flushing, write_done, reading, A::none},")
-add_negative_proof_test(write_lost
-  "    {filling, data, writing, A::write},"
-  "    {filling, data, writing, A::none},")
+  "{cancelling, write_done, closing, A::none}" "{cancelling, write_done, closing, A::close}")
+add_negative_proof_test(not_freed "closed, A::release}" "closed, A::none}")
+add_negative_proof_test(reads_twice "{reading, empty_read, reading, A::none}"
+                                    "{reading, empty_read, reading, A::read}")
+add_negative_proof_test(never_reads_again "reading, A::read}" "reading, A::none}")
+add_negative_proof_test(write_lost "{quiet, data, writing, A::write}" "{quiet, data, writing, A::none}")
+add_negative_proof_test(cut_without_a_word "{reading, deadline, closing, A::reset}"
+                                           "{reading, deadline, closing, A::close}")
+add_negative_proof_test(cut_without_need "{lingering, caught_up, closing, A::close}"
+                                         "{lingering, caught_up, lingering, A::none}")
 
-# ---- Faulty cores ----------------------------------------------------------------------------------
+# ---- Faulty cores: by the explorer, which tells the shortest path, and by the properties ------------
 
-# The shortest path to the fault is told.
-function(add_negative_core_exploration fault verdict)
-  set(program core_explorer_${fault})
-  add_faulty_program(${program} core_explorer.cpp core_world.cpp)
-  target_link_libraries(${program} PRIVATE echoproof_core_${fault})
-  add_negative_test(exhaustive.core.${fault} "After [0-9]+ event.s.:.*${verdict}"
-                    $<TARGET_FILE:${program}> --clients 3 --blocks 1)
-endfunction()
-
-add_negative_core_exploration(leak "broken: what nobody holds is available")
-add_negative_core_exploration(double_release "assertion failed: lent_.index|use-after-poison")
-add_negative_core_exploration(unfair "broken: (nobody is closed late|who has waited longest)")
-add_negative_core_exploration(early "broken: nobody is closed early")
-add_negative_core_exploration(late "broken: a stop ends everything")
-add_negative_core_exploration(wrong_bytes "broken: what is to be written is what the client said")
-
-function(add_negative_property_test name fault verdict)
-  set(program ${name}_props_${fault})
-  add_faulty_program(${program} ${name}_props.cpp)
-  target_link_libraries(${program} PRIVATE echoproof_core_${fault} rapidcheck)
-  add_negative_test(props.${name}.${fault} "Falsifiable.*${verdict}" $<TARGET_FILE:${program}>)
-  set_tests_properties(negative.props.${name}.${fault} PROPERTIES
+function(plant name model file from to verdict)
+  if(model STREQUAL "connection")
+    set(program core_explorer_${name})
+    add_faulty_program(${program} core_explorer.cpp)
+    target_link_libraries(${program} PRIVATE core_${name} connection_model)
+    add_negative_test(exhaustive.core.${name} "After [0-9]+ step.s.:.*(${verdict})"
+                      $<TARGET_FILE:${program}> ${ARGN})
+  endif()
+  # They take long to compile.
+  set(some leak double_release steady_reader_cut cut_without_a_word wrong_bytes)
+  if(NOT ECHOPROOF_FAULTY_COPIES STREQUAL "all" AND NOT name IN_LIST some)
+    return()
+  endif()
+  set(program ${model}_props_${name})
+  add_faulty_program(${program} ${model}_props.cpp)
+  target_link_libraries(${program} PRIVATE core_${name} ${model}_model rapidcheck)
+  add_negative_test(props.${model}.${name} "Falsifiable.*(${verdict}).*as bytes" $<TARGET_FILE:${program}>)
+  set_tests_properties(negative.props.${model}.${name} PROPERTIES
                        ENVIRONMENT "RC_PARAMS=seed=1 max_success=2000")
 endfunction()
-
-add_negative_property_test(pool leak "available")
-add_negative_property_test(pool double_release "(lent_.index|holder.block|available|use-after-poison)")
-add_negative_property_test(connection leak "available")
-add_negative_property_test(connection double_release "(lent_.index|available|use-after-poison)")
+include(${PROJECT_SOURCE_DIR}/fuzz/negative/planted.cmake)
 
 # ---- Faulty servers: some of those that the engine is tried with -----------------------------------
 
 set(faulty_servers read_start_unchecked accept_refusal_unnoticed no_memory_no_accept deaf_listener
     spare_left_open write_refusal_unnoticed would_block_is_an_error wrong_offset closed_twice
-    waiter_forgotten)
+    reading_not_resumed)
 
 # variants.cmake calls this for every one.
 function(variant name file from to verdict)
@@ -113,9 +100,8 @@ add_negative_server_test(torture write_refusal_unnoticed)
 add_negative_server_test(server_explorer would_block_is_an_error echo)
 add_negative_server_test(server_explorer wrong_offset --deeds 0 echo)
 add_negative_server_test(server_explorer closed_twice --paces 0 "a client that never reads")
-add_negative_server_test(server_explorer waiter_forgotten --paces 0 "waiting for a block")
 
-foreach(name IN ITEMS closed_twice waiter_forgotten write_refusal_unnoticed)
+foreach(name IN ITEMS closed_twice reading_not_resumed write_refusal_unnoticed)
   add_faulty_program(server_props_${name})
   target_link_libraries(server_props_${name} PRIVATE server_props_main script server_${name})
   add_negative_test(props.server.${name} "Falsifiable.*.stage = .*(${verdict_of_${name}})"

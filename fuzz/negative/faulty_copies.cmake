@@ -45,15 +45,18 @@ function(faulty_sources target directory file)
   endif()
 endfunction()
 
-# The library echoproof_core_<name>, to be linked in place of echoproof_core.
-function(plant name file line replacement)
-  set(directory ${PROJECT_BINARY_DIR}/negative/${name})
-  faulty_copy(${directory} core/${file} "\n${line}\n" "\n${replacement}\n")
-  add_library(echoproof_core_${name} OBJECT)
-  faulty_sources(echoproof_core_${name} ${directory} core/${file}
-                 ${PROJECT_SOURCE_DIR}/src/core/service.cpp)
-  target_include_directories(echoproof_core_${name} BEFORE PUBLIC ${directory})
-  target_link_libraries(echoproof_core_${name} PUBLIC echoproof_assert)
+# The library core_<name>, to be linked before core and model: what of both the altered file demands.
+function(faulty_core name model file from to)
+  set(directory ${PROJECT_BINARY_DIR}/negative/core_${name})
+  faulty_copy(${directory} ${file} "${from}" "${to}")
+  if(model STREQUAL "connection")
+    set(model core)
+  endif()
+  add_library(core_${name} OBJECT)
+  faulty_sources(core_${name} ${directory} ${file} ${PROJECT_SOURCE_DIR}/src/core/service.cpp
+                 ${PROJECT_SOURCE_DIR}/model/${model}_model.cpp)
+  target_include_directories(core_${name} BEFORE PUBLIC ${directory} ${PROJECT_SOURCE_DIR})
+  target_link_libraries(core_${name} PUBLIC echoproof_assert)
 endfunction()
 
 # The library server_<name>, to be linked in place of server_subject: core, adapter, program, and the

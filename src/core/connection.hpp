@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <utility>
 
@@ -90,6 +91,9 @@ class Connection : public DeadlineList::Entry {
  private:
   friend class Service;
 
+  // Until a look finds out, and any figure is less.
+  static constexpr std::size_t unknown = std::numeric_limits<std::size_t>::max();
+
   void invariants() const {
     ECHOPROOF_ASSERT(static_cast<bool>(block_) == holds_block(state_));
     ECHOPROOF_ASSERT(unsent_.empty() != holds_bytes(state_));
@@ -104,7 +108,7 @@ class Connection : public DeadlineList::Entry {
   // found to owe an acknowledgement for at the last look.
   Time opened_at_{};
   Time moved_at_{};
-  std::size_t unacknowledged_ = 0;
+  std::size_t unacknowledged_ = unknown;
   KernelBudget::Grant grant_;
 
   State state_ = State::reading;

@@ -18,8 +18,6 @@ constexpr int writing_looks = 20;
 constexpr Time writing_look_max{1000};
 // Looks of a crowd are spread over time; so many wake-ups do for all that come between two of one.
 constexpr int wakes_a_look = 8;
-// Before the first look nothing is known, and any figure is less.
-constexpr std::size_t unknown = std::numeric_limits<std::size_t>::max();
 
 Time plus(Time a, Time b) { return a < Time::max() - b ? a + b : Time::max(); }
 
@@ -84,7 +82,6 @@ KernelBudget::Grant Service::on_open(Connection& connection, Time now) {
   ECHOPROOF_ASSERT(has_room());
   open_peak_ = std::max(open_peak_, ++open_);
   connection.opened_at_ = connection.moved_at_ = now;
-  connection.unacknowledged_ = unknown;
   connection.grant_ = kernel_.grant();
   enter(reading_, connection, now);
   return connection.grant_;
@@ -93,7 +90,6 @@ KernelBudget::Grant Service::on_open(Connection& connection, Time now) {
 Action Service::keep_rest(Connection& connection, std::size_t size, Time now) {
   const std::size_t rest = connection.unsent().size() - size;
   Block block = rest > layout_.small_size ? large_.acquire() : small_.acquire();
-  connection.unacknowledged_ = unknown;
   return follow(connection, connection.on_wrote_part(size, std::move(block)), now);
 }
 
@@ -146,7 +142,6 @@ Connection* Service::next_due(Time as_of, Time now) {
   while (Connection* const due = first_due(as_of)) {
     const bool spoke = due->state() == State::reading && due->moved_at_ > due->since();
     if (!spoke || as_of >= stop_at_) return due;
-    due->unacknowledged_ = unknown;
     reading_.leave(*due);
     reading_.enter(*due, now);
   }

@@ -89,6 +89,7 @@ class Service {
   // REQUIRES: 0 < size <= read_buffer().size(). So many bytes were read into read_buffer().
   Action on_data(Connection& connection, std::size_t size, Time now) {
     connection.moved_at_ = now;
+    connection.unacknowledged_ = Connection::unknown;  // the echo comes on top of what was found
     return follow(connection, connection.on_data(read_buffer().first(size)), now);
   }
   // REQUIRES: size <= connection.unsent().size(). So many were written at once.

@@ -15,13 +15,13 @@ variant(empty_read_is_eof uv/server.cpp
   [[Event::empty_read, now)]] [[Event::eof, now)]]
   "oracle (whole|alive|apart)")
 variant(eof_not_closed core/transitions.hpp
-  [[{filling, eof, closing, A::close}]] [[{filling, eof, closing, A::none}]]
+  [[{reading, eof, closing, A::close}]] [[{reading, eof, closing, A::none}]]
   "oracle (whole|alive|apart)")
-variant(hang_up_without_a_block core/transitions.hpp
-  [[{reading, no_buffer, waiting, A::wait}]] [[{reading, no_buffer, closing, A::close}]]
+variant(hang_up_of_the_quiet core/transitions.hpp
+  [[{quiet, eof, closing, A::close}]] [[{quiet, eof, closing, A::none}]]
   "oracle (whole|alive|apart)")
 variant(read_error_not_closed core/transitions.hpp
-  [[{filling, read_error, closing, A::close}]] [[{filling, read_error, closing, A::none}]]
+  [[{reading, Event::reset, closing, A::reset}]] [[{reading, Event::reset, closing, A::none}]]
   "oracle (whole|alive|apart)|assertion failed")
 variant(read_error_is_a_bug uv/server.cpp
   [[    action = service.on(session, failure_of(static_cast<int>(nread)), now);]]
@@ -31,9 +31,7 @@ variant(urgent_data_is_lost uv/server.cpp
   [[  if (status == 0) status = set_option(listener_, SO_OOBINLINE);]] [[]]
   "oracle (prefix|apart|alive)")
 variant(reads_while_writing uv/server.cpp
-  [[      case Action::flush: {
-        static_cast<void>(uv_read_stop(session.stream()));  // cannot fail (R11)]]
-  [[      case Action::flush: {]]
+  [[static_cast<void>(uv_read_stop(session.stream()));]] [[]]
   "assertion failed|oracle")
 variant(read_start_unchecked uv/server.cpp
   [[if (uv_read_start(session.stream(), on_alloc, on_read) == 0) return;]]
@@ -43,11 +41,10 @@ variant(read_start_unchecked uv/server.cpp
 # --- Writing (1B) ---------------------------------------------------------------------------------
 
 variant(block_returned_while_written core/transitions.hpp
-  [[state == State::cancelling;]] [[false;]]
+  [[|| state == State::cancelling;]] [[;]]
   "oracle contract.*R1[23]|assertion failed|AddressSanitizer")
 variant(block_returned_too_early core/transitions.hpp
-  [[  return state == State::filling || state == State::writing || state == State::flushing ||]]
-  [[  return state == State::filling || state == State::writing ||]]
+  [[state == State::flushing || state]] [[state]]
   "assertion failed|oracle|AddressSanitizer")
 variant(one_request_for_all uv/server.cpp
   [[writes_[service_.slot_of(session)];]] [[writes_[0];]]
@@ -70,19 +67,14 @@ variant(would_block_is_an_error uv/server.cpp
   [[if (wrote >= 0 || wrote == UV_EAGAIN) {]] [[if (wrote >= 0) {]]
   "oracle (whole|alive|apart)")
 variant(wrong_offset core/connection.hpp
-  [[return buffer().subspan(sent_, received_ - sent_); }]]
-  [[return buffer().subspan(0, received_ - sent_); }]]
+  [[unsent_.subspan(size)]] [[unsent_.first(unsent_.size() - size)]]
   "oracle prefix")
 variant(one_byte_lost core/connection.hpp
-  [[    sent_ += static_cast<std::uint32_t>(size);
-]]
-  [[    sent_ += static_cast<std::uint32_t>(size);
-    if (size > 2 && sent_ + 1 == received_) ++sent_;
-]]
+  [[block.bytes().first(rest.size())]]
+  [[block.bytes().first(rest.size() - (rest.size() > 2 ? 1 : 0))]]
   "oracle (prefix|whole|alive|apart)")
 variant(write_deadline_never_set core/service.cpp
-  [[  if (!writing_.empty()) when = std::min({when, stop_at_, writing_end()});]]
-  [[  if (!writing_.empty()) when = std::min({when, stop_at_});]]
+  [[: limits_.write;]] [[: Time::max();]]
   "oracle (whole|alive|apart)")
 variant(buffers_without_limit uv/server.cpp
   [[  uv_tcp_t tcp;]] [[  uv_tcp_t tcp;
@@ -92,7 +84,7 @@ variant(buffers_without_limit uv/server.cpp
 # --- Closing (1C) ---------------------------------------------------------------------------------
 
 variant(closed_twice core/transitions.hpp
-  [[{cancelling, write_failed, closing, A::none}]] [[{cancelling, write_failed, closing, A::close}]]
+  [[{cancelling, error, closing, A::none}]] [[{cancelling, error, closing, A::close}]]
   "oracle contract.*R27")
 variant(freed_before_close_callback uv/server.cpp
   [[      case Action::close: return close(session, false);]]
@@ -132,8 +124,9 @@ variant(timer_left_open uv/server.cpp
   [[  if (timer_state_ != Handle::none) return;
   timer_state_ = Handle::closing;]]
   "assertion failed|oracle")
-variant(waiting_clients_survive_the_stop core/service.cpp
-  [[  if (stopping && !waiting_.empty()) return]] [[  if (stopping && waiting_.size() > 1) return]]
+variant(clients_survive_the_stop core/service.cpp
+  [[as_of >= std::min(stop_at_, plus(first.since(), list->due_after))]]
+  [[as_of >= plus(first.since(), list->due_after)]]
   "oracle (whole|alive|apart|clean)|assertion failed")
 variant(drain_without_end uv/server.cpp
   [[  service_.stop_at(now() + timeout);]] [[  static_cast<void>(timeout);]]
@@ -142,28 +135,6 @@ variant(one_error_ends_all uv/server.cpp
   [[    action = service.on(session, failure_of(static_cast<int>(nread)), now);]]
   [[    service.stop_at(now); action = service.on(session, failure_of(static_cast<int>(nread)), now);]]
   "oracle (whole|alive|apart)|assertion failed")
-
-# --- Waiting for a block --------------------------------------------------------------------------
-
-variant(waits_with_nothing_to_read core/connection.hpp
-  [[    if (event == Event::no_buffer && read_on_trial_) event = Event::empty_read;
-]]
-  [[]]
-  "oracle (apart|alive)" SEEDED)
-variant(empty_read_keeps_the_block core/transitions.hpp
-  [[{filling, empty_read, reading, A::none}]] [[{filling, empty_read, filling, A::none}]]
-  "oracle (apart|alive)")
-variant(waiter_forgotten core/transitions.hpp
-  [[{waiting, block_lent, filling, A::read}]] [[{waiting, block_lent, filling, A::none}]]
-  "oracle (whole|alive|apart)")
-variant(waiter_never_served core/service.cpp
-  [[  if (!waiting_.empty() && pool_.available() > 0) {]]
-  [[  if (waiting_.size() > 1 && pool_.available() > 0) {]]
-  "oracle (whole|alive|apart)")
-variant(idle_deadline_of_the_busy core/service.cpp
-  [[    idle_.leave(connection);
-    idle_.enter(connection, now);]] [[]]
-  "oracle (whole|alive|apart)")
 
 # --- Accepting (1D) -------------------------------------------------------------------------------
 
@@ -199,78 +170,50 @@ variant(listen_unchecked uv/server.cpp
 
 # --- Beyond the catalogue: states and lines --------------------------------------------------------
 
-variant(stop_leaves_the_waiting core/transitions.hpp
-  [[{waiting, stop, closing, A::close}]]
-  [[{waiting, stop, closing, A::none}]]
+variant(stop_leaves_the_quiet core/transitions.hpp
+  [[{quiet, stop, closing, A::close}]] [[{quiet, stop, closing, A::none}]]
   "oracle (whole|bound|alive|apart|clean)|assertion failed")
 variant(reading_not_resumed core/transitions.hpp
   [[{flushing, write_done, reading, A::read}]]
   [[{flushing, write_done, reading, A::none}]]
   "oracle (whole|alive|apart)")
 variant(block_returned_at_the_deadline core/transitions.hpp
-  [[{flushing, deadline, cancelling, A::close}]]
-  [[{flushing, deadline, closing, A::close}]]
+  [[{flushing, deadline, cancelling]] [[{flushing, deadline, closing]]
   "oracle contract|assertion failed|AddressSanitizer")
 variant(refused_write_ends_nothing core/transitions.hpp
-  [[{writing, write_refused, closing, A::close}]]
-  [[{writing, write_refused, closing, A::none}]]
+  [[{writing, error, closing, A::reset}]] [[{writing, error, closing, A::none}]]
   "oracle (whole|alive|apart)|assertion failed")
 variant(refused_flush_ends_nothing core/transitions.hpp
-  [[{flushing, write_refused, closing, A::close}]]
-  [[{flushing, write_refused, closing, A::none}]]
+  [[{flushing, error, closing, A::reset}]] [[{flushing, error, closing, A::none}]]
   "oracle (whole|alive|apart)|assertion failed")
-variant(last_byte_is_enough core/connection.hpp
-  [[const bool all = sent_ == received_;]]
-  [[const bool all = sent_ + 1 >= received_;]]
+variant(last_byte_is_enough core/service.hpp
+  [[size == connection.unsent().size()]] [[size + 1 >= connection.unsent().size()]]
   "oracle (prefix|whole|alive|apart)")
 variant(one_connection_too_many core/service.hpp
   [[return open_ < limits_.connections;]]
   [[return open_ <= limits_.connections;]]
   "oracle bound|assertion failed")
 variant(one_block_too_many core/service.cpp
-  [[  return std::min(limits.buffer_memory / limits.block_size, limits.connections);]]
-  [[  return limits.buffer_memory / limits.block_size + 1;]]
+  [[std::min(large - 1, limits.connections)]] [[std::min(large, limits.connections)]]
   "oracle bound")
-variant(third_waiter_forgotten core/service.cpp
-  [[return {&next, settle(next, before, next.on_block(pool_.acquire()), now)};]]
-  [[if (waiting_.size() > 2) return {};
-    return {&next, settle(next, before, next.on_block(pool_.acquire()), now)};]]
-  "oracle (whole|alive|apart)")
-variant(waiting_in_two_lines core/service.cpp
-  [[  if (from != to) {]]
-  [[  if (from != to && after != State::waiting) {]]
-  "assertion failed|oracle (whole|alive|apart)")
 
 # --- Beyond the catalogue: time --------------------------------------------------------------------
 
 variant(no_timer_for_the_first core/service.cpp
-  [[  idle_.enter(connection, now);
-  schedule();]]
-  [[  idle_.enter(connection, now);]]
+  [[  enter(reading_, connection, now);]] [[  reading_.enter(connection, now);]]
   "oracle (whole|alive|apart)")
 variant(closed_although_busy core/service.cpp
-  [[now - connection.since() > limits_.idle / idle_slack_divisor]]
-  [[now - connection.since() > limits_.idle]]
+  [[quiet_(limits.idle)]] [[quiet_(limits.idle / 2)]]
   "oracle (whole|alive|apart)")
 variant(idle_for_too_long core/service.cpp
-  [[plus(limits_.idle, limits_.idle / idle_slack_divisor));]]
-  [[plus(limits_.idle, limits_.idle));]]
+  [[quiet_(limits.idle)]] [[quiet_(plus(limits.idle, limits.idle))]]
   "oracle (whole|alive|apart)")
 variant(limits_swapped core/service.cpp
-  [[contended ? std::min(limits_.write, limits_.write_contended) : limits_.write]]
-  [[contended ? limits_.write : std::min(limits_.write, limits_.write_contended)]]
-  "oracle (whole|alive|apart)")
-variant(never_contended core/service.cpp
-  [[waiting_.size() > cancelling_;]]
-  [[false;]]
-  "oracle (whole|alive|apart)" SEEDED)
-variant(always_contended core/service.cpp
-  [[waiting_.size() > cancelling_;]]
-  [[waiting_.size() >= cancelling_;]]
+  [[state == State::reading ? std::max]] [[state != State::reading ? std::max]]
   "oracle (whole|alive|apart)")
 variant(timer_never_brought_forward core/service.cpp
-  [[std::min(wake_at_, next);]]
-  [[(wake_at_ == Time::max() ? next : wake_at_);]]
+  [[std::min({wake_at_, stop_at_, plus(now, list.due_after)})]]
+  [[wake_at_ == Time::max() ? std::min(stop_at_, plus(now, list.due_after)) : wake_at_]]
   "oracle (whole|alive|apart)")
 variant(timer_in_the_wrong_unit uv/server.cpp
   [[static_cast<std::uint64_t>(std::max(at - now(), Time(0)).count())]]
@@ -377,26 +320,21 @@ variant(drain_goes_on_accepting uv/server.cpp
   [[  reopen_at_ = Time::max();
 ]]
   "oracle (whole|alive|apart|clean)")
-variant(drain_spares_writers core/service.cpp
-  [[if (!writing_.empty() && (stopping || now >= writing_end()))]]
-  [[if (!writing_.empty() && now >= writing_end())]]
+variant(drain_spares_writers core/transitions.hpp
+  [[{flushing, stop_owed, cancelling, A::reset}]] [[{flushing, stop_owed, cancelling, A::none}]]
   "oracle (whole|alive|apart)|assertion failed")
 variant(drain_wakes_nobody core/service.cpp
-  [[when = std::min({when, stop_at_, idle_end()})]]
-  [[when = std::min({when, idle_end()})]]
+  [[when = std::min({when, stop_at_, plus(]] [[when = std::min({when, plus(]]
   "oracle (whole|alive|apart)")
 variant(second_request_to_end_ignored core/service.cpp
   [[  stop_at_ = std::min(stop_at_, when);]]
   [[  if (stop_at_ == Time::max()) stop_at_ = when;]]
   "oracle alive")
 variant(half_of_the_echo_uncounted core/service.cpp
-  [[  if (event == Event::write_done) bytes_echoed_ += connection.unsent().size();
-]]
-  [[]]
+  [[bytes_echoed_ += connection.unsent().size();]] [[]]
   "oracle ledger")
-variant(echo_counted_twice core/service.cpp
-  [[  bytes_echoed_ += size;]]
-  [[  bytes_echoed_ += connection.unsent().size();]]
+variant(echo_counted_twice core/service.hpp
+  [[bytes_echoed_ += size;]] [[bytes_echoed_ += connection.unsent().size();]]
   "oracle ledger")
 variant(canceled_is_echoed uv/server.cpp
   [[status == 0 ? Event::write_done]]
@@ -414,12 +352,3 @@ variant(released_twice_on_paper uv/server.cpp
   [[~Session() { ++server.ledger_.sessions_released; }]]
   [[~Session() { server.ledger_.sessions_released += state() == State::closed ? 1 : 2; }]]
   "oracle clean|assertion failed")
-variant(second_waiter_first core/service.cpp
-  [[    Connection& next = connection_of(waiting_.first());]]
-  [[    if (waiting_.size() > 1) {
-      Connection& first = connection_of(waiting_.first());
-      waiting_.leave(first);
-      waiting_.enter(first, now);
-    }
-    Connection& next = connection_of(waiting_.first());]]
-  "oracle apart")

@@ -32,11 +32,11 @@ constexpr std::size_t block_size = 8;
 std::vector<Event> way_to(State state) {
   switch (state) {
     case State::reading: return {};
-    case State::filling: return {Event::block_lent};
-    case State::writing: return {Event::block_lent, Event::data};
-    case State::flushing: return {Event::block_lent, Event::data, Event::wrote_part};
-    case State::waiting: return {Event::no_buffer};
-    case State::cancelling: return {Event::block_lent, Event::data, Event::wrote_part, Event::stop};
+    case State::quiet: return {Event::caught_up};
+    case State::writing: return {Event::data};
+    case State::flushing: return {Event::data, Event::wrote_part};
+    case State::lingering: return {Event::eof_owed};
+    case State::cancelling: return {Event::data, Event::wrote_part, Event::deadline};
     case State::closing: return {Event::eof};
     case State::closed: return {Event::eof, Event::close_done};
   }
@@ -47,19 +47,20 @@ class ConnectionTest : public testing::Test {
  protected:
   Action happen(Event event) {
     switch (event) {
-      case Event::block_lent: return connection.on_block(pool.acquire());
-      case Event::data: return connection.on_data(4);
-      case Event::wrote_all: return connection.on_wrote(connection.unsent().size());
-      case Event::wrote_part: return connection.on_wrote(1);
-      default: return connection.on(event);
+      case Event::data: return say("abcd");
+      case Event::wrote_all: return connection.on_wrote_all().action;
+      case Event::wrote_part: return connection.on_wrote_part(1, pool.acquire()).action;
+      case Event::write_done: return connection.on_write_done().action;
+      default: return connection.on(event).action;
     }
   }
   void go_to(State state) {
     for (const Event event : way_to(state)) happen(event);
     ASSERT_EQ(connection.state(), state);
   }
-  void fill(const std::string& text) {
-    std::memcpy(connection.buffer().data(), text.data(), text.size());
+  Action say(const std::string& text) {
+    std::memcpy(scratch.data(), text.data(), text.size());
+    return connection.on_data(std::span(scratch).first(text.size())).action;
   }
   std::string unsent() const {
     std::string text;
@@ -67,6 +68,7 @@ class ConnectionTest : public testing::Test {
     return text;
   }
 
+  std::array<std::byte, 16> scratch{};
   BlockPool pool{2, block_size};
   Connection connection;
 };
@@ -91,11 +93,11 @@ std::vector<Pair> all_pairs(bool legal) {
 
 std::string name_of(const testing::TestParamInfo<Pair>& info) {
   constexpr std::array<const char*, state_count> states = {
-      "reading", "filling", "writing", "flushing", "waiting", "cancelling", "closing", "closed"};
+      "reading", "quiet", "writing", "flushing", "lingering", "cancelling", "closing", "closed"};
   constexpr std::array<const char*, event_count> events = {
-      "block_lent", "no_buffer",    "data",      "empty_read", "eof",
-      "read_error", "read_refused", "wrote_all", "wrote_part", "write_refused",
-      "write_done", "write_failed", "deadline",  "stop",       "close_done"};
+      "data",     "empty_read", "eof",        "eof_owed",   "reset",     "error",
+      "refused",  "wrote_all",  "wrote_part", "write_done", "taking",    "caught_up",
+      "deadline", "idle",       "stop",       "stop_owed",  "close_done"};
   return std::string(states[static_cast<std::size_t>(info.param.state)]) + "_" +
          events[static_cast<std::size_t>(info.param.event)];
 }
@@ -108,7 +110,8 @@ TEST_P(EveryLegalPair, DoesWhatTheTableSaysAndHoldsABlockExactlyWhenItShould) {
   const Cell& cell = cell_of(state, event);
   EXPECT_EQ(happen(event), cell.action);
   EXPECT_EQ(connection.state(), cell.to);
-  EXPECT_EQ(connection.buffer().empty(), !holds_block(cell.to));
+  EXPECT_EQ(static_cast<bool>(connection.block()), holds_block(cell.to));
+  EXPECT_EQ(connection.unsent().empty(), !holds_bytes(cell.to));
   EXPECT_EQ(pool.available(), holds_block(cell.to) ? 1U : 2U);
 }
 
@@ -137,139 +140,93 @@ INSTANTIATE_TEST_SUITE_P(Connection, EveryIllegalPairDeathTest, testing::ValuesI
 
 TEST_F(ConnectionTest, HoldsNothingWhenItIsNew) {
   EXPECT_EQ(connection.state(), State::reading);
-  EXPECT_TRUE(connection.buffer().empty());
+  EXPECT_FALSE(static_cast<bool>(connection.block()));
   EXPECT_TRUE(connection.unsent().empty());
+  EXPECT_EQ(connection.bytes_echoed(), 0U);
 }
 
-TEST_F(ConnectionTest, OffersTheWholeBlockToARead) {
-  go_to(State::filling);
-  EXPECT_EQ(connection.buffer().size(), block_size);
-  EXPECT_TRUE(connection.unsent().empty());
-}
-
-TEST_F(ConnectionTest, OwesExactlyWhatWasRead) {
-  go_to(State::filling);
-  fill("abcdefgh");
-  EXPECT_EQ(connection.on_data(5), Action::write);
+TEST_F(ConnectionTest, OwesExactlyWhatWasReadWithoutABlock) {
+  EXPECT_EQ(say("abcde"), Action::write);
   EXPECT_EQ(unsent(), "abcde");
+  EXPECT_EQ(pool.lent(), 0U);
 }
 
-TEST_F(ConnectionTest, OwesTheRestAfterAPartWasWritten) {
-  go_to(State::filling);
-  fill("abcdefgh");
-  connection.on_data(8);
-  EXPECT_EQ(connection.on_wrote(3), Action::flush);
+TEST_F(ConnectionTest, KeepsInItsBlockWhatWasNotWritten) {
+  say("abcdefgh");
+  EXPECT_EQ(connection.on_wrote_part(3, pool.acquire()).action, Action::flush);
+  scratch.fill(std::byte{'x'});  // the next client's
   EXPECT_EQ(unsent(), "defgh");
+  EXPECT_EQ(connection.block().bytes().data(), connection.unsent().data());
 }
 
-TEST_F(ConnectionTest, OwesEverythingWhenNothingWasWritten) {
-  go_to(State::filling);
-  fill("abcdefgh");
-  connection.on_data(8);
-  EXPECT_EQ(connection.on_wrote(0), Action::flush);
+TEST_F(ConnectionTest, KeepsEverythingWhenNothingWasWritten) {
+  say("abcdefgh");
+  EXPECT_EQ(connection.on_wrote_part(0, pool.acquire()).action, Action::flush);
   EXPECT_EQ(unsent(), "abcdefgh");
 }
 
 TEST_F(ConnectionTest, KeepsTheBytesOfAQueuedWriteWhenItIsClosed) {
-  go_to(State::filling);
-  fill("abcdefgh");
-  connection.on_data(8);
-  connection.on_wrote(2);
-  EXPECT_EQ(connection.on(Event::stop), Action::close);
-  EXPECT_EQ(unsent(), "cdefgh");
-  EXPECT_EQ(connection.on(Event::write_failed), Action::none);
-  EXPECT_TRUE(connection.unsent().empty());
+  say("abcdefgh");
+  connection.on_wrote_part(3, pool.acquire());
+  EXPECT_EQ(connection.on(Event::deadline).action, Action::reset);
+  EXPECT_EQ(unsent(), "defgh");
+  EXPECT_EQ(pool.lent(), 1U);
+  connection.on_write_done();
+  EXPECT_EQ(pool.lent(), 0U);
 }
 
-TEST_F(ConnectionTest, StartsAfreshWithTheNextBlock) {
-  go_to(State::filling);
-  fill("abcdefgh");
-  connection.on_data(8);
-  connection.on_wrote(8);
-  EXPECT_TRUE(connection.unsent().empty());
-  connection.on_block(pool.acquire());
-  fill("xyz");
-  connection.on_data(3);
-  EXPECT_EQ(unsent(), "xyz");
+TEST_F(ConnectionTest, CountsWhatWentOutAtOnceAndLater) {
+  say("abcd");
+  connection.on_wrote_all();
+  EXPECT_EQ(connection.bytes_echoed(), 4U);
+  say("abcdefgh");
+  connection.on_wrote_part(3, pool.acquire());
+  EXPECT_EQ(connection.bytes_echoed(), 7U);
+  connection.on_write_done();
+  EXPECT_EQ(connection.bytes_echoed(), 12U);
 }
 
-// libuv tries again after a read that filled its buffer, and may find nothing (R3).
-TEST_F(ConnectionTest, WaitsForNoBlockWhenLibuvOnlyTriesForMore) {
-  happen(Event::block_lent);
-  connection.on_data(block_size);
-  happen(Event::wrote_all);
-  EXPECT_EQ(connection.on(Event::no_buffer), Action::none);
-  EXPECT_EQ(connection.state(), State::reading);
-  // Asked once more, there is something.
-  EXPECT_EQ(connection.on(Event::no_buffer), Action::wait);
+TEST_F(ConnectionTest, DoesNotCountWhatFailed) {
+  say("abcdefgh");
+  connection.on_wrote_part(3, pool.acquire());
+  connection.on(Event::error);
+  EXPECT_EQ(connection.bytes_echoed(), 3U);
 }
 
-TEST_F(ConnectionTest, WaitsForABlockAfterAReadThatLeftRoom) {
-  happen(Event::block_lent);
-  connection.on_data(block_size - 1);
-  happen(Event::wrote_all);
-  EXPECT_EQ(connection.on(Event::no_buffer), Action::wait);
-}
-
-TEST_F(ConnectionTest, WaitsForABlockOnceTheTryForMoreHasEnded) {
-  happen(Event::block_lent);
-  connection.on_data(block_size);
-  happen(Event::wrote_all);
-  happen(Event::block_lent);
-  happen(Event::empty_read);
-  EXPECT_EQ(connection.on(Event::no_buffer), Action::wait);
-}
-
-TEST_F(ConnectionTest, WaitsForABlockAfterAFullReadWhoseEchoWasQueued) {
-  happen(Event::block_lent);
-  connection.on_data(block_size);
-  happen(Event::wrote_part);
-  happen(Event::write_done);
-  EXPECT_EQ(connection.on(Event::no_buffer), Action::wait);
-}
-
-TEST_F(ConnectionTest, NamesTheBlockThatItHolds) {
-  const Block other = pool.acquire();
-  go_to(State::filling);
-  EXPECT_LT(connection.block_index(), pool.capacity());
-  EXPECT_NE(connection.block_index(), other.index());
+TEST_F(ConnectionTest, RemembersWhichEventEndedIt) {
+  say("abcdefgh");
+  connection.on_wrote_part(3, pool.acquire());
+  connection.on(Event::deadline);
+  connection.on(Event::error);
+  EXPECT_EQ(connection.ended_by(), Event::deadline);
 }
 
 TEST_F(ConnectionTest, GivesItsBlockBackWhenItIsDestroyed) {
   {
     Connection brief;
-    brief.on_block(pool.acquire());
-    EXPECT_EQ(pool.available(), 1U);
+    brief.on_data(std::span(scratch).first(4));
+    brief.on_wrote_part(1, pool.acquire());
+    EXPECT_EQ(pool.lent(), 1U);
   }
-  EXPECT_EQ(pool.available(), 2U);
-}
-
-TEST_F(ConnectionDeathTest, RefusesASecondBlock) {
-  go_to(State::filling);
-  EXPECT_DEATH(connection.on_block(pool.acquire()), "assertion failed: !block_");
-}
-
-TEST_F(ConnectionDeathTest, RefusesAnEmptyBlock) {
-  EXPECT_DEATH(connection.on_block(Block()), "assertion failed");
+  EXPECT_EQ(pool.lent(), 0U);
 }
 
 TEST_F(ConnectionDeathTest, RefusesDataOfNoSize) {
-  go_to(State::filling);
-  EXPECT_DEATH(connection.on_data(0), "assertion failed: size > 0");
+  EXPECT_DEATH(connection.on_data({}), "assertion failed: !bytes.empty\\(\\)");
 }
 
-TEST_F(ConnectionDeathTest, RefusesMoreDataThanFits) {
-  go_to(State::filling);
-  EXPECT_DEATH(connection.on_data(block_size + 1), "assertion failed: received_ <= buffer");
+TEST_F(ConnectionDeathTest, RefusesAnEmptyBlock) {
+  say("abcd");
+  EXPECT_DEATH(connection.on_wrote_part(1, Block()), "assertion failed: pool_ != nullptr");
 }
 
-TEST_F(ConnectionDeathTest, RefusesMoreWrittenThanWasOwed) {
-  go_to(State::writing);
-  EXPECT_DEATH(connection.on_wrote(5), "assertion failed: sent_ <= received_");
+TEST_F(ConnectionDeathTest, RefusesThatAllWasAPart) {
+  say("abcd");
+  EXPECT_DEATH(connection.on_wrote_part(4, pool.acquire()), "assertion failed");
 }
 
-TEST_F(ConnectionDeathTest, HasNoBlockToNameWhenItHoldsNone) {
-  EXPECT_DEATH(static_cast<void>(connection.block_index()), "assertion failed: pool_ != nullptr");
+TEST_F(ConnectionDeathTest, WasNotEndedWhileItIsOpen) {
+  EXPECT_DEATH(static_cast<void>(connection.ended_by()), "assertion failed: !is_open");
 }
 
 }  // namespace

@@ -17,26 +17,51 @@ TEST(Statistics, OfSeveralServersAreTheSumsOfEachNumber) {
                  .connections_turned_away = 2,
                  .listener_failures = 4,
                  .bytes_echoed = 8,
+                 .closed = {1, 2, 3, 4, 5, 6, 7},
                  .connections = 16,
-                 .waiting = 32,
-                 .blocks_lent = 64,
-                 .blocks = 128};
-  all += Statistics{.connections_accepted = 1000,
-                    .connections_turned_away = 2000,
-                    .listener_failures = 4000,
-                    .bytes_echoed = 8000,
-                    .connections = 16'000,
-                    .waiting = 32'000,
-                    .blocks_lent = 64'000,
-                    .blocks = 128'000};
-  EXPECT_EQ(all.connections_accepted, 1001U);
-  EXPECT_EQ(all.connections_turned_away, 2002U);
-  EXPECT_EQ(all.listener_failures, 4004U);
-  EXPECT_EQ(all.bytes_echoed, 8008U);
-  EXPECT_EQ(all.connections, 16'016U);
-  EXPECT_EQ(all.waiting, 32'032U);
-  EXPECT_EQ(all.blocks_lent, 64'064U);
-  EXPECT_EQ(all.blocks, 128'128U);
+                 .connections_peak = 32,
+                 .connections_max = 64,
+                 .blocks_lent = 128,
+                 .blocks = 256,
+                 .large_blocks_lent = 512,
+                 .large_blocks = 1024,
+                 .kernel_memory_granted = 2048,
+                 .kernel_memory = 4096};
+  all += Statistics{.connections_accepted = 10000,
+                    .connections_turned_away = 20000,
+                    .listener_failures = 40000,
+                    .bytes_echoed = 80000,
+                    .closed = {10, 20, 30, 40, 50, 60, 70},
+                    .connections = 160000,
+                    .connections_peak = 320000,
+                    .connections_max = 640000,
+                    .blocks_lent = 1280000,
+                    .blocks = 2560000,
+                    .large_blocks_lent = 5120000,
+                    .large_blocks = 10240000,
+                    .kernel_memory_granted = 20480000,
+                    .kernel_memory = 40960000};
+  EXPECT_EQ(all.connections_accepted, 10001U);
+  EXPECT_EQ(all.connections_turned_away, 20002U);
+  EXPECT_EQ(all.listener_failures, 40004U);
+  EXPECT_EQ(all.bytes_echoed, 80008U);
+  EXPECT_EQ(all.connections, 160016U);
+  EXPECT_EQ(all.connections_peak, 320032U);
+  EXPECT_EQ(all.connections_max, 640064U);
+  EXPECT_EQ(all.blocks_lent, 1280128U);
+  EXPECT_EQ(all.blocks, 2560256U);
+  EXPECT_EQ(all.large_blocks_lent, 5120512U);
+  EXPECT_EQ(all.large_blocks, 10241024U);
+  EXPECT_EQ(all.kernel_memory_granted, 20482048U);
+  EXPECT_EQ(all.kernel_memory, 40964096U);
+  for (std::size_t i = 0; i < reason_count; ++i) EXPECT_EQ(all.closed[i], 11 * (i + 1));
+}
+
+TEST(Statistics, OfSeveralServersWithoutALimitHaveNone) {
+  Statistics all{};
+  all.kernel_memory = KernelBudget::unlimited;
+  all += all;
+  EXPECT_EQ(all.kernel_memory, KernelBudget::unlimited);
 }
 
 TEST(Ledger, OfSeveralServersIsTheSumOfEachNumber) {
@@ -69,11 +94,12 @@ TEST(ServerDeathTest, CannotGoBeforeTheLoopHasLetGoOfIt) {
     sockaddr_storage address{};
     if (uv_loop_init(&loop) != 0 || !parse_address("127.0.0.1", 0, address)) return;
     const auto server = std::make_unique<Server>(Limits{.connections = 1,
-                                                        .buffer_memory = 1,
+                                                        .buffer_memory = 256,
                                                         .block_size = 1,
+                                                        .kernel_memory = KernelBudget::unlimited,
+                                                        .tuned_socket = 1,
                                                         .idle = Time(1),
-                                                        .write = Time(1),
-                                                        .write_contended = Time(1)},
+                                                        .write = Time(1)},
                                                  log_nothing);
     if (server->listen(loop, address, 1) != 0) return;
     server->close();

@@ -1,10 +1,11 @@
-// Service: every decision of the server. Who gets a block, who waits, who is closed and when.
+// Service: every decision of the server. Who may be read from, who is closed, when, and how.
 #include "core/service.hpp"
 
 #include <gtest/gtest.h>
 
 #include <array>
 #include <cstddef>
+#include <limits>
 #include <memory>
 #include <new>
 #include <type_traits>
@@ -17,14 +18,18 @@ static_assert(!std::is_copy_constructible_v<Service>);
 static_assert(!std::is_copy_assignable_v<Service>);
 static_assert(!std::is_copy_constructible_v<Connection>);
 
-constexpr Limits defaults{.connections = 8,
-                          .buffer_memory = 2 * 16,
-                          .block_size = 16,
-                          .idle = Time(1600),
-                          .write = Time(300),
-                          .write_contended = Time(100)};
+constexpr std::size_t block_size = 4096;
 
-// A Service, its clients by number, and a clock. What libuv would do next is up to the test.
+// A look at who has written lately comes each 40 ms, so does one at who is owed a queued write.
+constexpr Limits defaults{.connections = 8,
+                          .buffer_memory = 100'000,
+                          .block_size = block_size,
+                          .kernel_memory = KernelBudget::unlimited,
+                          .tuned_socket = 1,
+                          .idle = Time(1600),
+                          .write = Time(800)};
+
+// A Service, its clients by number, what their kernels have not acknowledged, and a clock.
 class ServiceTest : public testing::Test {
  protected:
   void start(const Limits& limits) { service = std::make_unique<Service>(limits); }
@@ -34,23 +39,22 @@ class ServiceTest : public testing::Test {
   // However a test leaves it: everything is closed as libuv would, and nothing is left.
   void TearDown() override {
     service->stop_at(now);
-    settle();
+    look(now);
     for (Connection& connection : clients) {
-      if (connection.state() == State::cancelling) {
-        service->on(connection, Event::write_failed, now);
-      }
+      if (connection.state() == State::cancelling) service->on(connection, Event::error, now);
       if (connection.state() == State::closing) service->on(connection, Event::close_done, now);
     }
     EXPECT_EQ(service->open(), 0U);
-    EXPECT_EQ(service->waiting(), 0U);
-    EXPECT_EQ(service->pool().available(), service->pool().capacity());
-    EXPECT_EQ(service->pool().acquired(), service->pool().released());
+    for (const BlockPool* const pool : {&service->small_blocks(), &service->large_blocks()}) {
+      EXPECT_EQ(pool->lent(), 0U);
+      EXPECT_EQ(pool->acquired(), pool->released());
+    }
+    EXPECT_EQ(service->kernel_memory().granted(), 0U);
     EXPECT_EQ(service->wake_at(), Time::max());
   }
 
   void open(std::size_t who) { service->on_open(clients[who], now); }
-  bool alloc(std::size_t who) { return !service->on_alloc(clients[who], now).empty(); }
-  Action data(std::size_t who, std::size_t size) {
+  Action say(std::size_t who, std::size_t size = 4) {
     return service->on_data(clients[who], size, now);
   }
   Action wrote(std::size_t who, std::size_t size) {
@@ -58,24 +62,24 @@ class ServiceTest : public testing::Test {
   }
   Action happen(std::size_t who, Event event) { return service->on(clients[who], event, now); }
 
+  // One whole echo, of which the client has acknowledged all but `left` bytes.
+  void echo(std::size_t who, std::size_t size = 4, std::size_t left = 0) {
+    ASSERT_EQ(say(who, size), Action::write);
+    ASSERT_EQ(wrote(who, size), Action::none);
+    owed[who] = left;
+  }
   // Opens a client that has sent `size` bytes, of which the kernel takes none back.
   void open_writing(std::size_t who, std::size_t size = 4) {
     open(who);
-    ASSERT_TRUE(alloc(who));
-    ASSERT_EQ(data(who, size), Action::write);
+    ASSERT_EQ(say(who, size), Action::write);
     ASSERT_EQ(wrote(who, 0), Action::flush);
+    owed[who] = size;
   }
-  // Opens a client that wants to send and has to wait for a block.
-  void open_waiting(std::size_t who) {
+  // Opens a client that has ended its output and is owed much.
+  void open_lingering(std::size_t who) {
     open(who);
-    ASSERT_FALSE(alloc(who));
-    ASSERT_EQ(happen(who, Event::no_buffer), Action::wait);
-  }
-  // One whole echo.
-  void echo(std::size_t who, std::size_t size = 4) {
-    ASSERT_TRUE(alloc(who));
-    ASSERT_EQ(data(who, size), Action::write);
-    ASSERT_EQ(wrote(who, size), Action::none);
+    echo(who, 4, linger_share);
+    ASSERT_EQ(service->on_eof(clients[who], linger_share, now), Action::finish);
   }
 
   struct Answer {
@@ -83,21 +87,33 @@ class ServiceTest : public testing::Test {
     Action action;
     bool operator==(const Answer&) const = default;
   };
-  // Everything that is due now, in order.
-  std::vector<Answer> settle() {
-    std::vector<Answer> answers;
-    for (;;) {
-      const Service::Due due = service->next_due(now);
-      if (due.connection == nullptr) return answers;
-      answers.push_back(
-          {static_cast<std::size_t>(static_cast<Connection*>(due.connection) - clients.data()),
-           due.action});
-    }
-  }
   using Answers = std::vector<Answer>;
+
+  // Who is closed by looks as of then, in order.
+  Answers look(Time as_of) {
+    Answers answers;
+    while (Connection* const due = service->next_due(as_of, now)) {
+      const auto who = static_cast<std::size_t>(due - clients.data());
+      const Action action = service->on_look(*due, owed[who], as_of, now);
+      if (action != Action::none) answers.push_back({who, action});
+    }
+    return answers;
+  }
+  // Who is closed while so much time passes, as the timer of a prompt loop has it.
+  Answers pass(Time time) {
+    Answers all;
+    const Time until = now + time;
+    while (service->wake_at() <= until) {
+      now = std::max(now, service->wake_at());
+      for (const Answer& answer : look(now)) all.push_back(answer);
+    }
+    now = until;
+    return all;
+  }
 
   Time now{1000};
   std::array<Connection, 8> clients;
+  std::array<std::size_t, 8> owed{};
   std::unique_ptr<Service> service;
 };
 
@@ -106,411 +122,358 @@ using ServiceDeathTest = ServiceTest;
 // --- Room. --------------------------------------------------------------------------------------
 
 TEST_F(ServiceTest, HasRoomUntilTheLimitOnConnectionsIsReached) {
-  Limits limits = defaults;
-  limits.connections = 2;
-  start(limits);
-  open(0);
-  EXPECT_TRUE(service->has_room());
-  open(1);
+  for (std::size_t who = 0; who < 8; ++who) {
+    EXPECT_TRUE(service->has_room());
+    open(who);
+  }
   EXPECT_FALSE(service->has_room());
+  EXPECT_EQ(service->open_peak(), 8U);
 }
 
 TEST_F(ServiceTest, HasNoRoomBeforeLibuvHasLetGo) {
-  Limits limits = defaults;
-  limits.connections = 1;
-  start(limits);
-  open(0);
-  happen(0, Event::eof);
+  for (std::size_t who = 0; who < 8; ++who) open(who);
+  service->on_eof(clients[0], 0, now);
   EXPECT_FALSE(service->has_room());
-  EXPECT_EQ(happen(0, Event::close_done), Action::release);
+  happen(0, Event::close_done);
   EXPECT_TRUE(service->has_room());
-}
-
-TEST_F(ServiceTest, HasNoMoreBlocksThanConnections) {
-  Limits limits = defaults;
-  limits.connections = 3;
-  limits.buffer_memory = 100 * limits.block_size;
-  start(limits);
-  EXPECT_EQ(service->pool().capacity(), 3U);
-}
-
-TEST_F(ServiceTest, RoundsTheNumberOfBlocksDown) {
-  Limits limits = defaults;
-  limits.buffer_memory = 3 * limits.block_size - 1;
-  start(limits);
-  EXPECT_EQ(service->pool().capacity(), 2U);
+  EXPECT_EQ(service->open_peak(), 8U);
 }
 
 TEST_F(ServiceDeathTest, RefusesOneMoreThanThereIsRoomFor) {
-  Limits limits = defaults;
-  limits.connections = 1;
-  start(limits);
-  open(0);
-  EXPECT_DEATH(open(1), "assertion failed: has_room\\(\\)");
-}
-
-TEST_F(ServiceDeathTest, RefusesBlocksThatAWriteCannotCarry) {
-  Limits limits = defaults;
-  limits.connections = 1;
-  limits.block_size = block_size_max + 1;
-  limits.buffer_memory = limits.block_size;
-  EXPECT_DEATH(Service{limits}, "assertion failed: limits.block_size <= block_size_max");
+  for (std::size_t who = 0; who < 8; ++who) open(who);
+  Connection ninth;
+  EXPECT_DEATH(service->on_open(ninth, now), "assertion failed: has_room");
 }
 
 TEST_F(ServiceDeathTest, MustNotEndBeforeItsConnections) {
   EXPECT_DEATH(
       {
-        Service brief(defaults);
-        Connection connection;
-        brief.on_open(connection, now);
+        open(0);
+        service.reset();
       },
-      "assertion failed");
+      "assertion failed: open_ == 0");
 }
 
-// --- Blocks. ------------------------------------------------------------------------------------
+TEST(Service, ThrowsWhenTheMemoryIsNotToBeHad) {
+  Limits limits = defaults;
+  limits.connections = 1'000'000'000;
+  limits.buffer_memory = std::numeric_limits<std::size_t>::max() / 2;
+  limits.block_size = block_size_max;
+  EXPECT_THROW(Service service(limits), std::bad_alloc);
+}
 
-TEST_F(ServiceTest, AnIdleConnectionHoldsNoBlock) {
+// --- Memory. ------------------------------------------------------------------------------------
+
+TEST_F(ServiceTest, WhoIsServedAtOnceHoldsNoBlock) {
   open(0);
   echo(0);
-  EXPECT_EQ(service->pool().available(), 2U);
+  EXPECT_EQ(service->small_blocks().acquired() + service->large_blocks().acquired(), 0U);
 }
 
-TEST_F(ServiceTest, OffersTheSameBlockUntilItIsUsed) {
+TEST_F(ServiceTest, KeepsALargeRestInALargeBlockAndASmallOneInASmall) {
+  open_writing(0, small_block_size + 1);
+  EXPECT_TRUE(clients[0].block().is_of(service->large_blocks()));
+  open_writing(1, small_block_size);
+  EXPECT_TRUE(clients[1].block().is_of(service->small_blocks()));
+}
+
+TEST_F(ServiceTest, ReadsNoMoreThanASmallBlockOnceAllLargeOnesAreLent) {
+  Limits limits = defaults;
+  limits.buffer_memory = 8 * BlockPool::stride_of(small_block_size) * 2;
+  limits.block_size = 4000;  // two large: one of them is the scratch buffer
+  start(limits);
+  ASSERT_EQ(service->large_blocks().capacity(), 1U);
+  EXPECT_EQ(service->read_buffer().size(), 4000U);
+  open_writing(0, 4000);
+  EXPECT_EQ(service->read_buffer().size(), small_block_size);
+  for (std::size_t who = 1; who < 8; ++who) open_writing(who, service->read_buffer().size());
+  happen(0, Event::write_done);
+  EXPECT_EQ(service->read_buffer().size(), 4000U);
+}
+
+TEST_F(ServiceTest, NumbersEveryBlockThatIsLentDifferently) {
+  open_writing(0, small_block_size + 1);
+  open_writing(1);
+  open_writing(2);
+  const std::size_t all = service->small_blocks().capacity() + service->large_blocks().capacity();
+  for (const std::size_t who : {0U, 1U, 2U}) {
+    EXPECT_LT(service->slot_of(clients[who]), all);
+    EXPECT_NE(service->slot_of(clients[who]), service->slot_of(clients[(who + 1) % 3]));
+  }
+}
+
+TEST_F(ServiceTest, KeepsTheBytesOfEachClientApart) {
+  for (const std::size_t who : {0U, 1U}) {
+    open(who);
+    service->read_buffer()[0] = std::byte(who);
+    say(who, 1);
+    wrote(who, 0);
+  }
+  EXPECT_EQ(clients[0].unsent()[0], std::byte{0});
+  EXPECT_EQ(clients[1].unsent()[0], std::byte{1});
+}
+
+TEST_F(ServiceTest, GrantsKernelMemoryUntilTheCloseIsDone) {
+  Limits limits = defaults;
+  limits.kernel_memory = 8 * KernelBudget::least;
+  start(limits);
   open(0);
-  const auto first = service->on_alloc(clients[0], now);
-  const auto again = service->on_alloc(clients[0], now);
-  EXPECT_EQ(first.data(), again.data());
-  EXPECT_EQ(service->pool().acquired(), 1U);
-}
-
-TEST_F(ServiceTest, AnEmptyReadGivesTheBlockBack) {
-  open(0);
-  alloc(0);
-  EXPECT_EQ(happen(0, Event::empty_read), Action::none);
-  EXPECT_EQ(service->pool().available(), 2U);
-}
-
-TEST_F(ServiceTest, LendsNothingBeyondTheLimit) {
-  open_writing(0);
-  open_writing(1);
-  open(2);
-  EXPECT_FALSE(alloc(2));
-  EXPECT_EQ(service->pool().available(), 0U);
-}
-
-TEST_F(ServiceTest, ResumesWhoeverHasWaitedLongest) {
-  open_writing(0);
-  open_writing(1);
-  open_waiting(2);
-  open_waiting(3);
-  EXPECT_EQ(service->waiting(), 2U);
-  EXPECT_EQ(settle(), Answers{});
-  happen(1, Event::write_done);
-  EXPECT_EQ(settle(), (Answers{{2, Action::read}}));
-  happen(0, Event::write_done);
-  EXPECT_EQ(settle(), (Answers{{3, Action::read}}));
-  EXPECT_EQ(service->waiting(), 0U);
-}
-
-TEST_F(ServiceTest, NobodyOvertakesThoseWhoWait) {
-  open_writing(0);
-  open_writing(1);
-  open_waiting(2);
-  open(3);
-  happen(0, Event::write_done);
-  EXPECT_FALSE(alloc(3)) << "a block is free, but it is another's turn";
-  EXPECT_EQ(settle(), (Answers{{2, Action::read}}));
-}
-
-TEST_F(ServiceTest, WhoWasResumedReadsIntoTheBlockThatItWasGiven) {
-  open_writing(0);
-  open_writing(1);
-  open_waiting(2);
-  happen(0, Event::write_done);
-  settle();
-  EXPECT_TRUE(alloc(2));
-  EXPECT_EQ(service->pool().acquired(), 3U);
+  EXPECT_EQ(service->kernel_memory().granted(), KernelBudget::least);
+  service->on_eof(clients[0], 0, now);
+  EXPECT_EQ(service->kernel_memory().granted(), KernelBudget::least);
+  happen(0, Event::close_done);
+  EXPECT_EQ(service->kernel_memory().granted(), 0U);
 }
 
 // --- The end of input. --------------------------------------------------------------------------
 
-TEST_F(ServiceTest, ClosesAtEofAndGivesTheBlockBack) {
+TEST_F(ServiceTest, ClosesAtEofWhoIsOwedLittle) {
   open(0);
-  alloc(0);
-  EXPECT_EQ(happen(0, Event::eof), Action::close);
-  EXPECT_EQ(service->pool().available(), 2U);
-  EXPECT_EQ(service->wake_at(), Time::max());
-}
-
-TEST_F(ServiceTest, ClosesWhenAWriteIsRefused) {
-  open(0);
-  alloc(0);
-  data(0, 4);
-  EXPECT_EQ(happen(0, Event::write_refused), Action::close);
-  EXPECT_EQ(service->pool().available(), 2U);
-}
-
-TEST_F(ServiceTest, ClosesWhenAQueuedWriteFails) {
-  open_writing(0);
-  EXPECT_EQ(happen(0, Event::write_failed), Action::close);
-  EXPECT_EQ(service->pool().available(), 2U);
-}
-
-// --- Time limits. -------------------------------------------------------------------------------
-
-TEST_F(ServiceTest, ClosesAnIdleConnectionAfterTheLimitAndItsSlack) {
-  open(0);
-  now += Time(1600 + 100) - Time(1);
-  EXPECT_EQ(settle(), Answers{});
-  now += Time(1);
-  EXPECT_EQ(settle(), (Answers{{0, Action::close}}));
-}
-
-TEST_F(ServiceTest, CountsIdlenessFromTheLastData) {
-  open(0);
-  now += Time(1000);
   echo(0);
-  now += Time(1699);
-  EXPECT_EQ(settle(), Answers{});
-  now += Time(1);
-  EXPECT_EQ(settle(), (Answers{{0, Action::close}}));
+  EXPECT_EQ(service->on_eof(clients[0], linger_share - 1, now), Action::close);
 }
 
-TEST_F(ServiceTest, IsNeverEarlyAlthoughItForgetsDataWithinTheSlack) {
+TEST_F(ServiceTest, StaysAfterEofWithWhoIsOwedMuchUntilItHasAll) {
+  open_lingering(0);
+  EXPECT_EQ(pass(Time(200)), Answers());
+  owed[0] = 0;
+  EXPECT_EQ(pass(Time(50)), (Answers{{0, Action::close}}));
+  EXPECT_EQ(service->closed(Reason::eof), 1U);
+}
+
+TEST_F(ServiceTest, CutsWhoTakesNothingAfterEof) {
+  open_lingering(0);
+  EXPECT_EQ(pass(Time(799)), Answers());
+  EXPECT_EQ(pass(Time(102)), (Answers{{0, Action::reset}}));
+  EXPECT_EQ(service->closed(Reason::write_limit), 1U);
+}
+
+// --- The idle limit. ----------------------------------------------------------------------------
+
+TEST_F(ServiceTest, ClosesAQuietConnectionAfterTheLimitAndWithinASixteenth) {
   open(0);
-  now += Time(100);
-  echo(0);
-  now += Time(1599);
-  EXPECT_EQ(settle(), Answers{}) << "1599 ms after the last data";
-  now += Time(1);
-  EXPECT_EQ(settle(), (Answers{{0, Action::close}}));
+  EXPECT_EQ(pass(Time(1600)), Answers());
+  EXPECT_EQ(pass(Time(100)), (Answers{{0, Action::close}}));
+  EXPECT_EQ(service->closed(Reason::idle), 1U);
 }
 
-TEST_F(ServiceTest, ClosesNobodyForBeingIdleWithoutALimit) {
+TEST_F(ServiceTest, CountsQuietFromTheLastData) {
+  open(0);
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(pass(Time(1500)), Answers());
+    echo(0);
+  }
+  EXPECT_EQ(pass(Time(1600)), Answers());
+  EXPECT_EQ(pass(Time(100)), (Answers{{0, Action::close}}));
+}
+
+TEST_F(ServiceTest, IsNotSilenceToTakeWhatIsOwed) {
+  open(0);
+  echo(0, 4, 1000);
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(pass(Time(1000)), Answers());
+    owed[0] -= 50;
+  }
+}
+
+TEST_F(ServiceTest, ClosesNobodyForBeingQuietWithoutALimit) {
   Limits limits = defaults;
   limits.idle = Time::max();
   start(limits);
   open(0);
-  now += std::chrono::hours(24 * 365);
-  echo(0);
-  EXPECT_EQ(settle(), Answers{});
-  EXPECT_EQ(service->wake_at(), Time::max());
+  EXPECT_EQ(pass(Time(1'000'000)), Answers());
 }
 
-TEST_F(ServiceTest, ClosesIdleConnectionsInTheOrderOfTheirLastData) {
+// --- The write limit. ---------------------------------------------------------------------------
+
+TEST_F(ServiceTest, CutsWhoTakesNothingAfterTheLimitAndWithinAnEighth) {
+  open_writing(0);
+  EXPECT_EQ(pass(Time(800)), Answers());
+  EXPECT_EQ(pass(Time(100)), (Answers{{0, Action::reset}}));
+  EXPECT_EQ(service->closed(Reason::write_limit), 1U);
+  EXPECT_EQ(clients[0].state(), State::cancelling);
+}
+
+TEST_F(ServiceTest, SparesWhoTakesSomethingInTime) {
+  open_writing(0, 1000);
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(pass(Time(790)), Answers());
+    --owed[0];
+  }
+}
+
+TEST_F(ServiceTest, SparesWhoTakesSomethingOfAnEchoThatCameRightAfterALook) {
+  open(0);
+  echo(0, 4, 10);
+  pass(service->wake_at() - now);  // the echo is new, so it is not looked at
+  pass(service->wake_at() - now);
+  echo(0, 4, 15);
+  pass(Time(20));
+  owed[0] = 14;  // within the time between two looks
+  EXPECT_EQ(pass(Time(1599)), Answers());
+}
+
+TEST_F(ServiceTest, SparesWhoTakesSomethingOfAnEchoThatCameAfterAPause) {
+  open(0);
+  echo(0, 4, 10);
+  pass(Time(100));
+  owed[0] = 0;
+  pass(Time(100));
+  ASSERT_EQ(clients[0].state(), State::quiet);
+  echo(0, 4, 15);
+  pass(Time(20));
+  owed[0] = 14;
+  EXPECT_EQ(pass(Time(1599)), Answers());
+}
+
+TEST_F(ServiceTest, GivesTheLongerLimitToWhoIsOwedWhatTheKernelHolds) {
+  open(0);
+  echo(0, 4, 100);
+  EXPECT_EQ(pass(Time(1600)), Answers());
+  EXPECT_EQ(pass(Time(200)), (Answers{{0, Action::reset}}));
+}
+
+TEST_F(ServiceTest, CountsWhatWasHeardAfterTheMomentThatIsJudged) {
+  open(0);
+  pass(Time(1500));
+  const Time as_of = now + Time(150);  // the limit has come by then
+  now = as_of + Time(1);
+  echo(0);
+  EXPECT_EQ(look(as_of), Answers());
+}
+
+TEST_F(ServiceTest, ReadsOnAfterAQueuedWrite) {
+  open_writing(0);
+  EXPECT_EQ(happen(0, Event::write_done), Action::read);
+  EXPECT_EQ(service->small_blocks().lent(), 0U);
+}
+
+TEST_F(ServiceTest, ResetsWhoseQueuedWriteFails) {
+  open_writing(0);
+  EXPECT_EQ(happen(0, Event::reset), Action::reset);
+  EXPECT_EQ(service->closed(Reason::reset), 1U);
+}
+
+// --- The end. -----------------------------------------------------------------------------------
+
+TEST_F(ServiceTest, ClosesEverybodyWhenItIsStoppedAndResetsWhoIsOwed) {
   open(0);
   open(1);
-  now += Time(500);
-  echo(0);
-  now += Time(1200);
-  EXPECT_EQ(settle(), (Answers{{1, Action::close}}));
-  now += Time(500);
-  EXPECT_EQ(settle(), (Answers{{0, Action::close}}));
-}
-
-TEST_F(ServiceTest, TakesABlockBackWhenTheClientDoesNotRead) {
-  open_writing(0);
-  now += Time(299);
-  EXPECT_EQ(settle(), Answers{});
-  now += Time(1);
-  EXPECT_EQ(settle(), (Answers{{0, Action::close}}));
-  EXPECT_EQ(service->pool().available(), 1U) << "libuv still has it";
-  EXPECT_EQ(happen(0, Event::write_failed), Action::none);
-  EXPECT_EQ(service->pool().available(), 2U);
-}
-
-TEST_F(ServiceTest, IsLessPatientWhileOthersWait) {
-  open_writing(0);
-  open_writing(1);
-  now += Time(50);
-  open_waiting(2);
-  now += Time(49);
-  EXPECT_EQ(settle(), Answers{});
-  now += Time(1);
-  EXPECT_EQ(settle(), (Answers{{0, Action::close}})) << "one waits, so one is closed";
-}
-
-TEST_F(ServiceTest, ClosesOnlyAsManyWritersAsBlocksAreWanted) {
-  Limits limits = defaults;
-  limits.buffer_memory = 4 * limits.block_size;
-  start(limits);
-  for (std::size_t who = 0; who < 4; ++who) open_writing(who);
-  open_waiting(4);
-  open_waiting(5);
-  now += Time(200);
-  EXPECT_EQ(settle(), (Answers{{0, Action::close}, {1, Action::close}}));
-  happen(0, Event::write_failed);
-  EXPECT_EQ(settle(), (Answers{{4, Action::read}}));
-  happen(1, Event::write_failed);
-  EXPECT_EQ(settle(), (Answers{{5, Action::read}}));
-  EXPECT_EQ(settle(), Answers{}) << "2 and 3 may go on";
-}
-
-TEST_F(ServiceTest, IsPatientAgainWhenNobodyWaits) {
-  open_writing(0);
-  open_writing(1);
-  open_waiting(2);
-  happen(0, Event::write_done);
-  settle();
-  now += Time(299);
-  EXPECT_EQ(settle(), Answers{});
-  now += Time(1);
-  EXPECT_EQ(settle(), (Answers{{1, Action::close}}));
-}
-
-TEST_F(ServiceTest, IsNeverMorePatientWhileOthersWait) {
-  Limits limits = defaults;
-  limits.write_contended = Time(1000);
-  start(limits);
-  open_writing(0);
-  open_writing(1);
-  open_waiting(2);
-  now += Time(300);
-  EXPECT_EQ(settle().front(), (Answer{0, Action::close}));
-}
-
-TEST_F(ServiceTest, NobodyIsClosedForWaiting) {
-  Limits limits = defaults;
-  limits.write = Time::max();
-  limits.write_contended = Time::max();
-  start(limits);
-  open_writing(0);
-  open_writing(1);
-  open_waiting(2);
-  now += std::chrono::hours(1);
-  EXPECT_EQ(settle(), Answers{});
-}
-
-// --- Stopping. ----------------------------------------------------------------------------------
-
-TEST_F(ServiceTest, ClosesEverybodyWhenItIsStopped) {
-  open_writing(0);
-  open(1);
-  alloc(1);
-  open_waiting(2);
-  open(3);
-  service->stop_at(now + Time(10));
-  EXPECT_EQ(settle(), Answers{});
-  now += Time(10);
-  const Answers answers = settle();
-  EXPECT_EQ(answers.size(), 4U);
-  for (const Answer& answer : answers) EXPECT_EQ(answer.action, Action::close);
-  EXPECT_EQ(service->pool().acquired(), 2U) << "nobody is lent a block only to be closed";
+  echo(1, 4, 1);
+  open_writing(2);
+  open_lingering(3);
+  service->stop_at(now);
+  EXPECT_EQ(look(now).size(), 4U);
+  EXPECT_EQ(service->closed(Reason::drain), 4U);
+  EXPECT_EQ(clients[0].ended_by(), Event::stop);
+  EXPECT_EQ(clients[1].ended_by(), Event::stop_owed);
+  EXPECT_EQ(clients[2].ended_by(), Event::stop_owed);
+  EXPECT_EQ(clients[3].ended_by(), Event::stop_owed);
 }
 
 TEST_F(ServiceTest, ServesOnUntilItIsToStop) {
   open(0);
-  service->stop_at(now + Time(10));
-  now += Time(9);
+  service->stop_at(now + Time(100));
+  EXPECT_EQ(pass(Time(99)), Answers());
   echo(0);
-  EXPECT_EQ(settle(), Answers{});
-  EXPECT_EQ(service->bytes_echoed(), 4U);
+  EXPECT_EQ(pass(Time(1)), (Answers{{0, Action::close}}));
 }
 
 TEST_F(ServiceTest, TheEarliestWishToStopCounts) {
   open(0);
-  service->stop_at(now + Time(50));
   service->stop_at(now + Time(10));
-  service->stop_at(now + Time(90));
-  EXPECT_EQ(service->wake_at(), now + Time(10));
-  now += Time(10);
-  EXPECT_EQ(settle(), (Answers{{0, Action::close}}));
+  service->stop_at(now + Time(100));
+  EXPECT_EQ(pass(Time(10)), (Answers{{0, Action::close}}));
 }
 
 TEST_F(ServiceTest, ClosesWhoIsOpenedAfterTheStop) {
   service->stop_at(now);
   open(0);
-  EXPECT_EQ(settle(), (Answers{{0, Action::close}}));
+  EXPECT_EQ(look(now), (Answers{{0, Action::close}}));
 }
 
-// --- When to wake up. ---------------------------------------------------------------------------
+// --- The timer. ---------------------------------------------------------------------------------
 
 TEST_F(ServiceTest, NeverWakesUpWhenNobodyIsOpen) {
   EXPECT_EQ(service->wake_at(), Time::max());
-  service->stop_at(now);
+  open(0);
+  EXPECT_LT(service->wake_at(), Time::max());
+  service->on_eof(clients[0], 0, now);
   EXPECT_EQ(service->wake_at(), Time::max());
-  EXPECT_EQ(settle(), Answers{});
 }
 
-TEST_F(ServiceTest, WakesUpForTheFirstToExpire) {
+TEST_F(ServiceTest, SleepsWhileEverybodyIsQuiet) {
   open(0);
-  EXPECT_EQ(service->wake_at(), now + Time(1700));
-  open_writing(1);
-  EXPECT_EQ(service->wake_at(), now + Time(300));
+  pass(Time(100));
+  EXPECT_GE(service->wake_at(), now + Time(1500));
 }
 
-TEST_F(ServiceTest, WakesUpSoonerWhenSomebodyHasToWait) {
-  open_writing(0);
-  open_writing(1);
-  EXPECT_EQ(service->wake_at(), now + Time(300));
-  open_waiting(2);
-  EXPECT_EQ(service->wake_at(), now + Time(100));
-}
-
-TEST_F(ServiceTest, SetsTheTimeAnewWhenItWokeUpForNothing) {
+TEST_F(ServiceTest, WakesUpSoonerForSomebodyNew) {
   open(0);
-  now += Time(1000);
-  echo(0);
-  const Time early = service->wake_at();
-  EXPECT_EQ(early, now + Time(700)) << "it is not set at every echo";
-  now = early;
-  EXPECT_EQ(settle(), Answers{});
-  EXPECT_EQ(service->wake_at(), early + Time(1000));
+  pass(Time(100));
+  open(1);
+  EXPECT_LE(service->wake_at(), now + Time(40));
+}
+
+TEST_F(ServiceTest, WakesUpForACrowdOnceInAWhile) {
+  for (std::size_t who = 0; who < 8; ++who) {
+    open_writing(who);
+    ++now;
+  }
+  int wakes = 0;
+  for (const Time until = now + Time(40); service->wake_at() <= until; ++wakes) {
+    now = std::max(now, service->wake_at());
+    look(now);
+  }
+  EXPECT_LE(wakes, 9);
 }
 
 TEST_F(ServiceTest, WakesUpForAStopAlone) {
   Limits limits = defaults;
-  limits.idle = limits.write = limits.write_contended = Time::max();
+  limits.idle = limits.write = Time::max();
   start(limits);
-  open_writing(0);
-  open_writing(1);
-  open_waiting(2);
+  open(0);
   EXPECT_EQ(service->wake_at(), Time::max());
-  service->stop_at(now + Time(7));
-  EXPECT_EQ(service->wake_at(), now + Time(7));
+  service->stop_at(now + Time(5));
+  EXPECT_EQ(service->wake_at(), now + Time(5));
 }
 
-// --- The books. ---------------------------------------------------------------------------------
+// --- Counts. ------------------------------------------------------------------------------------
 
 TEST_F(ServiceTest, CountsTheBytesThatWereWritten) {
   open(0);
-  alloc(0);
-  data(0, 10);
+  echo(0, 7);
+  say(0, 10);
   wrote(0, 3);
-  EXPECT_EQ(service->bytes_echoed(), 3U);
-  happen(0, Event::write_done);
   EXPECT_EQ(service->bytes_echoed(), 10U);
+  happen(0, Event::write_done);
+  EXPECT_EQ(service->bytes_echoed(), 17U);
 }
 
-TEST_F(ServiceTest, CountsAWriteThatWasDoneBeforeTheCloseWasReported) {
-  open_writing(0, 10);
+TEST_F(ServiceTest, CountsAWriteThatWasDoneAfterTheCloseWasAskedFor) {
+  open_writing(0, 5);
   service->stop_at(now);
-  settle();
+  look(now);
   EXPECT_EQ(happen(0, Event::write_done), Action::none);
-  EXPECT_EQ(service->bytes_echoed(), 10U);
+  EXPECT_EQ(service->bytes_echoed(), 5U);
 }
 
 TEST_F(ServiceTest, DoesNotCountWhatFailed) {
-  open_writing(0, 10);
-  happen(0, Event::write_failed);
+  open_writing(0, 5);
+  happen(0, Event::error);
   EXPECT_EQ(service->bytes_echoed(), 0U);
 }
 
-TEST_F(ServiceTest, CountsOpenConnectionsUntilTheirCloseCallback) {
-  open(0);
-  open(1);
-  EXPECT_EQ(service->open(), 2U);
-  happen(0, Event::eof);
-  EXPECT_EQ(service->open(), 2U);
-  happen(0, Event::close_done);
-  EXPECT_EQ(service->open(), 1U);
-}
-
-TEST(Service, ThrowsWhenTheMemoryIsNotToBeHad) {
-  Limits limits = defaults;
-  limits.connections = std::size_t{1} << 32;
-  limits.buffer_memory = ~std::size_t{0};
-  EXPECT_THROW(Service{limits}, std::bad_alloc);
+TEST(Reason, OfEveryEventThatEndsAConnection) {
+  EXPECT_EQ(reason_of(Event::eof), Reason::eof);
+  EXPECT_EQ(reason_of(Event::caught_up), Reason::eof);
+  EXPECT_EQ(reason_of(Event::reset), Reason::reset);
+  EXPECT_EQ(reason_of(Event::idle), Reason::idle);
+  EXPECT_EQ(reason_of(Event::deadline), Reason::write_limit);
+  EXPECT_EQ(reason_of(Event::stop), Reason::drain);
+  EXPECT_EQ(reason_of(Event::stop_owed), Reason::drain);
+  EXPECT_EQ(reason_of(Event::refused), Reason::refused);
+  EXPECT_EQ(reason_of(Event::error), Reason::error);
 }
 
 }  // namespace

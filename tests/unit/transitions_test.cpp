@@ -52,38 +52,69 @@ TEST(Transitions, OnlyTheCloseCallbackFreesTheSession) {
   }
 }
 
-TEST(Transitions, EveryOpenStateThatLastsCanBeStoppedAndCanExpire) {
-  for (const State state : {State::reading, State::filling, State::flushing, State::waiting}) {
+TEST(Transitions, EveryOpenStateThatLastsCanBeStopped) {
+  for (const State state : {State::reading, State::quiet}) {
     EXPECT_EQ(cell_of(state, Event::stop).action, Action::close);
-    EXPECT_EQ(cell_of(state, Event::deadline).action, Action::close);
+  }
+  for (const State state : {State::reading, State::flushing, State::lingering}) {
+    EXPECT_EQ(cell_of(state, Event::stop_owed).action, Action::reset);
+  }
+}
+
+TEST(Transitions, WhoTakesNothingIsReset) {
+  for (const State state : {State::reading, State::flushing, State::lingering}) {
+    EXPECT_EQ(cell_of(state, Event::deadline).action, Action::reset);
   }
 }
 
 TEST(Transitions, AClosedConnectionIsNotClosedAgain) {
   for (const Transition& t : transitions) {
-    if (t.from == State::cancelling || t.from == State::closing) {
-      EXPECT_NE(t.action, Action::close);
-    }
+    if (is_open(t.from)) continue;
+    EXPECT_NE(t.action, Action::close);
+    EXPECT_NE(t.action, Action::reset);
   }
 }
 
-TEST(Transitions, ABlockIsHeldFromLendingUntilTheWriteIsOver) {
-  EXPECT_TRUE(holds_block(State::filling));
-  EXPECT_TRUE(holds_block(State::writing));
-  EXPECT_TRUE(holds_block(State::flushing));
-  EXPECT_TRUE(holds_block(State::cancelling));
-  EXPECT_FALSE(holds_block(State::reading));
-  EXPECT_FALSE(holds_block(State::waiting));
-  EXPECT_FALSE(holds_block(State::closing));
-  EXPECT_FALSE(holds_block(State::closed));
+TEST(Transitions, WhatIsClosedWasOpenAndIsClosedByARow) {
+  for (const Transition& t : transitions) {
+    const bool closes = t.action == Action::close || t.action == Action::reset;
+    EXPECT_EQ(closes, is_open(t.from) && !is_open(t.to));
+  }
 }
 
-TEST(Transitions, OnlyALentBlockLeadsFromHoldingNoneToHoldingOne) {
+TEST(Transitions, ABlockIsHeldWhileAWriteIsQueuedAlsoAfterTheClose) {
+  for (std::size_t i = 0; i < state_count; ++i) {
+    const State state = static_cast<State>(i);
+    EXPECT_EQ(holds_block(state), state == State::flushing || state == State::cancelling);
+    EXPECT_EQ(holds_bytes(state), holds_block(state) || state == State::writing);
+  }
+}
+
+TEST(Transitions, OnlyAPartialWriteLeadsFromHoldingNoBlockToHoldingOne) {
   for (const Transition& t : transitions) {
     if (!holds_block(t.from) && holds_block(t.to)) {
-      EXPECT_EQ(t.event, Event::block_lent);
+      EXPECT_EQ(t.event, Event::wrote_part);
     }
   }
+}
+
+TEST(Transitions, ExactlyWhoIsOpenStandsInALine) {
+  for (std::size_t i = 0; i < state_count; ++i) {
+    const State state = static_cast<State>(i);
+    EXPECT_EQ(line_of(state) != Line::none, is_open(state));
+  }
+}
+
+TEST(Transitions, ACellSaysWhatFollowsFromItsStates) {
+  const Cell& quiet = cell_of(State::reading, Event::caught_up);
+  EXPECT_TRUE(quiet.moves);
+  EXPECT_FALSE(quiet.ends);
+  const Cell& echo = cell_of(State::writing, Event::wrote_all);
+  EXPECT_TRUE(echo.drops);
+  EXPECT_FALSE(echo.moves);
+  const Cell& cut = cell_of(State::flushing, Event::deadline);
+  EXPECT_TRUE(cut.ends);
+  EXPECT_FALSE(cut.drops);  // libuv still reads the block
 }
 
 }  // namespace

@@ -1,0 +1,63 @@
+// The core's private members, to be read: the state of the objects themselves, not a model of it.
+//
+// An explicit instantiation may name a private member, and a friend function hands it out. That is
+// plain C++, needs no change to the product and no macro, and does not compile once a member has
+// another name. Nothing here writes.
+#pragma once
+
+#include <array>
+
+#include "core/service.hpp"
+
+namespace model {
+
+template <class Tag, auto member>
+struct Reveal {
+  friend constexpr auto revealed(Tag) { return member; }
+};
+
+#define MODEL_REVEAL(tag, member)        \
+  struct tag {                           \
+    friend constexpr auto revealed(tag); \
+  };                                     \
+  template struct Reveal<tag, &member>
+
+using echoproof::Connection;
+using echoproof::DeadlineList;
+using echoproof::Service;
+
+MODEL_REVEAL(ReadingList, Service::reading_);
+MODEL_REVEAL(QuietList, Service::quiet_);
+MODEL_REVEAL(WritingList, Service::writing_);
+MODEL_REVEAL(StopAt, Service::stop_at_);
+MODEL_REVEAL(MovedAt, Connection::moved_at_);
+MODEL_REVEAL(Unacknowledged, Connection::unacknowledged_);
+MODEL_REVEAL(Ends, DeadlineList::ends_);
+MODEL_REVEAL(Next, DeadlineList::Entry::next_);
+MODEL_REVEAL(Previous, DeadlineList::Entry::previous_);
+
+#undef MODEL_REVEAL
+
+inline std::array<const DeadlineList*, 3> lists_of(const Service& service) {
+  return {&(service.*revealed(ReadingList{})), &(service.*revealed(QuietList{})),
+          &(service.*revealed(WritingList{}))};
+}
+
+// Calls `visit` with each connection of the list, first to last. Whether the ring is one, both
+// ways, and as long as it says.
+template <class Visit>
+bool walk(const DeadlineList& list, const Visit& visit) {
+  const DeadlineList::Entry& ends = list.*revealed(Ends{});
+  const DeadlineList::Entry* before = &ends;
+  std::size_t length = 0;
+  for (;;) {
+    const DeadlineList::Entry* const entry = before->*revealed(Next{});
+    if (entry == nullptr || entry->*revealed(Previous{}) != before) return false;
+    if (entry == &ends) return length == list.size();
+    if (++length > list.size()) return false;
+    visit(static_cast<const echoproof::Connection&>(*entry));
+    before = entry;
+  }
+}
+
+}  // namespace model

@@ -1,0 +1,103 @@
+// KernelBudget: who is granted how much, that the sum never exceeds the total, and what comes back.
+#include "core/kernel_budget.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <vector>
+
+namespace echoproof {
+namespace {
+
+constexpr std::size_t least = KernelBudget::least;
+constexpr std::size_t mib = std::size_t{1} << 20;
+
+std::vector<KernelBudget::Grant> grant_all(KernelBudget& budget, std::size_t count) {
+  std::vector<KernelBudget::Grant> grants;
+  for (std::size_t i = 0; i < count; ++i) grants.push_back(budget.grant());
+  return grants;
+}
+
+TEST(KernelBudget, LeavesEverySocketToTheKernelWithoutALimit) {
+  KernelBudget budget(KernelBudget::unlimited, 3, 10 * mib);
+  for (const auto& grant : grant_all(budget, 3)) {
+    EXPECT_TRUE(grant.tuned);
+    EXPECT_EQ(grant.bytes, 0U);
+    budget.give_back(grant);
+  }
+  EXPECT_EQ(budget.granted(), 0U);
+}
+
+TEST(KernelBudget, GrantsEverybodyTheLeastWhenThereIsNoMore) {
+  KernelBudget budget(5 * least, 5, 10 * mib);
+  for (const auto& grant : grant_all(budget, 5)) {
+    EXPECT_EQ(grant.bytes, least);
+    EXPECT_FALSE(grant.tuned);
+  }
+  EXPECT_EQ(budget.granted(), budget.total());
+}
+
+TEST(KernelBudget, LeavesTheFirstFewToTheKernelAndCountsThemAtTheirMost) {
+  KernelBudget budget(1000 * mib, 100, 10 * mib);
+  const auto grants = grant_all(budget, 13);
+  for (std::size_t i = 0; i < 12; ++i) {  // an eighth of the total
+    EXPECT_TRUE(grants[i].tuned) << i;
+    EXPECT_EQ(grants[i].bytes, least + 10 * mib) << i;
+  }
+  EXPECT_FALSE(grants[12].tuned);
+}
+
+TEST(KernelBudget, GrantsLessAndLessNeverMoreThanThereIsAndEverybodyTheLeast) {
+  constexpr std::size_t connections = 20'000;
+  KernelBudget budget(1000 * mib, connections, 10 * mib);
+  std::size_t before = KernelBudget::unlimited;
+  std::size_t sum = 0;
+  for (std::size_t i = 0; i < connections; ++i) {
+    const auto grant = budget.grant();
+    sum += grant.bytes;
+    ASSERT_GE(grant.bytes, least) << i;
+    ASSERT_LE(grant.bytes, before) << i;
+    ASSERT_EQ(budget.granted(), sum) << i;
+    ASSERT_LE(sum, budget.total()) << i;
+    before = grant.bytes;
+  }
+  EXPECT_EQ(before, least);
+}
+
+TEST(KernelBudget, GrantsAgainWhatCameBack) {
+  KernelBudget budget(100 * mib, 10, 10 * mib);
+  const auto first = grant_all(budget, 10);
+  for (const auto& grant : first) budget.give_back(grant);
+  EXPECT_EQ(budget.granted(), 0U);
+  const auto second = grant_all(budget, 10);
+  for (std::size_t i = 0; i < 10; ++i) {
+    EXPECT_EQ(second[i].bytes, first[i].bytes) << i;
+    EXPECT_EQ(second[i].tuned, first[i].tuned) << i;
+  }
+}
+
+TEST(KernelBudget, SetsBuffersThatFitTheGrantAlthoughTheKernelDoublesThem) {
+  KernelBudget budget(100 * mib, 10, 50 * mib);
+  const auto grant = budget.grant();
+  ASSERT_FALSE(grant.tuned);
+  EXPECT_LE(2U * static_cast<std::size_t>(grant.receive_buffer() + grant.send_buffer()),
+            grant.bytes);
+}
+
+TEST(KernelBudgetDeathTest, RefusesMoreConnectionsThanTheLeastOfEachFits) {
+  EXPECT_DEATH(KernelBudget(5 * least - 1, 5, mib), "assertion failed: total / least");
+}
+
+TEST(KernelBudgetDeathTest, NoticesAGrantThatComesBackTwice) {
+  EXPECT_DEATH(
+      {
+        KernelBudget budget(5 * least, 5, mib);
+        const auto grant = budget.grant();
+        budget.give_back(grant);
+        budget.give_back(grant);
+      },
+      "assertion failed: granted_ >= grant.bytes");
+}
+
+}  // namespace
+}  // namespace echoproof
