@@ -1,0 +1,448 @@
+// Crowds of clients of an echo server on 127.0.0.1, for what a server does beside them: clients
+// that never read, clients that leave what they are owed in the kernel, clients that read steadily,
+// and honest ones, whose latency says what the others cost. One thread; it ends by itself.
+//
+//   crowd never   --port N --clients N [--rate B]            send until nothing goes; come again
+//   when cut crowd orphans --port N --clients N [--size B] [--vanish] one after the other: send,
+//   half-close, never read crowd steady  --port N --clients N --size B --rate B     send,
+//   half-close, read at a rate, to the end crowd honest  --port N --clients N --size B --seconds S
+//   an echo each, whole, and again after a pause
+//
+// Each prints one JSON object at its end. The first two say {"placed":N} when all are there, and
+// stay until stdin ends.
+#include <arpa/inet.h>
+#include <linux/filter.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Time = Clock::time_point;
+using std::chrono::milliseconds;
+
+struct Options {
+  std::uint16_t port = 0;
+  std::size_t clients = 50;
+  std::uint64_t size = 0;     // bytes that a client sends; 0: until nothing goes
+  std::size_t read_rate = 0;  // bytes a second
+  double hurry_after = 1e9;   // seconds after which `steady` reads all it can
+  double seconds = 20;        // for which `honest` begins anew
+  int pause = 200;            // milliseconds between two echoes of an honest client
+  double limit = 300;         // seconds after which it ends, whatever happens
+  int receive_buffer = 0;     // SO_RCVBUF; 0: the kernel's own
+  int send_buffer = 0;        // SO_SNDBUF
+  int segment = 0;            // TCP_MAXSEG
+  bool vanish = false;
+};
+
+[[noreturn]] void fail(const char* what) {
+  std::fprintf(stderr, "crowd: %s: %s\n", what, std::strerror(errno));
+  std::exit(1);
+}
+
+struct Client {
+  int fd = -1;
+  std::uint64_t sent = 0;      // bytes
+  std::uint64_t received = 0;  // bytes
+  Time opened;
+  Time moved;  // when a byte last went or came
+  Time due;    // when it does something by itself
+  bool half_closed = false;
+  bool exact = true;  // what came is what was sent
+};
+
+// The loop, and what all clients can do. A subclass says what they do.
+class Crowd {
+ public:
+  explicit Crowd(const Options& options) : options_(options), pattern_(chunk + period) {
+    for (std::size_t i = 0; i < pattern_.size(); ++i) pattern_[i] = static_cast<char>(i % period);
+    epoll_ = epoll_create1(EPOLL_CLOEXEC);
+    if (epoll_ < 0) fail("epoll_create1");
+  }
+  Crowd(const Crowd&) = delete;
+  Crowd& operator=(const Crowd&) = delete;
+  virtual ~Crowd() = default;
+
+  void run() {
+    const Time end = start_ + milliseconds(static_cast<std::int64_t>(options_.limit * 1000));
+    std::vector<epoll_event> events(512);
+    watch_stdin();
+    Time ticked;
+    while (!done() && !told_to_end_ && Clock::now() < end) {
+      const int count = epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), 10);
+      for (int i = 0; i < count; ++i) {
+        const epoll_event& event = events[static_cast<std::size_t>(i)];
+        if (event.data.ptr == nullptr) {
+          char byte = 0;
+          told_to_end_ = read(STDIN_FILENO, &byte, 1) <= 0;
+        } else if (Client& c = *static_cast<Client*>(event.data.ptr); c.fd >= 0) {
+          on_ready(c, event.events);
+        }
+      }
+      if (Clock::now() - ticked < milliseconds(10)) continue;
+      ticked = Clock::now();
+      on_tick(ticked);
+    }
+  }
+  virtual void report() = 0;
+
+ protected:
+  Options options_;
+  std::vector<Client> clients_{options_.clients};
+  Time start_ = Clock::now();
+  std::uint64_t opened_ = 0;  // connections
+
+  static constexpr std::uint64_t chunk = std::uint64_t{1} << 16;
+  static constexpr std::uint64_t gone = EPOLLERR | EPOLLHUP | EPOLLRDHUP;
+
+  virtual bool done() const { return false; }
+  virtual void on_ready(Client& c, std::uint32_t events) = 0;
+  virtual void on_tick(Time now) = 0;
+  // For those that have no end of their own: it is that of stdin.
+  virtual bool held() const { return false; }
+
+  void open(Client& c) {
+    c = Client{};
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) fail("socket");
+    set_up(fd);
+    sockaddr_in address = loopback(1);
+    address.sin_port = htons(options_.port);
+    if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 &&
+        errno != EINPROGRESS) {
+      fail("connect");
+    }
+    c.fd = fd;
+    c.opened = c.moved = Clock::now();
+    ++opened_;
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+    event.data.ptr = &c;
+    if (epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0) fail("epoll_ctl");
+  }
+
+  static void close(Client& c) {
+    ::close(c.fd);
+    c.fd = -1;
+  }
+
+  // Sends what goes, `total` bytes in all at most, and half-closes when they have gone.
+  void send_up_to(Client& c, std::uint64_t total) {
+    // A limit, so that one client of a server that takes everything does not keep the others off.
+    for (int i = 0; i < 64 && c.sent < total; ++i) {
+      const std::size_t size = std::min<std::uint64_t>(total - c.sent, chunk);
+      const ssize_t sent = send(c.fd, &pattern_[c.sent % period], size, MSG_NOSIGNAL);
+      if (sent <= 0) return;
+      c.sent += static_cast<std::uint64_t>(sent);
+      c.moved = Clock::now();
+    }
+    if (c.sent == total) half_close(c);
+  }
+
+  static void half_close(Client& c) {
+    if (!c.half_closed) c.half_closed = shutdown(c.fd, SHUT_WR) == 0;
+  }
+
+  // What recv returns for so many bytes at most.
+  ssize_t receive(Client& c, std::size_t size) {
+    const ssize_t got = recv(c.fd, buffer_, std::min(size, sizeof buffer_), 0);
+    if (got <= 0) return got;
+    const auto bytes = static_cast<std::size_t>(got);
+    c.exact = c.exact && std::memcmp(buffer_, &pattern_[c.received % period], bytes) == 0;
+    c.received += bytes;
+    c.moved = Clock::now();
+    return got;
+  }
+
+ private:
+  static constexpr std::uint64_t period = 251;  // prime, so that a shift shows
+
+  static sockaddr_in loopback(std::uint32_t host) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl((127U << 24) + host);
+    return address;
+  }
+
+  void set_up(int fd) {
+    const auto set = [fd](int level, int name, int value) {
+      if (setsockopt(fd, level, name, &value, sizeof value) != 0) fail("setsockopt");
+    };
+    if (options_.receive_buffer > 0) set(SOL_SOCKET, SO_RCVBUF, options_.receive_buffer);
+    if (options_.send_buffer > 0) set(SOL_SOCKET, SO_SNDBUF, options_.send_buffer);
+    if (options_.segment > 0) set(IPPROTO_TCP, TCP_MAXSEG, options_.segment);
+    // Several addresses: one has not enough ports for those that come again and again.
+    set(IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+    const sockaddr_in from = loopback(static_cast<std::uint32_t>(2 + opened_ % 50));
+    if (bind(fd, reinterpret_cast<const sockaddr*>(&from), sizeof from) != 0) fail("bind");
+  }
+
+  void watch_stdin() {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    if (held() && epoll_ctl(epoll_, EPOLL_CTL_ADD, STDIN_FILENO, &event) != 0) fail("stdin");
+  }
+
+  std::vector<char> pattern_;
+  int epoll_ = -1;
+  bool told_to_end_ = false;
+  char buffer_[chunk]{};
+};
+
+double seconds(Clock::duration span) { return std::chrono::duration<double>(span).count(); }
+unsigned long long number(std::uint64_t value) { return value; }
+
+void say_placed(std::size_t clients) {
+  std::printf("{\"placed\":%zu}\n", clients);
+  std::fflush(stdout);
+}
+
+class Never : public Crowd {
+ public:
+  using Crowd::Crowd;
+  void report() override {
+    std::printf("{\"open\":%lld,\"opened\":%llu,\"cut\":%llu}\n",
+                static_cast<long long>(
+                    std::ranges::count_if(clients_, [](const Client& c) { return c.fd >= 0; })),
+                number(opened_), number(cut_));
+  }
+
+ private:
+  bool held() const override { return true; }
+
+  void on_ready(Client& c, std::uint32_t events) override {
+    if ((events & gone) != 0) {
+      ++cut_;
+      close(c);
+      open(c);
+    } else if ((events & EPOLLOUT) != 0) {
+      send_up_to(c, UINT64_MAX);
+    }
+  }
+
+  void on_tick(Time now) override {
+    // 10,000 a second.
+    for (int i = 0; i < 100 && placed_ < clients_.size(); ++i) {
+      open(clients_[placed_++]);
+      if (placed_ == clients_.size()) say_placed(placed_);
+    }
+    if (options_.read_rate == 0) return;
+    for (std::size_t i = 0; i < placed_; ++i) {
+      Client& c = clients_[i];
+      if (c.due == Time{}) c.due = c.opened + milliseconds(1000);
+      if (now < c.due) continue;
+      receive(c, options_.read_rate);
+      c.due = now + milliseconds(1000);
+    }
+  }
+
+  std::size_t placed_ = 0;
+  std::uint64_t cut_ = 0;
+};
+
+class Orphans : public Crowd {
+ public:
+  using Crowd::Crowd;
+  void report() override {
+    std::uint64_t sent = 0;
+    for (const Client& c : clients_) sent += c.sent;
+    std::printf("{\"orphans\":%zu,\"cut\":%llu,\"sent\":%llu,\"last_cut_s\":%.1f}\n", placed_,
+                number(cut_), number(sent), seconds(last_cut_ - start_));
+  }
+
+ private:
+  bool held() const override { return true; }
+
+  void on_ready(Client& c, std::uint32_t events) override {
+    if ((events & (EPOLLERR | EPOLLHUP)) != 0) {
+      ++cut_;
+      last_cut_ = Clock::now();
+      close(c);
+    } else if ((events & EPOLLOUT) != 0 && !c.half_closed) {
+      send_up_to(c, options_.size > 0 ? options_.size : UINT64_MAX);
+    }
+  }
+
+  void on_tick(Time now) override {
+    if (placed_ == clients_.size()) return;
+    Client& c = clients_[placed_];
+    if (c.fd < 0 && c.opened == Time{}) return open(c);
+    if (c.fd >= 0 && now - c.moved < milliseconds(100)) return;
+    if (c.fd >= 0) leave(c);
+    if (++placed_ == clients_.size()) say_placed(placed_);
+  }
+
+  // Nothing has gone for a while, or all has gone.
+  void leave(Client& c) {
+    half_close(c);
+    if (!options_.vanish) return;
+    // A machine that is off: what comes to the socket is dropped, and nobody answers.
+    sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
+    const sock_fprog program{.len = 1, .filter = &drop};
+    if (setsockopt(c.fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) != 0) {
+      fail("SO_ATTACH_FILTER");
+    }
+  }
+
+  std::size_t placed_ = 0;
+  std::uint64_t cut_ = 0;
+  Time last_cut_ = start_;
+};
+
+class Steady : public Crowd {
+ public:
+  using Crowd::Crowd;
+  void report() override {
+    std::uint64_t least = UINT64_MAX, most = 0, all = 0;
+    for (const Client& c : clients_) {
+      const std::uint64_t lost = options_.size - std::min(options_.size, c.received);
+      least = std::min(least, lost);
+      most = std::max(most, lost);
+      all += lost;
+    }
+    std::printf(
+        "{\"clients\":%zu,\"whole\":%zu,\"inexact\":%zu,\"reset\":%zu,\"lost_least\":%llu,"
+        "\"lost_most\":%llu,\"lost\":%llu,\"seconds\":%.1f}\n",
+        clients_.size(), whole_, inexact_, reset_, number(least), number(most), number(all),
+        seconds(Clock::now() - start_));
+  }
+
+ private:
+  bool done() const override { return ended_ == clients_.size(); }
+
+  void on_ready(Client& c, std::uint32_t events) override {
+    if ((events & EPOLLOUT) != 0 && !c.half_closed) send_up_to(c, options_.size);
+  }
+
+  // One read each 50 ms, as a client that plays or shows what comes.
+  void on_tick(Time now) override {
+    const bool hurry = seconds(now - start_) > options_.hurry_after;
+    const std::size_t wanted = hurry ? chunk : std::max<std::size_t>(options_.read_rate / 20, 1);
+    for (Client& c : clients_) {
+      if (c.opened == Time{}) open(c);
+      if (c.fd < 0 || (now < c.due && !hurry)) continue;
+      c.due = now + milliseconds(50);
+      ssize_t got = 0;
+      do {
+        got = receive(c, wanted);
+      } while (hurry && got > 0);
+      if (got > 0 || (got < 0 && (errno == EAGAIN || errno == ENOTCONN))) continue;
+      end(c, got == 0);
+    }
+  }
+
+  void end(Client& c, bool by_fin) {
+    ++ended_;
+    if (!c.exact) ++inexact_;
+    if (!by_fin) ++reset_;
+    if (by_fin && c.exact && c.received == options_.size) ++whole_;
+    close(c);
+  }
+
+  std::size_t ended_ = 0, whole_ = 0, inexact_ = 0, reset_ = 0;
+};
+
+class Honest : public Crowd {
+ public:
+  using Crowd::Crowd;
+  void report() override {
+    for (const Client& c : clients_) failed_ += c.fd >= 0 ? 1 : 0;
+    std::ranges::sort(latencies_);
+    const auto quantile = [this](double q) {
+      if (latencies_.empty()) return 0.0;
+      return 1000 *
+             latencies_[static_cast<std::size_t>(q * static_cast<double>(latencies_.size() - 1))];
+    };
+    std::printf(
+        "{\"whole\":%zu,\"failed\":%zu,\"median_ms\":%.2f,\"p99_ms\":%.2f,\"worst_ms\":%.2f}\n",
+        latencies_.size(), failed_, quantile(0.5), quantile(0.99), quantile(1));
+  }
+
+ private:
+  bool over() const { return seconds(Clock::now() - start_) > options_.seconds; }
+  bool done() const override {
+    return over() && std::ranges::none_of(clients_, [](const Client& c) { return c.fd >= 0; });
+  }
+
+  void on_ready(Client& c, std::uint32_t events) override {
+    if ((events & EPOLLOUT) != 0 && !c.half_closed) send_up_to(c, options_.size);
+    ssize_t got = 0;
+    do {
+      got = receive(c, chunk);
+    } while (got > 0);
+    if (got < 0 && (errno == EAGAIN || errno == ENOTCONN)) return;
+    if (got == 0 && c.exact && c.received == options_.size) {
+      latencies_.push_back(seconds(Clock::now() - c.opened));
+    } else {
+      ++failed_;
+    }
+    close(c);
+    c.due = Clock::now() + milliseconds(options_.pause);
+  }
+
+  void on_tick(Time now) override {
+    if (over()) return;
+    for (std::size_t i = 0; i < clients_.size(); ++i) {
+      Client& c = clients_[i];
+      // Not all at the same time.
+      if (c.due == Time{}) {
+        c.due = start_ + milliseconds(options_.pause) * i / clients_.size();
+      }
+      if (c.fd < 0 && now >= c.due) open(c);
+    }
+  }
+
+  std::vector<double> latencies_;  // seconds
+  std::size_t failed_ = 0;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  CLI::App app("Crowds of clients of an echo server on 127.0.0.1", "crowd");
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.add_option("--port", options.port)->required();
+  app.add_option("--clients", options.clients)->check(CLI::Range(1, 19900));
+  app.add_option("--size", options.size, "Bytes that each client sends; 0: until nothing goes");
+  app.add_option("--limit", options.limit, "Seconds after which it ends, whatever happens");
+  app.add_option("--receive-buffer", options.receive_buffer, "SO_RCVBUF of the clients, in bytes");
+  app.add_option("--send-buffer", options.send_buffer, "SO_SNDBUF of the clients, in bytes");
+  app.add_option("--segment", options.segment, "TCP_MAXSEG of the clients, in bytes");
+  app.add_option("--rate", options.read_rate, "Bytes that each client reads a second");
+  app.add_option("--hurry-after", options.hurry_after, "Seconds; then `steady` reads all it can");
+  app.add_option("--seconds", options.seconds, "For which honest clients begin anew");
+  app.add_option("--pause", options.pause, "Milliseconds between two echoes of an honest client");
+  app.add_flag("--vanish", options.vanish, "Orphans answer nothing any more");
+  const auto* never = app.add_subcommand("never", "send until nothing goes, come again when cut");
+  const auto* orphans = app.add_subcommand("orphans", "in turn: send, half-close, never read");
+  const auto* steady = app.add_subcommand("steady", "send, half-close, read at a rate");
+  app.add_subcommand("honest", "an echo each, and again after a pause");
+  CLI11_PARSE(app, argc, argv);
+
+  const auto play = [](auto&& crowd) {
+    crowd.run();
+    crowd.report();
+    return 0;
+  };
+  if (never->parsed()) return play(Never(options));
+  if (orphans->parsed()) return play(Orphans(options));
+  if (steady->parsed()) return play(Steady(options));
+  return play(Honest(options));
+}
