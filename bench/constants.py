@@ -10,10 +10,11 @@ import shutil
 import statistics
 import subprocess
 import sys
+import time
 
 import crowds
 from loads import ROOT, Load, generate
-from server import Server
+from server import Server, socket_memory
 
 KIB, MIB = 1 << 10, 1 << 20
 SOCKET_SIZES = (8, 12, 16, 32, 64, 128, 192)  # KiB, of SO_RCVBUF and of SO_SNDBUF
@@ -76,12 +77,11 @@ def ratio(results, name, base):
 
 
 def beside_crowd(command, environment, args):
-    crowds.wait_for_free_memory()
     return crowds.measure_beside(command, CROWD, args.binaries, 5, environment)
 
 
 def crowd_cells(r):
-    return (f"{r['p99_ms']:.1f} | {r['worst_ms']:.1f} | {r['tcp_peak'] / CROWD_SIZE / KIB:,.0f} |"
+    return (f"{r['p99_ms']:.1f} | {r['worst_ms']:.1f} | {(r['sockets'] or 0) / CROWD_SIZE / KIB:,.0f} |"
             if r else "- | - | - |")
 
 
@@ -101,7 +101,7 @@ def socket_sizes(command, args, failures):
     rates = bulk(servers, 50, args.rounds, args.seconds, args, failures)
     lines = ["\n### Socket buffers: SO_RCVBUF + SO_SNDBUF of each connection\n",
              f"50 streams of 64 KiB; and 50 honest clients beside {CROWD_SIZE:,} that never read.\n",
-             f"| KiB | MB/s | x {CHOSEN} | honest p99 ms | worst ms | TCP memory a never-reader, KiB |",
+             f"| KiB | MB/s | x {CHOSEN} | honest p99 ms | worst ms | TCP memory of the server for each, KiB |",
              "|---|---|---|---|---|---|"]
     for name, (program, environment) in servers.items():
         crowd = try_crowd(name, program, environment, args, failures)
@@ -122,18 +122,16 @@ def beside_before(ours, before, args, failures):
 
 
 def orphaned(command, size, args):
-    """TCP memory for each of 60 clients that send so much, half-close and vanish, when the write
+    """TCP memory of the server for each of 60 clients that send so much, half-close and vanish, when the write
     limit has passed."""
-    crowds.wait_for_free_memory(MIB)
-    before = crowds.tcp_memory()
     with Server([*command, "--write-timeout", "1"]) as server:
         crowd = crowds.start(args.binaries, server.port, "orphans", "--clients", "60", "--size",
                              str(size), "--vanish", "--receive-buffer", "2304", limit=60)
         try:
             if not crowd.stdout.readline():
                 raise RuntimeError("the orphans could not be placed")
-            crowds.time.sleep(4)
-            return (crowds.tcp_memory() - before) / 60
+            time.sleep(4)
+            return (socket_memory(server.port) or 0) / 60
         finally:
             crowd.communicate()
 
@@ -145,7 +143,7 @@ def variants(command, args, failures):
     lines = ["\n### Other numbers for the constants\n",
              f"Bulk of 64 KiB messages, the server {CHOSEN} in the same round = 1.\n",
              "| constant | number | 1 client | 50 | 1,000 | 50 with --buffer-memory 1MiB | honest p99 ms |"
-             " worst ms | TCP memory a never-reader, KiB | of an orphan of 12 KiB | of 48 KiB |",
+             " worst ms | TCP memory of the server for each, KiB | of an orphan of 12 KiB | of 48 KiB |",
              "|---" * 11 + "|"]
     reference = build_copy("small_block_size", *VARIANTS["small_block_size"][:2], 1024, folder)
     rows = [(CHOSEN, "", reference)]

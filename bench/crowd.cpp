@@ -8,8 +8,8 @@
 //   half-close, read at a rate, to the end crowd honest  --port N --clients N --size B --seconds S
 //   an echo each, whole, and again after a pause
 //
-// Each prints one JSON object at its end. The first two say {"placed":N} when all are there, and
-// stay until stdin ends.
+// Each prints one JSON object at its end. The first two say {"placed":N} when all are there, print
+// their object for each byte on stdin, too, and stay until stdin ends.
 #include <arpa/inet.h>
 #include <linux/filter.h>
 #include <netinet/in.h>
@@ -90,6 +90,8 @@ class Crowd {
         if (event.data.ptr == nullptr) {
           char byte = 0;
           told_to_end_ = read(STDIN_FILENO, &byte, 1) <= 0;
+          if (!told_to_end_) report();
+          std::fflush(stdout);
         } else if (Client& c = *static_cast<Client*>(event.data.ptr); c.fd >= 0) {
           on_ready(c, event.events);
         }
@@ -145,7 +147,7 @@ class Crowd {
   void send_up_to(Client& c, std::uint64_t total) {
     // A limit, so that one client of a server that takes everything does not keep the others off.
     for (int i = 0; i < 64 && c.sent < total; ++i) {
-      const std::size_t size = std::min<std::uint64_t>(total - c.sent, chunk);
+      const std::size_t size = std::min(total - c.sent, piece_);
       const ssize_t sent = send(c.fd, &pattern_[c.sent % period], size, MSG_NOSIGNAL);
       if (sent <= 0) return;
       c.sent += static_cast<std::uint64_t>(sent);
@@ -198,6 +200,10 @@ class Crowd {
     if (held() && epoll_ctl(epoll_, EPOLL_CTL_ADD, STDIN_FILENO, &event) != 0) fail("stdin");
   }
 
+  // The kernel keeps more than the send buffer is large if it is given more at once.
+  const std::uint64_t piece_ = options_.send_buffer > 0
+                                   ? static_cast<std::uint64_t>(options_.send_buffer) / 2
+                                   : chunk;
   std::vector<char> pattern_;
   int epoll_ = -1;
   bool told_to_end_ = false;

@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 
-from server import INETD, LOAD_CORE, Server, tcp_memory, tcp_memory_pressure
+from server import INETD, LOAD_CORE, Server, socket_memory, tcp_memory, tcp_memory_pressure
 
 KB, MIB = 1000, 1 << 20
 RATES = (5 * KB, 10 * KB, 20 * KB, 40 * KB)
@@ -132,14 +132,16 @@ def measure_beside(command, words, binaries, seconds, environment=None):
             result["resident"] = server.resident_bytes_of_all()
             if orphans and not crowd.stdout.readline():
                 raise RuntimeError("the orphans could not be placed")
-            result["tcp_then"] = tcp_memory()
+            result["sockets"] = socket_memory(server.port)
             if orphans:
                 time.sleep(BEYOND_WRITE_LIMIT)
-                result["tcp_afterwards"] = tcp_memory()
+                result["sockets_afterwards"] = socket_memory(server.port)
             result["tcp_peak"] = peak.stop()
-            result["seconds_to_end"] = server.seconds_to_end()
             if crowd:
-                result["crowd"] = answer_of(crowd)
+                crowd.stdin.write("?")
+                crowd.stdin.flush()
+                result["crowd"] = json.loads(crowd.stdout.readline())
+            result["seconds_to_end"] = server.seconds_to_end()
             return result
         finally:
             peak.stop()
@@ -166,6 +168,10 @@ def steps(servers):
     return 1 + len(servers) + len(CROWDS) * len(servers)
 
 
+def mebibytes(count):
+    return "-" if count is None else f"{count / MIB:,.0f}"
+
+
 def table(rates, forty, crowds):
     lines = []
     if rates:
@@ -181,14 +187,14 @@ def table(rates, forty, crowds):
         lines += [f"\n### 50 honest clients beside {what}\n",
                   f"Pressure on TCP memory begins at {tcp_memory_pressure() / MIB:,.0f} MiB.\n",
                   "| server | whole | failed | median ms | p99 ms | worst ms | % of a core | RSS MiB |"
-                  " TCP memory at its peak, MiB | afterwards | SIGTERM to exit, s | clients cut |",
-                  "|---" * 12 + "|"]
+                  " TCP memory at its peak, MiB | the server's sockets | afterwards |"
+                  " SIGTERM to exit, s | clients cut |", "|---" * 13 + "|"]
         for name, r in by_name.items():
-            afterwards = r.get("tcp_afterwards", r["tcp_then"])
             ended = f"{r['seconds_to_end']:.2f}" if r["seconds_to_end"] is not None else "not in 40"
             lines.append(
                 f"| {name} | {r['whole']:,} | {r['failed']} | {r['median_ms']:.1f} | {r['p99_ms']:.1f} |"
                 f" {r['worst_ms']:.1f} | {100 * r['core']:.1f} | {r['resident'] / MIB:,.0f} |"
-                f" {r['tcp_peak'] / MIB:,.0f} | {afterwards / MIB:,.0f} | {ended} |"
+                f" {r['tcp_peak'] / MIB:,.0f} | {mebibytes(r['sockets'])} |"
+                f" {mebibytes(r.get('sockets_afterwards'))} | {ended} |"
                 f" {r.get('crowd', {}).get('cut', 0):,} |")
     return "\n".join(lines)

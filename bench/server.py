@@ -5,6 +5,7 @@ Used by the scripts of this folder; measures nothing by itself.
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -56,6 +57,16 @@ def tcp_memory_pressure():
     """Bytes of them from which on the kernel takes memory away from sockets; 0: it does not say."""
     path = pathlib.Path("/proc/sys/net/ipv4/tcp_mem")
     return int(path.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if path.exists() else 0
+
+
+def socket_memory(port):
+    """Bytes that the sockets of the server at a port have in the kernel; None: no ss to say so."""
+    if not shutil.which("ss"):
+        return None
+    said = subprocess.run(["ss", "-tmnH", f"sport = :{port}"], capture_output=True, text=True).stdout
+    # What was received, what is set aside, what is to be sent.
+    return sum(int(r) + int(f) + int(w) for r, f, w in
+               re.findall(r"skmem:\(r(\d+),.*?,f(\d+),w(\d+),", said))
 
 
 def free_port():
