@@ -4,6 +4,7 @@ First sizes of socket buffers, which socket_sizes.c gives to the server as it is
 server, each with one constant changed. Bulk throughput is compared in short slices in turn, and
 what is reported is the median of the ratios within a round: the machine's own pace drops out.
 """
+import json
 import pathlib
 import re
 import shutil
@@ -13,8 +14,8 @@ import sys
 import time
 
 import crowds
-from loads import ROOT, Load, generate
-from server import Server, socket_memory
+from loads import ROOT
+from server import LOAD_CORE, Server, socket_memory
 
 KIB, MIB = 1 << 10, 1 << 20
 SOCKET_SIZES = (8, 12, 16, 32, 64, 128, 192)  # KiB, of SO_RCVBUF and of SO_SNDBUF
@@ -55,6 +56,15 @@ def build_copy(name, file, before, number, folder):
     return str(tree / "build/bin/echo-server")
 
 
+def stream(port, clients, seconds, binaries):
+    """What load.cpp says; wrk is slower than the servers at such messages."""
+    result = subprocess.run(
+        ["timeout", "60", "taskset", "-c", LOAD_CORE, str(binaries / "load"), "--port", str(port),
+         "--connections", str(clients), "--size", str(MESSAGE), "--messages", str(10**9),
+         "--seconds", str(seconds)], capture_output=True, text=True, check=True)
+    return json.loads(result.stdout)
+
+
 def bulk(servers, clients, rounds, seconds, args, failures):
     """Megabytes a second by name, by round; servers are (command, environment). All run through,
     one slice each in turn."""
@@ -63,8 +73,8 @@ def bulk(servers, clients, rounds, seconds, args, failures):
         for name, (command, environment) in servers.items():
             try:
                 with Server(command, environment=environment) as server:
-                    said = generate(server, Load(MESSAGE, clients, 1), seconds, args.binaries)
-                results[name].append(said["messages"] * MESSAGE / said["seconds"] / 1e6)
+                    said = stream(server.port, clients, seconds, args.binaries)
+                results[name].append(said["bytes"] / said["seconds"] / 1e6)
             except (RuntimeError, subprocess.SubprocessError) as error:
                 failures.append(f"{name}, bulk of {clients}: {error}")
                 results[name].append(0)
@@ -77,7 +87,7 @@ def ratio(results, name, base):
 
 
 def beside_crowd(command, environment, args):
-    return crowds.measure_beside(command, CROWD, args.binaries, 5, environment)
+    return crowds.measure_beside(command, CROWD, args.binaries, 5, environment, to_the_end=False)
 
 
 def crowd_cells(r):
@@ -126,7 +136,7 @@ def orphaned(command, size, args):
     limit has passed."""
     with Server([*command, "--write-timeout", "1"]) as server:
         crowd = crowds.start(args.binaries, server.port, "orphans", "--clients", "60", "--size",
-                             str(size), "--vanish", "--receive-buffer", "2304", limit=60)
+                             str(size), "--vanish", "--small", limit=60)
         try:
             if not crowd.stdout.readline():
                 raise RuntimeError("the orphans could not be placed")

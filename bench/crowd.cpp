@@ -26,7 +26,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <string>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -42,11 +42,8 @@ struct Options {
   std::size_t read_rate = 0;  // bytes a second
   double hurry_after = 1e9;   // seconds after which `steady` reads all it can
   double seconds = 20;        // for which `honest` begins anew
-  int pause = 200;            // milliseconds between two echoes of an honest client
   double limit = 300;         // seconds after which it ends, whatever happens
-  int receive_buffer = 0;     // SO_RCVBUF; 0: the kernel's own
-  int send_buffer = 0;        // SO_SNDBUF
-  int segment = 0;            // TCP_MAXSEG
+  bool small = false;         // a window as small as can be
   bool vanish = false;
 };
 
@@ -71,17 +68,12 @@ class Crowd {
  public:
   explicit Crowd(const Options& options) : options_(options), pattern_(chunk + period) {
     for (std::size_t i = 0; i < pattern_.size(); ++i) pattern_[i] = static_cast<char>(i % period);
-    epoll_ = epoll_create1(EPOLL_CLOEXEC);
-    if (epoll_ < 0) fail("epoll_create1");
   }
-  Crowd(const Crowd&) = delete;
-  Crowd& operator=(const Crowd&) = delete;
   virtual ~Crowd() = default;
 
   void run() {
     const Time end = start_ + milliseconds(static_cast<std::int64_t>(options_.limit * 1000));
     std::vector<epoll_event> events(512);
-    watch_stdin();
     Time ticked;
     while (!done() && !told_to_end_ && Clock::now() < end) {
       const int count = epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), 10);
@@ -104,19 +96,23 @@ class Crowd {
   virtual void report() = 0;
 
  protected:
-  Options options_;
+  const Options options_;
   std::vector<Client> clients_{options_.clients};
-  Time start_ = Clock::now();
-  std::uint64_t opened_ = 0;  // connections
+  const Time start_ = Clock::now();
+  const int epoll_ = epoll_create1(EPOLL_CLOEXEC);
+  std::size_t opened_ = 0;  // connections
 
   static constexpr std::uint64_t chunk = std::uint64_t{1} << 16;
-  static constexpr std::uint64_t gone = EPOLLERR | EPOLLHUP | EPOLLRDHUP;
 
   virtual bool done() const { return false; }
   virtual void on_ready(Client& c, std::uint32_t events) = 0;
   virtual void on_tick(Time now) = 0;
-  // For those that have no end of their own: it is that of stdin.
-  virtual bool held() const { return false; }
+
+  // For null, stdin is read.
+  void watch(int fd, std::uint32_t events, Client* client) {
+    epoll_event event{.events = events, .data = {.ptr = client}};
+    if (epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0) fail("epoll_ctl");
+  }
 
   void open(Client& c) {
     c = Client{};
@@ -132,22 +128,15 @@ class Crowd {
     c.fd = fd;
     c.opened = c.moved = Clock::now();
     ++opened_;
-    epoll_event event{};
-    event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
-    event.data.ptr = &c;
-    if (epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event) != 0) fail("epoll_ctl");
+    watch(fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, &c);
   }
 
-  static void close(Client& c) {
-    ::close(c.fd);
-    c.fd = -1;
-  }
+  static void close(Client& c) { ::close(std::exchange(c.fd, -1)); }
 
   // Sends what goes, `total` bytes in all at most, and half-closes when they have gone.
   void send_up_to(Client& c, std::uint64_t total) {
-    // A limit, so that one client of a server that takes everything does not keep the others off.
-    for (int i = 0; i < 64 && c.sent < total; ++i) {
-      const std::size_t size = std::min(total - c.sent, piece_);
+    while (c.sent < total) {
+      const std::size_t size = std::min(total - c.sent, chunk);
       const ssize_t sent = send(c.fd, &pattern_[c.sent % period], size, MSG_NOSIGNAL);
       if (sent <= 0) return;
       c.sent += static_cast<std::uint64_t>(sent);
@@ -185,54 +174,56 @@ class Crowd {
     const auto set = [fd](int level, int name, int value) {
       if (setsockopt(fd, level, name, &value, sizeof value) != 0) fail("setsockopt");
     };
-    if (options_.receive_buffer > 0) set(SOL_SOCKET, SO_RCVBUF, options_.receive_buffer);
-    if (options_.send_buffer > 0) set(SOL_SOCKET, SO_SNDBUF, options_.send_buffer);
-    if (options_.segment > 0) set(IPPROTO_TCP, TCP_MAXSEG, options_.segment);
+    if (options_.small) {
+      set(SOL_SOCKET, SO_RCVBUF, 2304);
+      set(SOL_SOCKET, SO_SNDBUF, 4608);
+      set(IPPROTO_TCP, TCP_MAXSEG, 536);
+    }
     // Several addresses: one has not enough ports for those that come again and again.
     set(IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
     const sockaddr_in from = loopback(static_cast<std::uint32_t>(2 + opened_ % 50));
     if (bind(fd, reinterpret_cast<const sockaddr*>(&from), sizeof from) != 0) fail("bind");
   }
 
-  void watch_stdin() {
-    epoll_event event{};
-    event.events = EPOLLIN;
-    if (held() && epoll_ctl(epoll_, EPOLL_CTL_ADD, STDIN_FILENO, &event) != 0) fail("stdin");
-  }
-
-  // The kernel keeps more than the send buffer is large if it is given more at once.
-  const std::uint64_t piece_ = options_.send_buffer > 0
-                                   ? static_cast<std::uint64_t>(options_.send_buffer) / 2
-                                   : chunk;
   std::vector<char> pattern_;
-  int epoll_ = -1;
   bool told_to_end_ = false;
   char buffer_[chunk]{};
 };
 
 double seconds(Clock::duration span) { return std::chrono::duration<double>(span).count(); }
-unsigned long long number(std::uint64_t value) { return value; }
 
-void say_placed(std::size_t clients) {
-  std::printf("{\"placed\":%zu}\n", clients);
-  std::fflush(stdout);
-}
-
-class Never : public Crowd {
+// Those that have no end of their own: they stay until stdin ends.
+class Staying : public Crowd {
  public:
-  using Crowd::Crowd;
+  explicit Staying(const Options& options) : Crowd(options) {
+    watch(STDIN_FILENO, EPOLLIN, nullptr);
+  }
   void report() override {
-    std::printf("{\"open\":%lld,\"opened\":%llu,\"cut\":%llu}\n",
-                static_cast<long long>(
-                    std::ranges::count_if(clients_, [](const Client& c) { return c.fd >= 0; })),
-                number(opened_), number(cut_));
+    const auto is_open = [](const Client& c) { return c.fd >= 0; };
+    const std::size_t open = static_cast<std::size_t>(std::ranges::count_if(clients_, is_open));
+    std::printf("{\"open\":%zu,\"opened\":%zu,\"cut\":%zu}\n", open, opened_, cut_);
   }
 
- private:
-  bool held() const override { return true; }
+ protected:
+  bool all_placed() const { return placed_ == clients_.size(); }
+  void place_one() {
+    ++placed_;
+    if (!all_placed()) return;
+    std::printf("{\"placed\":%zu}\n", placed_);
+    std::fflush(stdout);
+  }
 
+  std::size_t placed_ = 0;
+  std::size_t cut_ = 0;
+};
+
+class Never : public Staying {
+ public:
+  using Staying::Staying;
+
+ private:
   void on_ready(Client& c, std::uint32_t events) override {
-    if ((events & gone) != 0) {
+    if ((events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP)) != 0) {
       ++cut_;
       close(c);
       open(c);
@@ -243,9 +234,9 @@ class Never : public Crowd {
 
   void on_tick(Time now) override {
     // 10,000 a second.
-    for (int i = 0; i < 100 && placed_ < clients_.size(); ++i) {
-      open(clients_[placed_++]);
-      if (placed_ == clients_.size()) say_placed(placed_);
+    for (int i = 0; i < 100 && !all_placed(); ++i) {
+      open(clients_[placed_]);
+      place_one();
     }
     if (options_.read_rate == 0) return;
     for (std::size_t i = 0; i < placed_; ++i) {
@@ -256,28 +247,16 @@ class Never : public Crowd {
       c.due = now + milliseconds(1000);
     }
   }
-
-  std::size_t placed_ = 0;
-  std::uint64_t cut_ = 0;
 };
 
-class Orphans : public Crowd {
+class Orphans : public Staying {
  public:
-  using Crowd::Crowd;
-  void report() override {
-    std::uint64_t sent = 0;
-    for (const Client& c : clients_) sent += c.sent;
-    std::printf("{\"orphans\":%zu,\"cut\":%llu,\"sent\":%llu,\"last_cut_s\":%.1f}\n", placed_,
-                number(cut_), number(sent), seconds(last_cut_ - start_));
-  }
+  using Staying::Staying;
 
  private:
-  bool held() const override { return true; }
-
   void on_ready(Client& c, std::uint32_t events) override {
     if ((events & (EPOLLERR | EPOLLHUP)) != 0) {
       ++cut_;
-      last_cut_ = Clock::now();
       close(c);
     } else if ((events & EPOLLOUT) != 0 && !c.half_closed) {
       send_up_to(c, options_.size > 0 ? options_.size : UINT64_MAX);
@@ -285,12 +264,12 @@ class Orphans : public Crowd {
   }
 
   void on_tick(Time now) override {
-    if (placed_ == clients_.size()) return;
+    if (all_placed()) return;
     Client& c = clients_[placed_];
     if (c.fd < 0 && c.opened == Time{}) return open(c);
     if (c.fd >= 0 && now - c.moved < milliseconds(100)) return;
     if (c.fd >= 0) leave(c);
-    if (++placed_ == clients_.size()) say_placed(placed_);
+    place_one();
   }
 
   // Nothing has gone for a while, or all has gone.
@@ -304,28 +283,22 @@ class Orphans : public Crowd {
       fail("SO_ATTACH_FILTER");
     }
   }
-
-  std::size_t placed_ = 0;
-  std::uint64_t cut_ = 0;
-  Time last_cut_ = start_;
 };
 
 class Steady : public Crowd {
  public:
   using Crowd::Crowd;
   void report() override {
-    std::uint64_t least = UINT64_MAX, most = 0, all = 0;
+    std::uint64_t most = 0, all = 0;
     for (const Client& c : clients_) {
       const std::uint64_t lost = options_.size - std::min(options_.size, c.received);
-      least = std::min(least, lost);
       most = std::max(most, lost);
       all += lost;
     }
     std::printf(
-        "{\"clients\":%zu,\"whole\":%zu,\"inexact\":%zu,\"reset\":%zu,\"lost_least\":%llu,"
-        "\"lost_most\":%llu,\"lost\":%llu,\"seconds\":%.1f}\n",
-        clients_.size(), whole_, inexact_, reset_, number(least), number(most), number(all),
-        seconds(Clock::now() - start_));
+        "{\"clients\":%zu,\"whole\":%zu,\"reset\":%zu,\"lost_most\":%zu,"
+        "\"lost\":%zu,\"seconds\":%.1f}\n",
+        clients_.size(), whole_, reset_, most, all, seconds(Clock::now() - start_));
   }
 
  private:
@@ -348,19 +321,14 @@ class Steady : public Crowd {
         got = receive(c, wanted);
       } while (hurry && got > 0);
       if (got > 0 || (got < 0 && (errno == EAGAIN || errno == ENOTCONN))) continue;
-      end(c, got == 0);
+      ++ended_;
+      if (got < 0) ++reset_;
+      if (got == 0 && c.exact && c.received == options_.size) ++whole_;
+      close(c);
     }
   }
 
-  void end(Client& c, bool by_fin) {
-    ++ended_;
-    if (!c.exact) ++inexact_;
-    if (!by_fin) ++reset_;
-    if (by_fin && c.exact && c.received == options_.size) ++whole_;
-    close(c);
-  }
-
-  std::size_t ended_ = 0, whole_ = 0, inexact_ = 0, reset_ = 0;
+  std::size_t ended_ = 0, whole_ = 0, reset_ = 0;
 };
 
 class Honest : public Crowd {
@@ -398,7 +366,7 @@ class Honest : public Crowd {
       ++failed_;
     }
     close(c);
-    c.due = Clock::now() + milliseconds(options_.pause);
+    c.due = Clock::now() + pause;
   }
 
   void on_tick(Time now) override {
@@ -407,13 +375,14 @@ class Honest : public Crowd {
       Client& c = clients_[i];
       // Not all at the same time.
       if (c.due == Time{}) {
-        c.due = start_ + milliseconds(options_.pause) * i / clients_.size();
+        c.due = start_ + pause * i / clients_.size();
       }
       if (c.fd < 0 && now >= c.due) open(c);
     }
   }
 
-  std::vector<double> latencies_;  // seconds
+  static constexpr milliseconds pause{200};  // between two echoes of a client
+  std::vector<double> latencies_;            // seconds
   std::size_t failed_ = 0;
 };
 
@@ -428,13 +397,10 @@ int main(int argc, char** argv) {
   app.add_option("--clients", options.clients)->check(CLI::Range(1, 19900));
   app.add_option("--size", options.size, "Bytes that each client sends; 0: until nothing goes");
   app.add_option("--limit", options.limit, "Seconds after which it ends, whatever happens");
-  app.add_option("--receive-buffer", options.receive_buffer, "SO_RCVBUF of the clients, in bytes");
-  app.add_option("--send-buffer", options.send_buffer, "SO_SNDBUF of the clients, in bytes");
-  app.add_option("--segment", options.segment, "TCP_MAXSEG of the clients, in bytes");
+  app.add_flag("--small", options.small, "The clients' windows are as small as can be");
   app.add_option("--rate", options.read_rate, "Bytes that each client reads a second");
   app.add_option("--hurry-after", options.hurry_after, "Seconds; then `steady` reads all it can");
   app.add_option("--seconds", options.seconds, "For which honest clients begin anew");
-  app.add_option("--pause", options.pause, "Milliseconds between two echoes of an honest client");
   app.add_flag("--vanish", options.vanish, "Orphans answer nothing any more");
   const auto* never = app.add_subcommand("never", "send until nothing goes, come again when cut");
   const auto* orphans = app.add_subcommand("orphans", "in turn: send, half-close, never read");

@@ -14,21 +14,19 @@ from server import INETD, LOAD_CORE, Server, socket_memory, tcp_memory, tcp_memo
 KB, MIB = 1000, 1 << 20
 RATES = (5 * KB, 10 * KB, 20 * KB, 40 * KB)
 SIZE = 8 * MIB
-# A client whose window is as small as can be, so that the echo lies with the server.
-SMALL = ["--receive-buffer", "2304", "--send-buffer", "4608", "--segment", "536"]
 # Longer than the server's write limit, 30 s.
 BEYOND_WRITE_LIMIT = 45
 HONEST = ["--clients", "50", "--size", "2000"]
 CROWDS = {
     "nobody": None,
-    "5,000 that never read": ["never", "--clients", "5000", *SMALL],
-    "15,000 that never read": ["never", "--clients", "15000", *SMALL],
-    "3,000 that read 1 B/s": ["never", "--clients", "3000", "--rate", "1", *SMALL],
-    "60 that send until nothing goes, half-close and stay": ["orphans", "--clients", "60", *SMALL],
+    "5,000 that never read": ["never", "--clients", "5000", "--small"],
+    "15,000 that never read": ["never", "--clients", "15000", "--small"],
+    "3,000 that read 1 B/s": ["never", "--clients", "3000", "--rate", "1", "--small"],
+    "60 that send until nothing goes, half-close and stay": ["orphans", "--clients", "60", "--small"],
     "60 that send until nothing goes, half-close and vanish":
-        ["orphans", "--clients", "60", "--vanish", *SMALL],
+        ["orphans", "--clients", "60", "--vanish", "--small"],
     "60 that are owed 1 MiB, half-close and vanish":
-        ["orphans", "--clients", "60", "--size", str(MIB), "--vanish", *SMALL],
+        ["orphans", "--clients", "60", "--size", str(MIB), "--vanish", "--small"],
 }
 
 
@@ -111,7 +109,7 @@ def wait_for_free_memory(bytes_free=64 * MIB, timeout=60):
         time.sleep(0.2)
 
 
-def measure_beside(command, words, binaries, seconds, environment=None):
+def measure_beside(command, words, binaries, seconds, environment=None, to_the_end=True):
     """Honest clients beside a crowd: latency, and what it takes of the machine."""
     wait_for_free_memory()
     orphans = words is not None and words[0] == "orphans"
@@ -141,7 +139,8 @@ def measure_beside(command, words, binaries, seconds, environment=None):
                 crowd.stdin.write("?")
                 crowd.stdin.flush()
                 result["crowd"] = json.loads(crowd.stdout.readline())
-            result["seconds_to_end"] = server.seconds_to_end()
+            if to_the_end:
+                result["seconds_to_end"] = server.seconds_to_end()
             return result
         finally:
             peak.stop()

@@ -64,8 +64,9 @@ def socket_memory(port):
     if not shutil.which("ss"):
         return None
     said = subprocess.run(["ss", "-tmnH", f"sport = :{port}"], capture_output=True, text=True).stdout
-    # What was received, what is set aside, what is to be sent.
-    return sum(int(r) + int(f) + int(w) for r, f, w in
+    # What was received, what is set aside (less than nothing at times, which ss shows as a large
+    # number), what is to be sent.
+    return sum(int(r) + (int(f) + 2**31) % 2**32 - 2**31 + int(w) for r, f, w in
                re.findall(r"skmem:\(r(\d+),.*?,f(\d+),w(\d+),", said))
 
 
