@@ -57,7 +57,7 @@ struct Client {
   std::uint64_t sent = 0;      // bytes
   std::uint64_t received = 0;  // bytes
   Time opened;
-  Time moved;  // when a byte last went or came
+  Time moved;  // when a byte last went
   Time due;    // when it does something by itself
   bool half_closed = false;
   bool exact = true;  // what came is what was sent
@@ -108,6 +108,11 @@ class Crowd {
   virtual void on_ready(Client& c, std::uint32_t events) = 0;
   virtual void on_tick(Time now) = 0;
 
+  std::size_t count_open() const {
+    const auto is_open = [](const Client& c) { return c.fd >= 0; };
+    return static_cast<std::size_t>(std::ranges::count_if(clients_, is_open));
+  }
+
   // For null, stdin is read.
   void watch(int fd, std::uint32_t events, Client* client) {
     epoll_event event{.events = events, .data = {.ptr = client}};
@@ -115,16 +120,20 @@ class Crowd {
   }
 
   void open(Client& c) {
-    c = Client{};
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) fail("socket");
-    set_up(fd);
-    sockaddr_in address = loopback(1);
-    address.sin_port = htons(options_.port);
-    if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 &&
-        errno != EINPROGRESS) {
-      fail("connect");
+    const auto set = [fd](int level, int name, int value) {
+      if (setsockopt(fd, level, name, &value, sizeof value) != 0) fail("setsockopt");
+    };
+    if (options_.small) {
+      set(SOL_SOCKET, SO_RCVBUF, 2304);
+      set(SOL_SOCKET, SO_SNDBUF, 4608);
+      set(IPPROTO_TCP, TCP_MAXSEG, 536);
     }
+    // Several addresses: one has not enough ports for those that come again and again.
+    set(IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+    if (at(bind, fd, 2 + opened_ % 50, 0) != 0) fail("bind");
+    if (at(connect, fd, 1, options_.port) != 0 && errno != EINPROGRESS) fail("connect");
+    c = Client{};
     c.fd = fd;
     c.opened = c.moved = Clock::now();
     ++opened_;
@@ -156,33 +165,19 @@ class Crowd {
     const auto bytes = static_cast<std::size_t>(got);
     c.exact = c.exact && std::memcmp(buffer_, &pattern_[c.received % period], bytes) == 0;
     c.received += bytes;
-    c.moved = Clock::now();
     return got;
   }
 
  private:
   static constexpr std::uint64_t period = 251;  // prime, so that a shift shows
 
-  static sockaddr_in loopback(std::uint32_t host) {
+  // bind or connect, to 127.0.0.HOST.
+  static int at(decltype(connect) call, int fd, std::size_t host, std::uint16_t port) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl((127U << 24) + host);
-    return address;
-  }
-
-  void set_up(int fd) {
-    const auto set = [fd](int level, int name, int value) {
-      if (setsockopt(fd, level, name, &value, sizeof value) != 0) fail("setsockopt");
-    };
-    if (options_.small) {
-      set(SOL_SOCKET, SO_RCVBUF, 2304);
-      set(SOL_SOCKET, SO_SNDBUF, 4608);
-      set(IPPROTO_TCP, TCP_MAXSEG, 536);
-    }
-    // Several addresses: one has not enough ports for those that come again and again.
-    set(IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
-    const sockaddr_in from = loopback(static_cast<std::uint32_t>(2 + opened_ % 50));
-    if (bind(fd, reinterpret_cast<const sockaddr*>(&from), sizeof from) != 0) fail("bind");
+    address.sin_addr.s_addr = htonl(static_cast<std::uint32_t>((127U << 24) + host));
+    address.sin_port = htons(port);
+    return call(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
   }
 
   std::vector<char> pattern_;
@@ -199,9 +194,7 @@ class Staying : public Crowd {
     watch(STDIN_FILENO, EPOLLIN, nullptr);
   }
   void report() override {
-    const auto is_open = [](const Client& c) { return c.fd >= 0; };
-    const std::size_t open = static_cast<std::size_t>(std::ranges::count_if(clients_, is_open));
-    std::printf("{\"open\":%zu,\"opened\":%zu,\"cut\":%zu}\n", open, opened_, cut_);
+    std::printf("{\"open\":%zu,\"opened\":%zu,\"cut\":%zu}\n", count_open(), opened_, cut_);
   }
 
  protected:
@@ -295,10 +288,8 @@ class Steady : public Crowd {
       most = std::max(most, lost);
       all += lost;
     }
-    std::printf(
-        "{\"clients\":%zu,\"whole\":%zu,\"reset\":%zu,\"lost_most\":%zu,"
-        "\"lost\":%zu,\"seconds\":%.1f}\n",
-        clients_.size(), whole_, reset_, most, all, seconds(Clock::now() - start_));
+    std::printf("{\"whole\":%zu,\"lost_most\":%zu,\"lost\":%zu,\"seconds\":%.1f}\n", whole_, most,
+                all, seconds(Clock::now() - start_));
   }
 
  private:
@@ -316,26 +307,22 @@ class Steady : public Crowd {
       if (c.opened == Time{}) open(c);
       if (c.fd < 0 || (now < c.due && !hurry)) continue;
       c.due = now + milliseconds(50);
-      ssize_t got = 0;
-      do {
-        got = receive(c, wanted);
-      } while (hurry && got > 0);
+      ssize_t got = receive(c, wanted);
+      while (hurry && got > 0) got = receive(c, wanted);
       if (got > 0 || (got < 0 && (errno == EAGAIN || errno == ENOTCONN))) continue;
       ++ended_;
-      if (got < 0) ++reset_;
       if (got == 0 && c.exact && c.received == options_.size) ++whole_;
       close(c);
     }
   }
 
-  std::size_t ended_ = 0, whole_ = 0, reset_ = 0;
+  std::size_t ended_ = 0, whole_ = 0;
 };
 
 class Honest : public Crowd {
  public:
   using Crowd::Crowd;
   void report() override {
-    for (const Client& c : clients_) failed_ += c.fd >= 0 ? 1 : 0;
     std::ranges::sort(latencies_);
     const auto quantile = [this](double q) {
       if (latencies_.empty()) return 0.0;
@@ -344,27 +331,21 @@ class Honest : public Crowd {
     };
     std::printf(
         "{\"whole\":%zu,\"failed\":%zu,\"median_ms\":%.2f,\"p99_ms\":%.2f,\"worst_ms\":%.2f}\n",
-        latencies_.size(), failed_, quantile(0.5), quantile(0.99), quantile(1));
+        latencies_.size(), failed_ + count_open(), quantile(0.5), quantile(0.99), quantile(1));
   }
 
  private:
   bool over() const { return seconds(Clock::now() - start_) > options_.seconds; }
-  bool done() const override {
-    return over() && std::ranges::none_of(clients_, [](const Client& c) { return c.fd >= 0; });
-  }
+  bool done() const override { return over() && count_open() == 0; }
 
   void on_ready(Client& c, std::uint32_t events) override {
     if ((events & EPOLLOUT) != 0 && !c.half_closed) send_up_to(c, options_.size);
-    ssize_t got = 0;
-    do {
-      got = receive(c, chunk);
-    } while (got > 0);
+    ssize_t got = 1;
+    while (got > 0) got = receive(c, chunk);
     if (got < 0 && (errno == EAGAIN || errno == ENOTCONN)) return;
-    if (got == 0 && c.exact && c.received == options_.size) {
-      latencies_.push_back(seconds(Clock::now() - c.opened));
-    } else {
-      ++failed_;
-    }
+    const bool whole = got == 0 && c.exact && c.received == options_.size;
+    if (whole) latencies_.push_back(seconds(Clock::now() - c.opened));
+    if (!whole) ++failed_;
     close(c);
     c.due = Clock::now() + pause;
   }
@@ -374,9 +355,7 @@ class Honest : public Crowd {
     for (std::size_t i = 0; i < clients_.size(); ++i) {
       Client& c = clients_[i];
       // Not all at the same time.
-      if (c.due == Time{}) {
-        c.due = start_ + pause * i / clients_.size();
-      }
+      if (c.due == Time{}) c.due = start_ + pause * i / clients_.size();
       if (c.fd < 0 && now >= c.due) open(c);
     }
   }
