@@ -366,8 +366,9 @@ def main():
         "idle_bytes": memory, "threads": threads, "without_kernel_ns": times,
         "steady_readers": slow, "forty_readers": forty, "crowds": latency,
         "instructions": counts_of_echo, "executions_a_second": rates, "failures": failures}, indent=1))
-    plot({l: r for l, r in measured.items() if BARE in r}, args.out)
-    print(f"report.md, report.json and plots are in {args.out}", file=sys.stderr)
+    if measured:
+        plot({l: r for l, r in measured.items() if BARE in r}, args.out)
+    print(f"report.md, report.json and any plots are in {args.out}", file=sys.stderr)
     return 0 if not failures else 1
 
 
