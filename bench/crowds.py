@@ -26,7 +26,7 @@ CROWDS = {
     "60 that send until nothing goes, half-close and vanish":
         ["orphans", "--clients", "60", "--vanish", "--small"],
     "60 that are owed 1 MiB, half-close and vanish":
-        ["orphans", "--clients", "60", "--size", str(MIB), "--vanish", "--small"],
+        ["orphans", "--clients", "60", "--size", str(MIB), "--vanish"],
 }
 
 
