@@ -22,9 +22,10 @@ constexpr std::size_t block_size = 65536;
 constexpr echoproof::Limits limits{.connections = 4,
                                    .buffer_memory = 4 * block_size,
                                    .block_size = block_size,
+                                   .kernel_memory = echoproof::KernelBudget::unlimited,
+                                   .tuned_socket = 1,
                                    .idle = echoproof::Time(60'000),
-                                   .write = echoproof::Time(60'000),
-                                   .write_contended = echoproof::Time(60'000)};
+                                   .write = echoproof::Time(60'000)};
 
 // --- The core: the decisions, and nothing that carries them out. --------------------------------
 
@@ -36,13 +37,13 @@ void core(benchmark::State& state) {
   service.on_open(connection, now);
   for (auto _ : state) {
     ++now;
-    benchmark::DoNotOptimize(service.on_alloc(connection, now));
+    benchmark::DoNotOptimize(service.read_buffer());
     benchmark::DoNotOptimize(service.on_data(connection, 64, now));
     benchmark::DoNotOptimize(service.on_wrote(connection, 64, now));
-    benchmark::DoNotOptimize(service.next_due(now));
+    benchmark::DoNotOptimize(service.next_due(now, now));
   }
   service.stop_at(now);
-  service.next_due(now);
+  service.next_due(now, now);
   service.on(connection, close_done, now);
 }
 BENCHMARK(core);

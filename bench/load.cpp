@@ -2,7 +2,7 @@
 // and, with --verify, compared. For what wrk cannot do: messages of one byte, messages larger than
 // a response may be, connections that only sit there. Prints one JSON object.
 //
-//   load --port N --connections N --size BYTES --messages N [--pipeline N] [--verify]
+//   load --port N --connections N --size BYTES --messages N [--seconds S] [--pipeline N] [--verify]
 //   load --port N --connections N --idle          opens them, says so, holds them until stdin ends
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -52,6 +52,7 @@ struct Options {
   std::size_t connections = 50;
   std::size_t size = 64;
   std::uint64_t messages = 100000;
+  double seconds = 1e6;
   std::size_t pipeline = 1;
   bool verify = false;
   bool idle = false;
@@ -78,7 +79,9 @@ class Load {
   void run() {
     for (Connection& c : connections_) start_messages(c);
     std::vector<epoll_event> events(512);
-    while (completed_ < options_.messages) {
+    const auto end = Clock::now() +
+                     std::chrono::milliseconds(static_cast<std::int64_t>(options_.seconds * 1000));
+    while (completed_ < options_.messages && Clock::now() < end) {
       const int count = epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), 30'000);
       if (count == 0) fail("no answer for 30 seconds");
       for (int i = 0; i < count; ++i) {
@@ -91,6 +94,11 @@ class Load {
 
   std::vector<std::uint64_t>& latencies() { return latencies_; }
   std::uint64_t completed() const { return completed_; }
+  std::uint64_t received() const {
+    std::uint64_t bytes = 0;
+    for (const Connection& c : connections_) bytes += c.received;
+    return bytes;
+  }
 
  private:
   static constexpr std::size_t period = 251;  // prime, so that a shift shows
@@ -191,6 +199,7 @@ int main(int argc, char** argv) {
   app.add_option("--connections", options.connections)->check(CLI::Range(1, 20000));
   app.add_option("--size", options.size, "Bytes a message")->check(CLI::Range(1, 1 << 26));
   app.add_option("--messages", options.messages, "In all; then it ends");
+  app.add_option("--seconds", options.seconds, "Then it ends, whatever has come back");
   app.add_option("--pipeline", options.pipeline, "Messages under way on each connection");
   app.add_flag("--verify", options.verify, "Compare every byte");
   app.add_flag("--idle", options.idle, "Only hold the connections, until stdin ends");
@@ -204,12 +213,15 @@ int main(int argc, char** argv) {
   auto& latencies = load.latencies();
   std::sort(latencies.begin(), latencies.end());
   const auto quantile = [&](double q) {
+    if (latencies.empty()) return 0.0;
     const auto at = static_cast<std::size_t>(q * static_cast<double>(latencies.size() - 1));
     return static_cast<double>(latencies[at]) / 1000;
   };
   std::printf(
-      "{\"messages\":%llu,\"seconds\":%.6f,\"p50_us\":%.1f,\"p99_us\":%.1f,\"p999_us\":%.1f}\n",
-      static_cast<unsigned long long>(load.completed()), seconds, quantile(0.5), quantile(0.99),
+      "{\"messages\":%llu,\"bytes\":%llu,\"seconds\":%.6f,\"p50_us\":%.1f,\"p99_us\":%.1f,\"p999_"
+      "us\":%.1f}\n",
+      static_cast<unsigned long long>(load.completed()),
+      static_cast<unsigned long long>(load.received()), seconds, quantile(0.5), quantile(0.99),
       quantile(0.999));
   return 0;
 }

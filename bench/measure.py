@@ -7,7 +7,6 @@ the kernel, so it counts also where the load generator was the limit, and such r
 Ctrl-C ends it: what was measured until then is reported.
 """
 import argparse
-import dataclasses
 import itertools
 import json
 import os
@@ -17,7 +16,12 @@ import subprocess
 import sys
 import time
 
+import constants
+import crowds
 import fuzzing
+import instructions
+from loads import Load, generate, human
+from server import BOTH_CORES, LOAD_CORE, SERVER_CORE, Server, inetd_servers
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BARE = "epoll_loop"
@@ -28,92 +32,9 @@ STEPS = {BARE: "the bare loop, recv and send", "epoll_read_write": "the same wit
          "libuv_floor": "the least on libuv", OURS: "this server"}
 # What is no library's peer: this server, and what is written for the kernel alone or is no server.
 NO_LIBRARY = (*STEPS, UNHARDENED, "io_uring_loop")
-SERVER_CORE, LOAD_CORE, BOTH_CORES = "0", "1", "0,1"
-
-
-@dataclasses.dataclass(frozen=True)
-class Load:
-    size: int
-    connections: int
-    pipeline: int
-
-    def name(self):
-        mode = "closed loop" if self.pipeline == 1 else f"{self.pipeline} pipelined"
-        return f"{human(self.size)} x {self.connections}, {mode}"
-
-    def under_way(self):
-        """Bytes."""
-        return self.size * self.connections * self.pipeline
-
-
-def human(size):
-    for unit, scale in (("Mi", 1 << 20), ("Ki", 1 << 10)):
-        if size >= scale and size % scale == 0:
-            return f"{size // scale} {unit}B"
-    return f"{size} B"
-
-
-class Server:
-    """A server process on a core of its own; use with `with`."""
-
-    def __init__(self, command, cores=SERVER_CORE):
-        self.process = subprocess.Popen(["taskset", "-c", cores, *command],
-                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"{command[0]} did not start")
-        self.port = json.loads(line)["port"]
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
-
-    def cpu_seconds(self):
-        total = 0
-        for task in pathlib.Path(f"/proc/{self.process.pid}/task").iterdir():
-            try:
-                total += int((task / "schedstat").read_text().split()[0])
-            except FileNotFoundError:
-                pass  # the thread ended between the two looks
-        return total / 1e9
-
-    def memory(self, field="VmHWM"):
-        for line in pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
-            if line.startswith(field):
-                return int(line.split()[1]) * 1024
-        return 0
-
-    def private_bytes(self):
-        rollup = pathlib.Path(f"/proc/{self.process.pid}/smaps_rollup").read_text().splitlines()
-        return sum(int(l.split()[1]) * 1024 for l in rollup if l.startswith("Private_Dirty"))
-
-    def alive(self):
-        return self.process.poll() is None
-
-
-def generate(server, load, seconds, binaries, cores=LOAD_CORE):
-    """One run of load; the generator's own JSON."""
-    if load.size >= 64:
-        command = ["wrk", "-t1", f"-c{load.connections}", f"-d{seconds}s", "--timeout", "30s", "-s",
-                   str(ROOT / "bench/echo.lua"), f"http://127.0.0.1:{server.port}", "--",
-                   str(load.size), str(load.pipeline)]
-    else:
-        command = [str(binaries / "load"), "--port", str(server.port), "--connections",
-                   str(load.connections), "--size", str(load.size), "--pipeline",
-                   str(load.pipeline), "--messages", str(int(60_000 * seconds * load.pipeline**0.5))]
-    result = subprocess.run(["taskset", "-c", cores, *command], capture_output=True, text=True,
-                            timeout=120)
-    if result.returncode != 0:
-        raise RuntimeError(result.stderr.strip() or result.stdout.strip())
-    report = json.loads(result.stdout.strip().splitlines()[-1])
-    if report.get("errors", 0) > 0 or report["messages"] == 0:
-        raise RuntimeError(f"{report.get('errors', 0)} connections failed, "
-                           f"{report['messages']} messages came back")
-    return report
+# What ci/bench measures, unless some of it is asked for.
+PARTS = ("speed", "crowds", "instructions", "fuzzing")
+NO_SERVER = ("load", "crowd", "echo_benchmark", "socket_sizes.so")
 
 
 def measure_round(command, load, seconds, binaries, server_cores=SERVER_CORE, load_cores=LOAD_CORE):
@@ -340,7 +261,16 @@ def parse_arguments():
     parser.add_argument("--idle", default="1000,10000,19000", help="idle connections; '' for none")
     parser.add_argument("--only", default="", help="names of servers, with commas")
     parser.add_argument("--full", action="store_true", help="the whole matrix: about two hours")
+    parser.add_argument("--parts", default=",".join(PARTS), help="of what is measured, with commas")
+    parser.add_argument("--deep", action="store_true",
+                        help="slow readers read all their 8 MiB slowly: half an hour")
+    parser.add_argument("--before", type=pathlib.Path, help="another echo-server to compare with")
+    parser.add_argument("--constants", action="store_true",
+                        help="only what constants of the server were chosen by")
     args = parser.parse_args()
+    args.parts = args.parts.split(",")
+    if unknown := set(args.parts) - set(PARTS):
+        parser.error(f"--parts: {', '.join(unknown)}: not one of {', '.join(PARTS)}")
     args.growth = not args.sizes  # one load more, for the growth with the number of connections
     args.sizes = args.sizes or "64,1024,65536,1048576"
     if args.full:
@@ -354,7 +284,7 @@ def main():
     quiet = ["--port", "0", "--log-level", "error"]
     servers = {OURS: [str(args.server), *quiet], UNHARDENED: [str(args.unhardened), *quiet]}
     for path in sorted(args.binaries.iterdir()):
-        if path.name not in ("load", "echo_benchmark") and os.access(path, os.X_OK) and path.is_file():
+        if path.name not in NO_SERVER and os.access(path, os.X_OK) and path.is_file():
             servers[path.name] = [str(path)]
     if args.only:
         servers = {k: v for k, v in servers.items() if k in (*args.only.split(","), BARE, OURS)}
@@ -367,12 +297,25 @@ def main():
         loads.append(Load(64, 9000, 1))
     counts = [int(n) for n in args.idle.split(",") if n]
 
+    if "speed" not in args.parts:
+        loads, counts = [], []
+    if args.before:
+        servers["before"] = [str(args.before), *quiet]
+    if args.constants:
+        return constants.main(servers, args)
+    beside = {n: servers[n] for n in (OURS, "before", BARE) if n in servers} | inetd_servers()
+    counted = {n: servers[n] for n in (OURS, "before", "libuv_floor") if n in servers}
+
     args.out.mkdir(parents=True, exist_ok=True)
     measured, memory, threads, times, rates, failures = {}, {}, {}, {}, {}, []
+    slow, forty, latency, counts_of_echo = {}, {}, {}, {}
     builds = {"ASan and UBSan": args.fuzz, "no sanitizer": args.fuzz_plain}
     progress = Progress(len(loads) * args.rounds * len(servers) +
-                        (len(servers) if counts else 0) + 2 * args.rounds + 1 +
-                        len(fuzzing.TARGETS) * len(builds))
+                        (len(servers) if counts else 0) +
+                        (2 * args.rounds + 1 if "speed" in args.parts else 0) +
+                        (crowds.steps(beside) if "crowds" in args.parts else 0) +
+                        (2 * len(counted) if "instructions" in args.parts else 0) +
+                        (len(fuzzing.TARGETS) * len(builds) if "fuzzing" in args.parts else 0))
     try:
         for load in loads:
             measured[load] = measure_load(load, servers, args, progress, failures)
@@ -383,12 +326,20 @@ def main():
             except (RuntimeError, subprocess.SubprocessError) as error:
                 failures.append(f"{name}, idle: {error}")
         # Whatever fails, what was measured before is reported.
-        try:
-            threads = measure_threads(servers[OURS], args, progress)
-            times = measure_without_kernel(args.binaries / "echo_benchmark", progress)
-        except (RuntimeError, subprocess.SubprocessError) as error:
-            failures.append(str(error))
-        fuzzing.measure(builds, 10, progress, failures, rates)
+        if "speed" in args.parts:
+            try:
+                threads = measure_threads(servers[OURS], args, progress)
+                times = measure_without_kernel(args.binaries / "echo_benchmark", progress)
+            except (RuntimeError, subprocess.SubprocessError) as error:
+                failures.append(str(error))
+        if "crowds" in args.parts:
+            crowds.measure_rates(beside, args.binaries, args.deep, progress, failures, slow)
+            crowds.measure_forty(beside, args.binaries, progress, failures, forty)
+            crowds.measure_beside_all(beside, args.binaries, 10, progress, failures, latency)
+        if "instructions" in args.parts:
+            instructions.measure(counted, args.binaries, progress, failures, counts_of_echo)
+        if "fuzzing" in args.parts:
+            fuzzing.measure(builds, 10, progress, failures, rates)
     except KeyboardInterrupt:
         failures.append("interrupted: what is missing was not measured")
     if progress.live:
@@ -400,6 +351,8 @@ def main():
     parts += [idle_table(counts, memory)] if memory else []
     parts += [threads_table(threads)] if threads else []
     parts += [without_kernel_table(times)] if times else []
+    parts += [crowds.table(slow, forty, latency)]
+    parts += [instructions.table(counts_of_echo)] if counts_of_echo else []
     parts += [fuzzing.table(rates, builds)] if rates else []
     parts += [targets_table(reached)] if reached else []
     if failures:
@@ -411,9 +364,11 @@ def main():
         "loads": [{"size": l.size, "connections": l.connections, "pipeline": l.pipeline,
                    "results": r} for l, r in measured.items()],
         "idle_bytes": memory, "threads": threads, "without_kernel_ns": times,
-        "executions_a_second": rates, "failures": failures}, indent=1))
-    plot({l: r for l, r in measured.items() if BARE in r}, args.out)
-    print(f"report.md, report.json and plots are in {args.out}", file=sys.stderr)
+        "steady_readers": slow, "forty_readers": forty, "crowds": latency,
+        "instructions": counts_of_echo, "executions_a_second": rates, "failures": failures}, indent=1))
+    if measured:
+        plot({l: r for l, r in measured.items() if BARE in r}, args.out)
+    print(f"report.md, report.json and any plots are in {args.out}", file=sys.stderr)
     return 0 if not failures else 1
 
 
