@@ -42,7 +42,7 @@ add_negative_proof_test(write_lost "{quiet, data, writing, A::write}" "{quiet, d
 add_negative_proof_test(cut_without_a_word "{reading, deadline, closing, A::reset}"
                                            "{reading, deadline, closing, A::close}")
 add_negative_proof_test(cut_without_need "{lingering, caught_up, closing, A::close}"
-                                         "{lingering, caught_up, lingering, A::none}")
+                                         "{lingering, caught_up, closing, A::reset}")
 
 # ---- Faulty cores: by the explorer, which tells the shortest path, and by the properties ------------
 
