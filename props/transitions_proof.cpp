@@ -105,7 +105,9 @@ constexpr Step step(World w, Event event) {
       w.open = w.armed = false;
       break;
     case Action::reset:
-      broken = broken || !w.open || event == eof || event == idle || event == stop;
+      // Never who has all of its echo.
+      broken =
+          broken || !w.open || event == eof || event == idle || event == stop || event == caught_up;
       w.open = w.armed = false;
       break;
     case Action::release:
