@@ -255,6 +255,11 @@ void CoreModel::stop(Answers& answers) {
   if (drain == Time(0)) look(now_, answers);
 }
 
+// In bytes; our FIN is one of them while anything else is owed before it.
+std::size_t CoreModel::unacknowledged(const Client& client) {
+  return client.owed * share + (client.lingering && client.owed > 0 ? 1U : 0U);
+}
+
 void CoreModel::look(Time as_of, Answers& answers) {
   while (Connection* const due = service_.next_due(as_of, now_)) {
     Client& client = client_of(*due);
@@ -265,7 +270,7 @@ void CoreModel::look(Time as_of, Answers& answers) {
       fail(client, answers);
       continue;
     }
-    const Action action = service_.on_look(*due, client.owed * share, as_of, now_);
+    const Action action = service_.on_look(*due, unacknowledged(client), as_of, now_);
     TELL("    look at client %zu: %d share(s) owed\n", number_of(client), client.owed);
     if (!is_open(due->state())) {
       used(before, due->ended_by());
@@ -301,9 +306,7 @@ void CoreModel::looked(Client& client, Action action, Time as_of) {
     expect(as_of >= after(client.sign_at, shape_.idle), "nobody is closed early while idle");
     return ended(client, action, Action::close, Reason::idle);
   }
-  const bool all_sent = !client.queued && !client.lingering;
-  const Time limit = all_sent ? std::max(shape_.idle, shape_.write) : shape_.write;
-  expect(as_of >= after(client.sign_at, limit), "nobody is cut who took something in time");
+  expect(as_of >= after(client.sign_at, shape_.write), "nobody is cut who took something in time");
   ended(client, action, Action::reset, Reason::write_limit);
 }
 
@@ -314,7 +317,7 @@ Time CoreModel::end_of(const Client& client) const {
   if (client.lingering && !owed) {
     limit = grain + std::min(shape_.write, Time(16'000)) / 8;  // a look is enough
   } else if (!client.queued && !client.lingering) {
-    limit = owed ? with_slack(std::max(shape_.idle, shape_.write), 8) : with_slack(shape_.idle, 16);
+    limit = owed ? with_slack(shape_.write, 8) : with_slack(shape_.idle, 16);
   }
   return after(client.sign_at, limit);
 }
@@ -341,9 +344,8 @@ void CoreModel::connect(Client& client, Answers& answers) {
     expect(client.grant.tuned, "the kernel tunes what is not bounded");
   } else {
     expect(client.grant.bytes >= KernelBudget::least, "everybody is granted enough to be served");
-    expect(client.grant.tuned || 2 * static_cast<std::size_t>(client.grant.receive_buffer() +
-                                                              client.grant.send_buffer()) <=
-                                     client.grant.bytes,
+    expect(client.grant.tuned ||
+               4 * static_cast<std::size_t>(client.grant.buffer()) <= client.grant.bytes,
            "the buffers stay within the grant, although the kernel doubles them");
   }
   start_reading(client, answers);

@@ -142,6 +142,7 @@ class CoreModel {
 
   void clock(Time pause);
   void run_timer(Answers& answers);
+  static std::size_t unacknowledged(const Client& client);
   void look(Time as_of, Answers& answers);
   void looked(Client& client, echoproof::Action action, Time as_of);
   void stop(Answers& answers);

@@ -26,9 +26,8 @@ using echoproof::Connection;
 using echoproof::DeadlineList;
 using echoproof::Service;
 
-MODEL_REVEAL(ReadingList, Service::reading_);
+MODEL_REVEAL(WatchedList, Service::watched_);
 MODEL_REVEAL(QuietList, Service::quiet_);
-MODEL_REVEAL(WritingList, Service::writing_);
 MODEL_REVEAL(StopAt, Service::stop_at_);
 MODEL_REVEAL(MovedAt, Connection::moved_at_);
 MODEL_REVEAL(Unacknowledged, Connection::unacknowledged_);
@@ -38,9 +37,8 @@ MODEL_REVEAL(Previous, DeadlineList::Entry::previous_);
 
 #undef MODEL_REVEAL
 
-inline std::array<const DeadlineList*, 3> lists_of(const Service& service) {
-  return {&(service.*revealed(ReadingList{})), &(service.*revealed(QuietList{})),
-          &(service.*revealed(WritingList{}))};
+inline std::array<const DeadlineList*, 2> lists_of(const Service& service) {
+  return {&(service.*revealed(WatchedList{})), &(service.*revealed(QuietList{}))};
 }
 
 // Calls `visit` with each connection of the list, first to last. Whether the ring is one, both

@@ -39,14 +39,13 @@ plant(grant_not_returned pool core/kernel_budget.hpp
   [[rest_ += grant.bytes - least]] [[rest_ += least - least]]
   "broken: what came back can be granted again")
 plant(granted_twice pool core/kernel_budget.hpp
-  [[rest_ -= beyond]] [[rest_ -= 0 * beyond]]
+  [[rest_ -= grant.bytes - least]] [[rest_ -= least - least]]
   "broken: no more is granted than there is")
 plant(grant_uncounted connection core/service.cpp
   [[kernel_.give_back(connection.grant_)]] [[static_cast<void>(0)]]
   "broken: kernel memory comes back once" --clients 1 --kernel-memory 0)
 plant(buffers_beyond_the_grant connection core/kernel_budget.hpp
-  [[int send_buffer() const { return static_cast<int>(bytes / 4)]]
-  [[int send_buffer() const { return static_cast<int>(bytes / 2)]]
+  [[static_cast<int>(bytes / 5)]] [[static_cast<int>(bytes / 3)]]
   "broken: the buffers stay within the grant" --clients 1 --kernel-memory 0)
 
 # --- Time -----------------------------------------------------------------------------------------
@@ -58,7 +57,8 @@ plant(early connection core/service.cpp
   [[quiet_(limits.idle)]] [[quiet_(limits.idle / 2)]]
   "broken: nobody is closed early while idle" --clients 1 --idle 12)
 plant(late connection core/service.cpp
-  [[plus(connection.moved_at_, limit)]] [[plus(connection.moved_at_, plus(limit, limit))]]
+  [[plus(connection.moved_at_, limits_.write)]]
+  [[plus(connection.moved_at_, plus(limits_.write, limits_.write))]]
   "broken: (nobody is closed late|the timer is not later)" --clients 1 --idle 24 --write 24)
 plant(timer_not_brought_forward connection core/service.cpp
   [[std::min({wake_at_, stop_at_, plus(now, list.due_after)})]]
@@ -81,7 +81,7 @@ plant(cut_without_a_word connection core/transitions.hpp
   [[{flushing, deadline, cancelling, A::reset}]] [[{flushing, deadline, cancelling, A::close}]]
   "broken: who is cut learns it by a reset")
 plant(not_stayed_with connection core/service.cpp
-  [[unacknowledged >= limits_.linger]] [[unacknowledged > linger_share]]
+  [[unacknowledged >= limits_.linger]] [[unacknowledged > limits_.linger]]
   "broken: who is owed much is stayed with")
 plant(wrong_reason connection core/service.cpp
   [[case Event::deadline: return Reason::write_limit]] [[case Event::deadline: return Reason::idle]]

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -29,9 +30,10 @@ class KernelBudget {
   // A part of the budget; it is its holder's until it is given back. None: 0 bytes.
   struct Grant {
     std::size_t bytes = 0;
-    bool tuned = false;  // by the kernel; else set the buffers to these sizes, which it doubles:
-    int receive_buffer() const { return static_cast<int>(bytes / 4); }
-    int send_buffer() const { return static_cast<int>(bytes / 4); }
+    bool tuned = false;  // by the kernel
+    // Else each of the two buffers is to be set to so many bytes. The kernel doubles them, and
+    // takes up to a quarter more: see bench/README.
+    int buffer() const { return static_cast<int>(bytes / 5); }
   };
 
   // `total` bytes for so many connections at once; `tuned_cost` is the most that a socket may come
@@ -40,25 +42,31 @@ class KernelBudget {
       : total_(total), tuned_cost_(tuned_cost) {
     if (total == unlimited) return;
     ECHOPROOF_ASSERT(total / least >= connections);
+    ECHOPROOF_ASSERT(tuned_cost >= 1);
     rest_ = total - least * connections;
     tuned_left_ = total / tuned_part / tuned_cost;
     tuned_left_ = std::min({tuned_left_, rest_ / tuned_cost, connections});
     rest_ -= tuned_left_ * tuned_cost;
   }
 
+  // The receive buffer, in bytes, that a listener is to have for the next connection: what a client
+  // sends before it is accepted goes into one of that size. 0: sized by the kernel.
+  int listener_buffer() const {
+    const Grant grant = next();
+    return grant.tuned ? 0 : std::max(grant.buffer(), listener_least);
+  }
+
   // For a new connection, of which there are never more than was said.
   Grant grant() {
-    if (total_ == unlimited) return {.tuned = true};
-    if (tuned_left_ > 0) {
+    const Grant grant = next();
+    granted_ += grant.bytes;
+    if (total_ == unlimited) return grant;
+    if (grant.tuned) {
       --tuned_left_;
-      granted_ += least + tuned_cost_;
-      return {.bytes = least + tuned_cost_, .tuned = true};
+    } else {
+      rest_ -= grant.bytes - least;
     }
-    const std::size_t wanted = std::clamp(rest_ / fraction, little - least, plenty - least);
-    const std::size_t beyond = wanted <= rest_ ? wanted : 0;
-    rest_ -= beyond;
-    granted_ += least + beyond;
-    return {.bytes = least + beyond};
+    return grant;
   }
 
   void give_back(const Grant& grant) {
@@ -77,13 +85,25 @@ class KernelBudget {
   std::size_t granted() const { return granted_; }
 
  private:
+  // What the next connection is to be granted.
+  Grant next() const {
+    if (total_ == unlimited) return {.tuned = true};
+    if (tuned_left_ > 0) return {.bytes = least + tuned_cost_, .tuned = true};
+    const std::size_t times_little = std::bit_floor(rest_ / fraction / little);
+    const std::size_t wanted = little * std::clamp(times_little, std::size_t{1}, little_max);
+    return {.bytes = wanted - least <= rest_ ? wanted : least};
+  }
+
   // An eighth of the budget at most for sockets that the kernel tunes.
   static constexpr std::size_t tuned_part = 8;
-  static constexpr std::size_t fraction = 1024;
-  // With less than this a bulk transfer falls to a tenth and below: see bench/README.
-  static constexpr std::size_t little = std::size_t{64} << 10;
-  // More makes no transfer faster, and slower from here on: see bench/README.
-  static constexpr std::size_t plenty = std::size_t{768} << 10;
+  static constexpr std::size_t fraction = 512;
+  // With less than this a bulk transfer falls to a tenth, and more than eight times as much makes
+  // none faster: see bench/README.
+  static constexpr std::size_t little = std::size_t{80} << 10;
+  static constexpr std::size_t little_max = 8;
+
+  // With less, a crowd that sends comes in many small steps, and honest clients wait for its turn.
+  static constexpr int listener_least = 32 << 10;
 
   std::size_t total_;
   std::size_t tuned_cost_;

@@ -8,14 +8,12 @@
 namespace echoproof {
 namespace {
 
-// How often a connection in `reading` is looked at within the idle limit. Up to two looks come on
-// top of the limit, so a quiet client is closed up to a sixteenth later, never earlier.
-constexpr int reading_looks = 40;
-// The same for those that write, and the write limit. A client that takes nothing is ended up to
-// an eighth after its limit, never earlier. One that was lingered for is let go a look after its
-// last acknowledgement.
-constexpr int writing_looks = 20;
-constexpr Time writing_look_max{1000};
+// How often a connection is looked at. Up to two looks come on top of a limit: so the idle limit
+// fires up to a sixteenth late, the write limit up to an eighth, and neither early. A client that
+// was lingered for is let go a look after its last acknowledgement.
+constexpr int looks_an_idle_limit = 40;
+constexpr int looks_a_write_limit = 20;
+constexpr Time look_max{1000};
 // Looks of a crowd are spread over time; so many wake-ups do for all that come between two of one.
 constexpr int wakes_a_look = 8;
 
@@ -71,10 +69,10 @@ Service::Service(const Limits& limits)
       small_(layout_.small_count, layout_.small_size),
       large_(layout_.large_count, layout_.large_size),
       kernel_(limits.kernel_memory, limits.connections, limits.tuned_socket),
-      reading_(part_of(limits.idle, reading_looks)),
+      watched_(std::min({part_of(limits.idle, looks_an_idle_limit),
+                         part_of(limits.write, looks_a_write_limit), look_max})),
       quiet_(limits.idle),
-      writing_(std::min(part_of(limits.write, writing_looks), writing_look_max)),
-      wake_pause_(part_of(std::min(reading_.due_after, writing_.due_after), wakes_a_look)) {}
+      wake_pause_(part_of(watched_.due_after, wakes_a_look)) {}
 
 Service::~Service() { ECHOPROOF_ASSERT(open_ == 0); }
 
@@ -83,7 +81,7 @@ KernelBudget::Grant Service::on_open(Connection& connection, Time now) {
   open_peak_ = std::max(open_peak_, ++open_);
   connection.opened_at_ = connection.moved_at_ = now;
   connection.grant_ = kernel_.grant();
-  enter(reading_, connection, now);
+  enter(watched_, connection, now);
   return connection.grant_;
 }
 
@@ -108,8 +106,8 @@ Action Service::on(Connection& connection, Event event, Time now) {
 }
 
 Service::List* Service::list_of(Line line) {
-  const std::array<List*, line_count + 1> lists{&reading_, &quiet_, &writing_, nullptr};
-  return lists[static_cast<std::size_t>(line)];
+  if (line == Line::none) return nullptr;
+  return line == Line::quiet ? &quiet_ : &watched_;
 }
 
 // Puts the connection into the list of its new state, and the books in order.
@@ -121,7 +119,7 @@ void Service::settle(Connection& connection, const Cell& cell, Time now) {
   }
   if (List* const from = list_of(line_of(cell.from))) from->leave(connection);
   if (List* const to = list_of(line_of(cell.to))) enter(*to, connection, now);
-  if (reading_.empty() && quiet_.empty() && writing_.empty()) wake_at_ = Time::max();
+  if (watched_.empty() && quiet_.empty()) wake_at_ = Time::max();
   invariants();
 }
 
@@ -140,10 +138,10 @@ void Service::stop_at(Time when) {
 Connection* Service::next_due(Time as_of, Time now) {
   if (as_of < wake_at_) return nullptr;
   while (Connection* const due = first_due(as_of)) {
-    const bool spoke = due->state() == State::reading && due->moved_at_ > due->since();
+    const bool spoke = due->state() != State::quiet && due->moved_at_ > due->since();
     if (!spoke || as_of >= stop_at_) return due;
-    reading_.leave(*due);
-    reading_.enter(*due, now);
+    watched_.leave(*due);
+    watched_.enter(*due, now);
   }
   const Time next = earliest();
   wake_at_ = next < stop_at_ ? std::min(std::max(next, as_of + wake_pause_), stop_at_) : next;
@@ -155,9 +153,8 @@ Action Service::on_look(Connection& connection, std::size_t unacknowledged, Time
   if (event == Event::taking) {
     if (unacknowledged < connection.unacknowledged_) connection.moved_at_ = now;
     connection.unacknowledged_ = unacknowledged;
-    List& list = *list_of(line_of(connection.state()));
-    list.leave(connection);
-    list.enter(connection, now);
+    watched_.leave(connection);
+    watched_.enter(connection, now);
   }
   return on(connection, event, now);
 }
@@ -170,15 +167,14 @@ Event Service::judge(const Connection& connection, std::size_t unacknowledged, T
   if (as_of >= stop_at_ && state != State::lingering) return owed ? Event::stop_owed : Event::stop;
   if (!owed) return Event::caught_up;
   if (as_of >= stop_at_) return Event::stop_owed;
-  const Time limit =
-      state == State::reading ? std::max(limits_.idle, limits_.write) : limits_.write;
   const bool took = unacknowledged < connection.unacknowledged_;
-  return took || as_of < plus(connection.moved_at_, limit) ? Event::taking : Event::deadline;
+  return took || as_of < plus(connection.moved_at_, limits_.write) ? Event::taking
+                                                                   : Event::deadline;
 }
 
 // Of those whose time has come, one; anyone when the server stops.
 Connection* Service::first_due(Time as_of) const {
-  for (const List* const list : {&reading_, &quiet_, &writing_}) {
+  for (const List* const list : {&watched_, &quiet_}) {
     if (list->empty()) continue;
     DeadlineList::Entry& first = list->first();
     if (as_of >= std::min(stop_at_, plus(first.since(), list->due_after))) {
@@ -190,7 +186,7 @@ Connection* Service::first_due(Time as_of) const {
 
 Time Service::earliest() const {
   Time when = Time::max();
-  for (const List* const list : {&reading_, &quiet_, &writing_}) {
+  for (const List* const list : {&watched_, &quiet_}) {
     if (list->empty()) continue;
     when = std::min({when, stop_at_, plus(list->first().since(), list->due_after)});
   }
@@ -203,7 +199,7 @@ std::size_t Service::slot_of(const Connection& connection) const {
 }
 
 void Service::invariants() const {
-  ECHOPROOF_ASSERT(reading_.size() + quiet_.size() + writing_.size() <= open_);
+  ECHOPROOF_ASSERT(watched_.size() + quiet_.size() <= open_);
   ECHOPROOF_ASSERT(small_.lent() + large_.lent() <= open_);
 }
 

@@ -9,8 +9,8 @@
 // Time. Nobody who reads is cut. A limit is a limit on doing nothing: the adapter is asked to look
 // at a connection now and then, and tells how many bytes its client has not acknowledged. One that
 // has acknowledged some since the last look begins anew. An open connection stands in exactly one
-// list: `reading` and `writing` hold those that are looked at every so often, `quiet` those that
-// need no look before the idle limit has passed.
+// list: `watched` holds those that are looked at every so often, `quiet` those that need no look
+// before the idle limit has passed.
 #pragma once
 
 #include <array>
@@ -160,9 +160,8 @@ class Service {
   BlockPool small_;
   BlockPool large_;
   KernelBudget kernel_;
-  List reading_;
+  List watched_;
   List quiet_;
-  List writing_;
   std::size_t open_ = 0;
   std::size_t open_peak_ = 0;
   Time stop_at_ = Time::max();

@@ -138,22 +138,12 @@ constexpr bool holds_bytes(State state) { return holds_block(state) || state == 
 // Whether the close was not asked for yet.
 constexpr bool is_open(State state) { return state < State::cancelling; }
 
-// Which list of the Service a connection stands in.
-enum class Line : std::uint8_t { reading, quiet, writing, none };
-inline constexpr std::size_t line_count = static_cast<std::size_t>(Line::none);
+// Which list of the Service a connection stands in; an active one moves between none.
+enum class Line : std::uint8_t { watched, quiet, none };
 
 constexpr Line line_of(State state) {
-  switch (state) {
-    case State::reading:
-    case State::writing: return Line::reading;  // an active connection moves between no lists
-    case State::quiet: return Line::quiet;
-    case State::flushing:
-    case State::lingering: return Line::writing;
-    case State::cancelling:
-    case State::closing:
-    case State::closed: return Line::none;
-  }
-  return Line::none;
+  if (!is_open(state)) return Line::none;
+  return state == State::quiet ? Line::quiet : Line::watched;
 }
 
 // One entry of the table as it is looked up, with what follows from its states; `legal` is false

@@ -142,6 +142,7 @@ void Server::on_close(uv_handle_t* stream) noexcept {
   Session& session = session_of(stream);
   Server& server = session.server;
   server.perform(session, server.service_.on(session, Event::close_done, server.now()));
+  server.size_listener();
   server.settle();
 }
 
@@ -318,6 +319,8 @@ int Server::open_listener() {
   }
   // Urgent data is data. Accepted sockets inherit this, so none of it is lost before we have them.
   if (status == 0) status = set_option(listener_, SO_OOBINLINE);
+  listener_buffer_ = 0;
+  size_listener();
   if (status == 0) status = uv_listen(listener(), backlog_, on_connection);
   if (status != 0) close_listener();
   return status;
@@ -361,6 +364,7 @@ void Server::accept() {
     perform(session, service_.on(session, Event::refused, now()));
   }
   if (accepted != 0) reopen_listener(accepted);
+  size_listener();
 }
 
 bool Server::set_up(Session& session, const KernelBudget::Grant& grant) {
@@ -376,10 +380,23 @@ bool Server::set_up(Session& session, const KernelBudget::Grant& grant) {
   if (grant.bytes == KernelBudget::least) {
     warn(Warning::kernel_memory, "kernel memory for sockets is short; new clients get the least");
   }
-  int receive = grant.receive_buffer();
-  int send = grant.send_buffer();
-  return uv_recv_buffer_size(handle(session.tcp), &receive) == 0 &&
-         uv_send_buffer_size(handle(session.tcp), &send) == 0;
+  int size = grant.buffer();
+  return uv_recv_buffer_size(handle(session.tcp), &size) == 0 &&
+         uv_send_buffer_size(handle(session.tcp), &size) == 0;
+}
+
+// Where this is not possible, clients may use more for a moment.
+void Server::size_listener() {
+  int size = service_.kernel_memory().listener_buffer();
+  if (size == listener_buffer_ || listener_state_ != Handle::open) return;
+  listener_buffer_ = size;
+  if (size == 0) {
+    const int locks = 0;  // the kernel may size the buffers again, from Linux 5.14 on
+    const int socket = socket_of(listener_);
+    static_cast<void>(setsockopt(socket, SOL_SOCKET, SO_BUF_LOCK, &locks, sizeof locks));
+  } else {
+    static_cast<void>(uv_recv_buffer_size(handle(listener_), &size));
+  }
 }
 
 // A client that was accepted by libuv must be accepted by us, or no other is (R37).

@@ -137,6 +137,7 @@ class Server {
   void reopen_listener(int status);
   void accept();
   bool set_up(Session& session, const KernelBudget::Grant& grant);
+  void size_listener();
   void turn_away();
   void close(Session& session, bool by_reset);
   void look(Session& session, Time as_of);
@@ -178,6 +179,7 @@ class Server {
   Time timer_at_ = Time::max();   // what the timer is set to
   Time due_since_ = Time::max();  // limits have come by then, and a poll is to pass before they are
                                   // judged
+  int listener_buffer_ = 0;       // its receive buffer in bytes; 0: sized by the kernel
   int refusals_ = 0;              // errors of the listener in a row
 
   Ledger ledger_;  // sessions; the pool keeps its own

@@ -200,7 +200,7 @@ variant(one_block_too_many core/service.cpp
 # --- Beyond the catalogue: time --------------------------------------------------------------------
 
 variant(no_timer_for_the_first core/service.cpp
-  [[  enter(reading_, connection, now);]] [[  reading_.enter(connection, now);]]
+  [[  enter(watched_, connection, now);]] [[  watched_.enter(connection, now);]]
   "oracle (whole|alive|apart)")
 variant(closed_although_busy core/service.cpp
   [[quiet_(limits.idle)]] [[quiet_(limits.idle / 2)]]
@@ -209,7 +209,7 @@ variant(idle_for_too_long core/service.cpp
   [[quiet_(limits.idle)]] [[quiet_(plus(limits.idle, limits.idle))]]
   "oracle (whole|alive|apart)")
 variant(limits_swapped core/service.cpp
-  [[state == State::reading ? std::max]] [[state != State::reading ? std::max]]
+  [[plus(connection.moved_at_, limits_.write)]] [[plus(connection.moved_at_, limits_.idle)]]
   "oracle (whole|alive|apart)")
 variant(timer_never_brought_forward core/service.cpp
   [[std::min({wake_at_, stop_at_, plus(now, list.due_after)})]]

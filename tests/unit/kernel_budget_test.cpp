@@ -80,8 +80,17 @@ TEST(KernelBudget, SetsBuffersThatFitTheGrantAlthoughTheKernelDoublesThem) {
   KernelBudget budget(100 * mib, 10, 50 * mib);
   const auto grant = budget.grant();
   ASSERT_FALSE(grant.tuned);
-  EXPECT_LE(2U * static_cast<std::size_t>(grant.receive_buffer() + grant.send_buffer()),
-            grant.bytes);
+  EXPECT_LE(4U * static_cast<std::size_t>(grant.buffer()), grant.bytes);
+}
+
+TEST(KernelBudget, SizesTheListenerForTheNextConnection) {
+  KernelBudget budget(100 * mib, 10, 10 * mib);
+  EXPECT_EQ(budget.listener_buffer(), 0);  // the kernel tunes the first
+  EXPECT_TRUE(budget.grant().tuned);
+  const int size = budget.listener_buffer();
+  EXPECT_EQ(size, budget.grant().buffer());
+  KernelBudget short_of_all(5 * least, 5, 10 * mib);
+  EXPECT_GT(short_of_all.listener_buffer(), short_of_all.grant().buffer());
 }
 
 TEST(KernelBudgetDeathTest, RefusesMoreConnectionsThanTheLeastOfEachFits) {

@@ -121,7 +121,7 @@ TEST(Options, TakeZeroForNoDrain) {
 
 TEST(Options, TakeTheLargestAndTheSmallestOfEachRange) {
   EXPECT_EQ(options({"--port", "65535"}).port, 65535);
-  EXPECT_EQ(options({"--block-size", "1", "--buffer-memory", "1"}).block_size, 1U);
+  EXPECT_EQ(options({"--block-size", "1", "--buffer-memory", "256"}).block_size, 1U);
   EXPECT_EQ(options({"--block-size", "1G", "--buffer-memory", "1G"}).block_size, block_size_max);
   EXPECT_EQ(options({"--idle-timeout", "168h"}).idle_timeout, std::chrono::hours(168));
 }
@@ -130,9 +130,9 @@ TEST(Options, HelpSaysWhatEveryOptionAndExitCodeIs) {
   const Exit help = refused({"--help"});
   EXPECT_EQ(help.code, exit_ok);
   for (const char* const word :
-       {"--host", "--port", "--backlog", "--max-connections", "--buffer-memory", "--block-size",
-        "--idle-timeout", "--write-timeout", "--drain-timeout", "--log-level", "--version",
-        "Exit status"}) {
+       {"--host", "--port", "--backlog", "--max-connections", "--buffer-memory", "--kernel-memory",
+        "--block-size", "--idle-timeout", "--write-timeout", "--drain-timeout", "--log-level",
+        "--version", "Exit status"}) {
     EXPECT_NE(help.text.find(word), std::string::npos) << word;
   }
 }

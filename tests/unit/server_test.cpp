@@ -19,6 +19,7 @@ TEST(Statistics, OfSeveralServersAreTheSumsOfEachNumber) {
                  .bytes_echoed = 8,
                  .closed = {1, 2, 3, 4, 5, 6, 7},
                  .connections = 16,
+                 .waiting = 0,
                  .connections_peak = 32,
                  .connections_max = 64,
                  .blocks_lent = 128,
@@ -33,6 +34,7 @@ TEST(Statistics, OfSeveralServersAreTheSumsOfEachNumber) {
                     .bytes_echoed = 80000,
                     .closed = {10, 20, 30, 40, 50, 60, 70},
                     .connections = 160000,
+                    .waiting = 1,
                     .connections_peak = 320000,
                     .connections_max = 640000,
                     .blocks_lent = 1280000,
@@ -46,6 +48,7 @@ TEST(Statistics, OfSeveralServersAreTheSumsOfEachNumber) {
   EXPECT_EQ(all.listener_failures, 40004U);
   EXPECT_EQ(all.bytes_echoed, 80008U);
   EXPECT_EQ(all.connections, 160016U);
+  EXPECT_EQ(all.waiting, 1U);
   EXPECT_EQ(all.connections_peak, 320032U);
   EXPECT_EQ(all.connections_max, 640064U);
   EXPECT_EQ(all.blocks_lent, 1280128U);
