@@ -51,7 +51,7 @@ Event event_of(const uvsim::EventView& view) {
             : is("uv_write")                             ? Event::write
             : is("uv_try_write")                         ? Event::try_write
             : is("write_cb")                             ? Event::written
-            : is("uv_shutdown")                          ? Event::shutdown
+            : is("uv_shutdown") || is("shutdown")        ? Event::shutdown
             : is("signal_cb")                            ? Event::signal
             : is("connection_cb")                        ? Event::connection
                                                          : Event::other;
