@@ -51,7 +51,7 @@ Event event_of(const uvsim::EventView& view) {
             : is("uv_write")                             ? Event::write
             : is("uv_try_write")                         ? Event::try_write
             : is("write_cb")                             ? Event::written
-            : is("uv_shutdown")                          ? Event::shutdown
+            : is("uv_shutdown") || is("shutdown")        ? Event::shutdown
             : is("signal_cb")                            ? Event::signal
             : is("connection_cb")                        ? Event::connection
                                                          : Event::other;
@@ -187,7 +187,9 @@ void Judge::on_event(const uvsim::EventView& view) {
   if (client == nullptr) return;
   switch (event) {
     case Event::read:
-      if (view.value > 0) client->heard_at_ns = view.time_ns;
+      // Who speaks when it is owed nothing begins to be owed; the server learns of it only here,
+      // and until it does the client has been silent. A slow machine may take as long as it likes.
+      if (view.value > 0) client->heard_at_ns = client->known_took_at_ns = view.time_ns;
       return;
     case Event::close:
       if (view.has_result && view.result != 0) return;
@@ -241,7 +243,7 @@ void Judge::spoke(Client& client, std::size_t size) {
   if (client.received == client.sent) client.caught_up_at_ns = now;
   if (size == 0) return;
   client.spoke_at_ns = client.waits_since_ns = now;
-  if (client.owed() == 0) client.took_at_ns = client.known_took_at_ns = now;
+  if (client.owed() == 0) client.took_at_ns = now;
   client.sent += size;
 }
 

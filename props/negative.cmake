@@ -72,7 +72,7 @@ include(${PROJECT_SOURCE_DIR}/fuzz/negative/planted.cmake)
 
 set(faulty_servers read_start_unchecked accept_refusal_unnoticed no_memory_no_accept deaf_listener
     spare_left_open write_refusal_unnoticed would_block_is_an_error wrong_offset closed_twice
-    reading_not_resumed)
+    cut_by_an_ordinary_end)
 
 # variants.cmake calls this for every one.
 function(variant name file from to verdict)
@@ -100,8 +100,9 @@ add_negative_server_test(torture write_refusal_unnoticed)
 add_negative_server_test(server_explorer would_block_is_an_error echo)
 add_negative_server_test(server_explorer wrong_offset --deeds 0 echo)
 add_negative_server_test(server_explorer closed_twice --paces 0 "a client that never reads")
+add_negative_server_test(server_explorer cut_by_an_ordinary_end --deeds 0 "lingering and cut by reset")
 
-foreach(name IN ITEMS closed_twice reading_not_resumed write_refusal_unnoticed)
+foreach(name IN ITEMS closed_twice cut_by_an_ordinary_end write_refusal_unnoticed)
   add_faulty_program(server_props_${name})
   target_link_libraries(server_props_${name} PRIVATE server_props_main script server_${name})
   add_negative_test(props.server.${name} "Falsifiable.*.stage = .*(${verdict_of_${name}})"
