@@ -29,7 +29,7 @@ variant(read_error_is_a_bug uv/server.cpp
   "assertion failed")
 variant(urgent_data_is_lost uv/server.cpp
   [[  if (status == 0) status = set_option(listener_, SO_OOBINLINE);]] [[]]
-  "oracle (prefix|apart|alive)")
+  "oracle (prefix|whole|alive|apart)")
 variant(reads_while_writing uv/server.cpp
   [[      case Action::flush: {
         static_cast<void>(uv_read_stop(session.stream()));  // cannot fail (R11)]]
