@@ -280,14 +280,6 @@ variant(timer_at_a_time_of_day uv/server.cpp
   [[static_cast<std::uint64_t>(std::max(at - now(), Time(0)).count())]]
   [[static_cast<std::uint64_t>(at.count())]]
   "oracle (whole|alive|apart)")
-variant(judged_before_the_poll uv/server.cpp
-  [[    server.due_since_ = server.now();
-  }
-  server.settle();]]
-  [[    server.look_at_limits(server.now());
-  }
-  server.settle();]]
-  "oracle (whole|alive|apart)")
 variant(listener_rests_for_minutes uv/server.cpp
   [[reopen_pause{100}]]
   [[reopen_pause{100000}]]
