@@ -29,7 +29,7 @@ variant(read_error_is_a_bug uv/server.cpp
   "assertion failed")
 variant(urgent_data_is_lost uv/server.cpp
   [[  if (status == 0) status = set_option(listener_, SO_OOBINLINE);]] [[]]
-  "oracle (prefix|apart|alive)")
+  "oracle (prefix|whole|alive|apart)")
 variant(reads_while_writing uv/server.cpp
   [[static_cast<void>(uv_read_stop(session.stream()));]] [[]]
   "assertion failed|oracle")
@@ -222,14 +222,6 @@ variant(timer_in_the_wrong_unit uv/server.cpp
 variant(timer_at_a_time_of_day uv/server.cpp
   [[static_cast<std::uint64_t>(std::max(at - now(), Time(0)).count())]]
   [[static_cast<std::uint64_t>(at.count())]]
-  "oracle (whole|alive|apart)")
-variant(judged_before_the_poll uv/server.cpp
-  [[    server.due_since_ = server.now();
-  }
-  server.settle();]]
-  [[    server.look_at_limits(server.now());
-  }
-  server.settle();]]
   "oracle (whole|alive|apart)")
 variant(listener_rests_for_minutes uv/server.cpp
   [[reopen_pause{100}]]
