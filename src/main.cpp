@@ -10,7 +10,6 @@
 #include <array>
 #include <chrono>
 #include <csignal>
-#include <cstring>
 #include <limits>
 #include <memory>
 #include <new>
@@ -106,7 +105,8 @@ int print_text(std::string_view text) {
   while (!text.empty()) {
     const std::string_view line = text.substr(0, text.find('\n'));
     if (const int error = output.print("{}", line); error != 0) {
-      return fail(exit_runtime, "cannot write to stdout: {}", std::strerror(error));
+      return fail(exit_runtime, "cannot write to stdout: {}",
+                  uv_strerror(uv_translate_sys_error(error)));
     }
     text.remove_prefix(std::min(line.size() + 1, text.size()));
   }
@@ -150,7 +150,8 @@ int run(Program& program, const Limits& limits, const Bound& bound) {
     const int error = output.print(R"({{"event":"listening","address":"{}","port":{}}})",
                                    host_of(address), port_of(address));
     if (error != 0) {
-      return fail(exit_runtime, "cannot write the ready line to stdout: {}", std::strerror(error));
+      return fail(exit_runtime, "cannot write the ready line to stdout: {}",
+                  uv_strerror(uv_translate_sys_error(error)));
     }
     log_start(address, limits, program.statistics(), bound);
     program.run();

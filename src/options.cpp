@@ -95,7 +95,7 @@ void add(CLI::App& app, const std::string& name, const char* type, const char* s
   const auto take = [=, &value](const std::string& text) {
     const auto found = read(text);
     if (!found) throw CLI::ValidationError(name, "'" + text + "' is not " + what);
-    value = static_cast<Value>(*found);
+    value = static_cast<Value>(*found);  // NOLINT(bugprone-optional-value-conversion)
   };
   app.add_option_function<std::string>(name, take, help)->type_name(type)->default_str(standard);
 }

@@ -34,7 +34,6 @@ Layout::Layout(const Limits& limits)
     : small_size(std::min(limits.small_block, limits.block_size)),
       small_count(limits.connections),
       large_size(limits.block_size),
-      large_count(0),
       scratch_size(small_size) {
   ECHOPROOF_ASSERT(limits.block_size >= 1);
   ECHOPROOF_ASSERT(limits.block_size <= block_size_max);

@@ -50,7 +50,7 @@ struct Layout {
   std::size_t small_size;
   std::size_t small_count;  // one for each connection
   std::size_t large_size;
-  std::size_t large_count;
+  std::size_t large_count = 0;
   std::size_t scratch_size;  // of one read at most
 
   // REQUIRES: limits.connections <= connections_max(limits.buffer_memory, limits.block_size).
