@@ -50,8 +50,7 @@ struct Subject {
   // Connections that it has open at once.
   std::uint64_t connections_max = unlimited;
   // It may close a client that has said nothing for idle_ms while nothing was delivered to it; and
-  // one that is owed bytes while none was delivered to it for write_ms, if a write for it is queued
-  // or it has ended its output. Who is owed and takes nothing otherwise: when both have passed.
+  // one that is owed bytes while none was delivered to it for write_ms.
   std::uint64_t idle_ms = 1'000;
   std::uint64_t write_ms = 1'000;
   // False for a server whose limits run only by what libuv tells it: bytes that a client takes out
@@ -59,8 +58,8 @@ struct Subject {
   // after write_ms who has not caught up.
   bool notices_taking = true;
   // And it must have closed within this: a client that is owed nothing and silent; one that takes
-  // nothing of a queued write, or, having ended its output, of more than linger_bytes. Who takes
-  // nothing of what no write is queued for, within both together. Unlimited: it may wait for ever.
+  // nothing of what it is owed, or, having ended its output, of more than linger_bytes. Unlimited:
+  // it may wait for ever.
   std::uint64_t idle_at_most_ms = unlimited;
   std::uint64_t write_at_most_ms = unlimited;
   std::uint64_t linger_bytes = unlimited;
