@@ -23,6 +23,10 @@ std::uint64_t times_ms(std::uint64_t n) {
   return n > std::numeric_limits<std::uint64_t>::max() / ms ? n : n * ms;
 }
 
+std::uint64_t sum(std::uint64_t a, std::uint64_t b) {
+  return a > Subject::unlimited - b ? Subject::unlimited : a + b;
+}
+
 // The events that say something to the Judge. Their numbers are learned from their names.
 enum class Event : std::uint8_t {
   unknown,
@@ -430,7 +434,7 @@ void Judge::check_client_in_time(const Client& client, std::uint64_t now, bool f
     if (over(quiet_since, subject_->idle_at_most_ms)) {
       fail(Oracle::alive, &client, "a silent client is not closed in time");
     }
-  } else if (over(quiet_since, subject_->write_at_most_ms)) {
+  } else if (over(quiet_since, sum(subject_->idle_at_most_ms, subject_->write_at_most_ms))) {
     fail(Oracle::alive, &client, "a silent client that takes nothing is not closed in time");
   }
 }

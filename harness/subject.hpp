@@ -58,8 +58,8 @@ struct Subject {
   // after write_ms who has not caught up.
   bool notices_taking = true;
   // And it must have closed within this: a client that is owed nothing and silent; one that takes
-  // nothing of what it is owed, or, having ended its output, of more than linger_bytes. Unlimited:
-  // it may wait for ever.
+  // nothing of a queued write, or, having ended its output, of more than linger_bytes. Who takes
+  // nothing of what no write is queued for, within both together. Unlimited: it may wait for ever.
   std::uint64_t idle_at_most_ms = unlimited;
   std::uint64_t write_at_most_ms = unlimited;
   std::uint64_t linger_bytes = unlimited;
