@@ -156,9 +156,9 @@ TEST_F(ServiceDeathTest, MustNotEndBeforeItsConnections) {
 
 TEST(Service, ThrowsWhenTheMemoryIsNotToBeHad) {
   Limits limits = defaults;
-  limits.connections = 1'000'000'000;
+  limits.connections = std::size_t{1} << 32;
   limits.buffer_memory = std::numeric_limits<std::size_t>::max() / 2;
-  limits.block_size = block_size_max;
+  limits.block_size = 1;
   EXPECT_THROW(Service service(limits), std::bad_alloc);
 }
 
