@@ -143,7 +143,7 @@ void log_start(const sockaddr_storage& address, const Limits& limits, const Stat
 }
 
 // Serves until the end; returns the exit status.
-int run(Program& program, const Limits& limits, const Bound& bound) {
+int run(Program& program, const Limits& limits, const Statistics& at_start, const Bound& bound) {
   {
     const Signals signals(program);
     const sockaddr_storage& address = program.address();
@@ -153,7 +153,7 @@ int run(Program& program, const Limits& limits, const Bound& bound) {
       return fail(exit_runtime, "cannot write the ready line to stdout: {}",
                   uv_strerror(uv_translate_sys_error(error)));
     }
-    log_start(address, limits, program.statistics(), bound);
+    log_start(address, limits, at_start, bound);
     program.run();
   }
   const bool clean = program.finish();
@@ -205,6 +205,7 @@ int serve(const Options& options) {
   } catch (const std::bad_alloc&) {
     return fail(exit_runtime, "--buffer-memory: {} bytes are not to be had", options.buffer_memory);
   }
+  const Statistics at_start = program->statistics();
   try {
     if (const int status = program->start(address); status != 0) {
       return fail(exit_runtime, "cannot serve on --host {} --port {}: {} ({})", options.host,
@@ -214,7 +215,7 @@ int serve(const Options& options) {
       log_line(Severity::warning, "--max-connections {} lowered to {}: {} allows no more",
                *options.max_connections, limits.connections, bound.set_by);
     }
-    return run(*program, limits, bound);
+    return run(*program, limits, at_start, bound);
   } catch (const std::system_error& error) {
     const int status = uv_translate_sys_error(error.code().value());
     return fail(exit_runtime,

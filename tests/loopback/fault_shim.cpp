@@ -25,6 +25,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -77,7 +78,7 @@ struct Fault {
 
 Fault faults[16];
 int fault_count = 0;
-bool counting = false;
+std::atomic<bool> counting = false;
 loopback::FaultCounters private_counters;
 loopback::FaultCounters* counters = &private_counters;
 
