@@ -107,5 +107,5 @@ foreach(name IN ITEMS closed_twice cut_by_an_ordinary_end write_refusal_unnotice
   add_negative_test(props.server.${name} "Falsifiable.*.stage = .*(${verdict_of_${name}})"
                     $<TARGET_FILE:server_props_${name}>)
   set_tests_properties(negative.props.server.${name} PROPERTIES
-                       ENVIRONMENT "RC_PARAMS=seed=1 max_success=400")
+                       ENVIRONMENT "RC_PARAMS=seed=1 max_success=4000")
 endforeach()
