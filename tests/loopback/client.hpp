@@ -9,8 +9,8 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -131,6 +131,21 @@ class Client {
 
   int descriptor() const { return socket_.get(); }
   Ending ending() const { return ending_; }
+
+  // The connection as the client's kernel sees it.
+  struct KernelView {
+    bool open;                   // not reset, nor closed by both sides
+    std::uint64_t acknowledged;  // bytes, to the server's kernel, since the beginning
+  };
+  KernelView kernel_view() const {
+    tcp_info info{};
+    socklen_t size = sizeof info;
+    if (::getsockopt(socket_.get(), IPPROTO_TCP, TCP_INFO, &info, &size) != 0) {
+      fail_system("getsockopt");
+    }
+    constexpr unsigned closed = 7;  // TCP_CLOSE of the kernel
+    return {info.tcpi_state != closed, info.tcpi_bytes_received};
+  }
 
   // True when one of `events` (or an error, or a hang-up) is there before the time is over.
   bool wait(short events, Clock::duration length = patience) const {

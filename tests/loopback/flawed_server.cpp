@@ -279,9 +279,11 @@ class Server {
     whole ? remove(fd) : cut(fd);
   }
 
+  // Closing would make a reset of it, if bytes are there that were not read.
   void end_as_if_whole(int fd) {
     ::shutdown(fd, SHUT_WR);
-    remove(fd);
+    watch(fd, 0, EPOLL_CTL_DEL);
+    connections_.erase(fd);
   }
 
   void reset(int fd) {

@@ -16,13 +16,14 @@ ServerProcess flawed(const std::string& fault, const Arguments& arguments) {
                               {.environment = {"FAULT=" + fault}, .program = FLAWED_SERVER});
 }
 
+// Every limit is one of a second.
 std::size_t cut_while_reading_slowly(const char* fault, const Arguments& limits,
                                      const SlowReader::Plan& plan, milliseconds length) {
   ServerProcess server = flawed(fault, limits);
   SlowReaders readers(server.port(), 4, plan);
   readers.go_on(length);
   readers.finish();
-  return readers.cut();
+  return readers.cut(milliseconds(1000));
 }
 
 TEST(JudgeOfSlowReaders, SeesWhoIsCutThoughHeReads) {

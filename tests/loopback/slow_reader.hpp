@@ -1,12 +1,17 @@
 // Clients that take their echo at a pace of their own, and any number of them side by side.
 //
-// A pace has to be one of which the server can learn: a client's kernel tells of reads in steps of
-// at most one segment or half its buffer (RFC 1122, 4.2.3.3), 64 KiB on loopback by default.
+// A server learns of reads only by acknowledgements of the client's kernel. The kernel sends them
+// in steps of at most one segment or half its buffer (RFC 1122, 4.2.3.3): 64 KiB on loopback by
+// default. On a busy machine a step can come seconds late, when the server's kernel has to probe a
+// closed window. So each reader measures for how long its kernel acknowledged nothing.
 #pragma once
 
 #include "client.hpp"
 
 namespace loopback {
+
+// Why a test of readers may have tested nothing.
+inline constexpr const char* held_up = "this machine held the clients up";
 
 class SlowReader {
  public:
@@ -29,8 +34,8 @@ class SlowReader {
       if (sent_ == bytes_.size() && plan_.half_close) client_.shutdown_write();
     }
     const Clock::time_point now = Clock::now();
+    if (!done()) note_silence(now);
     if (done() || now - last_read_ < plan_.pause) return;
-    longest_pause_ = std::max(longest_pause_, now - last_read_);
     last_read_ = now;
     for (std::size_t left = plan_.piece; left > 0 && !done();) {
       const std::string got = client_.receive_some(std::min(left, std::size_t{64} * 1024));
@@ -41,8 +46,11 @@ class SlowReader {
     }
   }
 
-  // From here it counts how long it has not read.
-  void begin_pause() { last_read_ = Clock::now(); }
+  // From here it counts for how long nothing was acknowledged.
+  void begin_pause() {
+    last_read_ = last_turn_ = last_told_ = Clock::now();
+    acknowledged_ = client_.kernel_view().acknowledged;
+  }
 
   // It has waited long enough, and reads whatever is there.
   void hurry() {
@@ -67,17 +75,33 @@ class SlowReader {
     if (client_.ending() != Ending::open) return whole();
     return exact_ && !client_.was_reset(Clock::duration::zero());
   }
-  Clock::duration longest_pause() const { return longest_pause_; }
+  // The longest that the server's kernel may have heard nothing of it.
+  Clock::duration longest_silence() const { return longest_silence_; }
 
  private:
+  // An acknowledgement that is seen now may be as old as the turn before, and a cut as young as
+  // this turn: a silence is never longer than it is counted here.
+  void note_silence(Clock::time_point now) {
+    if (!open_) return;
+    const Client::KernelView view = client_.kernel_view();
+    longest_silence_ = std::max(longest_silence_, now - last_told_);
+    if (view.acknowledged != acknowledged_) last_told_ = last_turn_;
+    acknowledged_ = view.acknowledged;
+    open_ = view.open;
+    last_turn_ = now;
+  }
+
   Client client_;
   Plan plan_;
   std::string_view bytes_;
   std::size_t sent_ = 0;
   std::size_t received_ = 0;
   bool exact_ = true;
+  bool open_ = true;  // to the client's kernel
   Clock::time_point last_read_;
-  Clock::duration longest_pause_{0};
+  Clock::time_point last_turn_, last_told_;
+  std::uint64_t acknowledged_ = 0;
+  Clock::duration longest_silence_{0};
 };
 
 class SlowReaders {
@@ -100,16 +124,13 @@ class SlowReaders {
       for (SlowReader& each : readers_) each.turn();
       ::poll(nullptr, 0, 5);
     }
-    for (const SlowReader& each : readers_) {
-      longest_pause_ = std::max(longest_pause_, each.longest_pause());
-    }
   }
 
   // Some of those who were not cut read what is left, as fast as they can; the others leave.
   void finish(std::size_t some = 8) {
     std::erase_if(readers_, [&](const SlowReader& each) {
       if (each.intact()) return some == 0 || some-- == 0;
-      ++cut_;
+      cut_.push_back(each.longest_silence());
       return true;
     });
     const Deadline deadline;
@@ -124,32 +145,33 @@ class SlowReaders {
       deadline.require("the rest of an echo");
       ::poll(entries.data(), entries.size(), 20);
     }
-    cut_ += readers_.size() - whole();
+    for (const SlowReader& each : readers_) {
+      if (!each.whole()) cut_.push_back(each.longest_silence());
+    }
   }
 
   std::size_t size() const { return size_; }
   std::size_t whole() const {
-    return count([](const SlowReader& each) { return each.whole(); });
+    return static_cast<std::size_t>(
+        std::ranges::count_if(readers_, [](const SlowReader& each) { return each.whole(); }));
   }
-  // How many did not get what was theirs, or not all of it.
-  std::size_t cut() const { return cut_; }
-  // The longest that any of them read nothing: more than planned, when the test was held up.
-  Clock::duration longest_pause() const { return longest_pause_; }
+  // How many did not get all of what was theirs, although the server's kernel heard something of
+  // them within each `limit`.
+  std::size_t cut(Clock::duration limit) const { return cut_.size() - cut_silent(limit); }
+  // How many did not, and were not heard for so long: the machine held them up.
+  std::size_t cut_silent(Clock::duration limit) const {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(cut_, [&](Clock::duration silence) { return silence >= limit; }));
+  }
   void close() { readers_.clear(); }
 
  private:
-  template <typename Predicate>
-  std::size_t count(Predicate predicate) const {
-    return static_cast<std::size_t>(std::ranges::count_if(readers_, predicate));
-  }
-
   // Each sends another part of one text, so that a byte of another's stream shows.
   static constexpr std::size_t shift = 1021;
   std::string text_;
   std::vector<SlowReader> readers_;
   std::size_t size_;
-  std::size_t cut_ = 0;
-  Clock::duration longest_pause_{0};
+  std::vector<Clock::duration> cut_;  // the longest silence of each
 };
 
 }  // namespace loopback
