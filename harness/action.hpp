@@ -36,9 +36,9 @@ inline constexpr std::uint32_t action_count = 0
 #undef HARNESS_ACTION
     ;
 
-// Which action comes next is one question with so many answers; no other question of the World has
-// as many. Those beyond the actions let go, too: or it would be rare, and clients would act all at
-// once. A new action takes the place of one of these, so that what an input means stays the same.
+// Which action comes next is one question (ChoicePoint::action) with so many answers. Those beyond
+// the actions let go, too: or it would be rare, and clients would act all at once. A new action
+// takes the place of one of these, so that what an input means stays the same.
 inline constexpr std::uint32_t action_answers = 20;
 static_assert(action_count < action_answers);
 

@@ -27,7 +27,7 @@ bool World::act() {
   holding_ = false;
   bool acted = false;
   while (actions_ < setting_.actions_max) {
-    const std::uint32_t answer = ask(action_answers);
+    const std::uint32_t answer = ask(action_answers, uvsim::ChoicePoint::action);
     if (answer == 0 || answer >= action_count) break;
     ++actions_;
     const auto action = static_cast<Action>(answer);

@@ -101,7 +101,8 @@ void Judge::chosen(uvsim::ChoicePoint point, uvsim::Peer about) {
     case read_size:
     case write_size:
     case write_again:
-    case world: return;  // unkind, but no fault: everything still has to come to its end
+    case action:
+    case detail: return;  // unkind, but no fault: everything still has to come to its end
     case call_timer_start:
     case call_timer_init: timer_fault_ = true; break;
     case call_accept: ++accepts_failed_; break;

@@ -107,7 +107,7 @@ std::vector<std::string> Marks::unreached(uvsim::ChoiceSet faults, bool ends) {
   for (std::size_t i = 0; i < named; ++i) {
     if (ever[i] == 0 && possible(static_cast<Mark>(i), ends)) missing.emplace_back(names[i]);
   }
-  for (std::size_t i = 0; i + 1 < uvsim::choice_point_count; ++i) {
+  for (std::size_t i = 0; uvsim::is_machines(static_cast<uvsim::ChoicePoint>(i)); ++i) {
     const auto point = static_cast<uvsim::ChoicePoint>(i);
     if (faults.has(point) && ever[first_answer + i * answers_max + 1] == 0) {
       missing.emplace_back(std::string("unkind ") + uvsim::name_of(point));

@@ -6,14 +6,14 @@ Plan::Plan(const std::uint8_t* data, std::size_t size, uvsim::ChoiceSet faults)
     : next_(data), end_(data + size) {
   for (std::uint8_t i = 0; i < uvsim::choice_point_count; ++i) {
     const auto point = static_cast<uvsim::ChoicePoint>(i);
-    if (point != uvsim::ChoicePoint::world && faults.has(point)) points_[point_count_++] = i;
+    if (uvsim::is_machines(point) && faults.has(point)) points_[point_count_++] = i;
   }
   // What is planned before the first question may come true before it: while the server starts.
   while (next_ != end_ && *next_ >= fault) plan(static_cast<std::uint8_t>(byte() - fault));
 }
 
 std::uint32_t Plan::pick(std::uint32_t n, uvsim::ChoicePoint point) {
-  if (point == uvsim::ChoicePoint::world) {
+  if (!uvsim::is_machines(point)) {
     std::uint8_t answer = byte();
     while (answer >= fault) {
       plan(static_cast<std::uint8_t>(answer - fault));

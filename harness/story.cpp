@@ -47,7 +47,7 @@ std::string signal_name(std::int64_t number) {
 
 // The choice point that a note of the World is about, or null.
 const char* meaning_of_note(const char* text) {
-  for (std::uint32_t i = 0; i + 1 < uvsim::choice_point_count; ++i) {
+  for (std::uint32_t i = 0; uvsim::is_machines(static_cast<uvsim::ChoicePoint>(i)); ++i) {
     const auto point = static_cast<uvsim::ChoicePoint>(i);
     if (std::strcmp(uvsim::name_of(point), text) == 0) return uvsim::meaning_of(point);
   }

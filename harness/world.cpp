@@ -16,8 +16,6 @@ alignas(64) std::uint8_t scratch[payload::piece_max];
 
 }  // namespace
 
-static_assert(clients_limit < action_answers);
-
 void World::begin(uvsim::Simulation& simulation, const Subject& subject, const Setting& setting,
                   uvsim::Choices& source) {
   *this = World();
@@ -31,15 +29,15 @@ void World::begin(uvsim::Simulation& simulation, const Subject& subject, const S
 
 // --- Choices. -----------------------------------------------------------------------------------
 
-std::uint32_t World::ask(std::uint32_t n) {
-  return n < 2 ? 0 : source_->pick(n, uvsim::ChoicePoint::world) % n;
+std::uint32_t World::ask(std::uint32_t n, uvsim::ChoicePoint point) {
+  return n < 2 ? 0 : source_->pick(n, point) % n;
 }
 
 std::uint32_t World::pick(std::uint32_t n, uvsim::ChoicePoint point) {
   const std::uint32_t answer = source_->pick(n, point) % n;
   if (answer == 0) return 0;
   Marks::hit(point, answer);
-  if (point != uvsim::ChoicePoint::world) simulation_->note(uvsim::name_of(point), answer);
+  if (uvsim::is_machines(point)) simulation_->note(uvsim::name_of(point), answer);
   judge_.chosen(point, network_ == nullptr ? uvsim::Peer{} : network_->asked_about());
   return answer;
 }

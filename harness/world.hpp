@@ -60,7 +60,8 @@ class World final : private uvsim::Choices {
 
  private:
   std::uint32_t pick(std::uint32_t n, uvsim::ChoicePoint point) override;
-  std::uint32_t ask(std::uint32_t n);
+  // One of its own questions: what happens next, or how.
+  std::uint32_t ask(std::uint32_t n, uvsim::ChoicePoint point = uvsim::ChoicePoint::detail);
   uvsim::Progress live(uvsim::Wait wait);
   std::span<Client> clients() { return std::span(clients_).first(count_); }
   std::span<const Client> clients() const { return std::span(clients_).first(count_); }

@@ -98,7 +98,7 @@ add_negative_server_test(torture deaf_listener)
 add_negative_server_test(torture spare_left_open)
 add_negative_server_test(torture write_refusal_unnoticed)
 add_negative_server_test(server_explorer would_block_is_an_error echo)
-add_negative_server_test(server_explorer wrong_offset --deeds 0 echo)
+add_negative_server_test(server_explorer wrong_offset --actions 0 echo)
 add_negative_server_test(server_explorer closed_twice --paces 0 "a client that never reads")
 
 foreach(name IN ITEMS closed_twice cut_by_an_ordinary_end write_refusal_unnoticed)

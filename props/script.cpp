@@ -92,7 +92,7 @@ std::string code_of(const Script& script) {
 }
 
 std::uint32_t Player::pick(std::uint32_t n, uvsim::ChoicePoint point) {
-  if (point == uvsim::ChoicePoint::world) return answer_world(n);
+  if (!uvsim::is_machines(point)) return answer_world(n, point);
   const std::uint32_t count = asked_[static_cast<std::size_t>(point)]++;
   for (const Fault& fault : script_->faults) {
     if (fault.point != point || count < fault.nth || count - fault.nth >= fault.times) continue;
@@ -101,8 +101,8 @@ std::uint32_t Player::pick(std::uint32_t n, uvsim::ChoicePoint point) {
   return 0;
 }
 
-std::uint32_t Player::answer_world(std::uint32_t n) {
-  if (n == harness::action_answers) {
+std::uint32_t Player::answer_world(std::uint32_t n, uvsim::ChoicePoint point) {
+  if (point == uvsim::ChoicePoint::action) {
     next_answer_ = 0;
     move_ = moves_over() ? nullptr : &script_->moves[next_move_++];
     return move_ == nullptr ? 0 : static_cast<std::uint32_t>(move_->action);
@@ -113,10 +113,10 @@ std::uint32_t Player::answer_world(std::uint32_t n) {
 
 std::uint32_t Scribe::pick(std::uint32_t n, uvsim::ChoicePoint point) {
   const std::uint32_t answer = source_.pick(n, point) % n;
-  if (point != uvsim::ChoicePoint::world) {
+  if (uvsim::is_machines(point)) {
     const std::uint32_t nth = asked_[static_cast<std::size_t>(point)]++;
     if (answer != 0) note(point, nth, answer);
-  } else if (n == harness::action_answers) {
+  } else if (point == uvsim::ChoicePoint::action) {
     moves_.push_back({static_cast<harness::Action>(answer < harness::action_count ? answer : 0)});
   } else if (!moves_.empty()) {
     moves_.back().answers.push_back(answer);
@@ -157,7 +157,8 @@ bool is_failure(uvsim::ChoicePoint point) {
     case read_again:
     case write_size:
     case write_again:
-    case world: return false;
+    case action:
+    case detail: return false;
     default: return true;
   }
 }

@@ -68,7 +68,7 @@ class Player : public uvsim::Choices {
   bool moves_over() const { return next_move_ == script_->moves.size(); }
 
  private:
-  std::uint32_t answer_world(std::uint32_t n);
+  std::uint32_t answer_world(std::uint32_t n, uvsim::ChoicePoint point);
 
   const Script* script_;
   std::size_t next_move_ = 0;

@@ -2,7 +2,7 @@
 // clients, kernel, libuv, clock and operator may do around them, up to a bound.
 //
 // A run is the list of its answers to what the simulation asks, and 0 is the kind answer. The bound
-// says how many answers may be unkind: so many deeds of the World (and what is asked about them),
+// says how many answers may be unkind: so many actions of the World (and what is asked about them),
 // so many that only change pace or order, so many failures. Within it every list of answers is
 // played, depth first; those with fewer unkind answers before those with more, so that the first
 // counterexample is a shortest one. A run goes on kindly to its end, and all eight oracles judge
@@ -28,11 +28,11 @@ namespace {
 
 using uvsim::ChoicePoint;
 
-enum class Kind : std::uint8_t { deed, pace, failure };
+enum class Kind : std::uint8_t { action, pace, failure };
 constexpr std::size_t kinds = 3;
 
 Kind kind_of(ChoicePoint point) {
-  if (point == ChoicePoint::world) return Kind::deed;
+  if (!uvsim::is_machines(point)) return Kind::action;
   return is_failure(point) ? Kind::failure : Kind::pace;
 }
 
@@ -88,17 +88,17 @@ bool Tree::next() {
 
 std::uint32_t Tree::pick(std::uint32_t n, ChoicePoint point) {
   // What the scenario says is no choice.
-  const bool scripted = point == ChoicePoint::world && !moves_over();
+  const bool scripted = !uvsim::is_machines(point) && !moves_over();
   const std::uint32_t given = Player::pick(n, point);
   if (scripted || given != 0) return given;
   const auto kind = static_cast<std::size_t>(kind_of(point));
   if (spent_[kind] == bound_.of[kind] || spent_total_ == bound_.total) return 0;
-  // The deeds beyond the last let go like the first; sizes beyond the fourth are more of the same.
+  // The actions beyond the last let go like the first; sizes beyond the fourth are more of the
+  // same.
   constexpr std::uint32_t sizes_max = 4;
-  const bool deed = point == ChoicePoint::world && n == harness::action_answers;
-  const std::uint32_t width = deed                          ? harness::action_count
-                              : point == ChoicePoint::world ? std::min(n, sizes_max)
-                                                            : n;
+  const std::uint32_t width = point == ChoicePoint::action   ? harness::action_count
+                              : point == ChoicePoint::detail ? std::min(n, sizes_max)
+                                                             : n;
   if (depth_ == path_.size()) path_.push_back({0, width});
   const std::uint32_t taken = path_[depth_++].taken;
   if (taken == 0) return 0;
@@ -159,7 +159,7 @@ bool Explorer::explore(const Scenario& scenario, uvsim::Version version) {
   for (std::uint32_t total = 0; total <= options_.bound.sum(); ++total) {
     if (!explore_level(total)) return false;
   }
-  std::printf("%-36s %-5s %u deed(s) %u pace(s) %u failure(s): %9llu runs, %016llx, %.1f s\n",
+  std::printf("%-36s %-5s %u action(s) %u pace(s) %u failure(s): %9llu runs, %016llx, %.1f s\n",
               scenario.name.c_str(), version == uvsim::Version::v1_44 ? "1.44" : "1.52",
               options_.bound.of[0], options_.bound.of[1], options_.bound.of[2],
               static_cast<unsigned long long>(runs_ - before),
@@ -215,13 +215,13 @@ void Explorer::tell() const {
 }
 
 constexpr const char* usage =
-    "usage: server_explorer [--deeds N] [--paces N] [--failures N] [--libuv 1.44|1.52] "
+    "usage: server_explorer [--actions N] [--paces N] [--failures N] [--libuv 1.44|1.52] "
     "[--progress]\n"
     "                       [SCENARIO...]\n"
     "\n"
     "Plays every run of the server that goes on from the scenarios (torture --list) and in which "
     "at\n"
-    "most so many deeds of clients and operator come in addition (1), so many reads, writes and "
+    "most so many actions of clients and operator come in addition (1), so many reads, writes and "
     "turns\n"
     "have another pace or order than the usual (1), and so many calls fail (1).\n";
 
@@ -242,7 +242,7 @@ Options read_options(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string_view option = argv[i];
     const char* const value = i + 1 < argc ? argv[i + 1] : nullptr;
-    if (option == "--deeds") {
+    if (option == "--actions") {
       options.bound.of[0] = number(value), ++i;
     } else if (option == "--paces") {
       options.bound.of[1] = number(value), ++i;

@@ -111,7 +111,7 @@ std::vector<ChoicePoint> points_of(bool failures) {
   std::vector<ChoicePoint> points;
   for (std::uint32_t i = 0; i < uvsim::choice_point_count; ++i) {
     const auto point = static_cast<ChoicePoint>(i);
-    if (point == ChoicePoint::world || !fuzz::server_faults().has(point)) continue;
+    if (!uvsim::is_machines(point) || !fuzz::server_faults().has(point)) continue;
     if (props::is_failure(point) && (!failures || only_at_start(point))) continue;
     points.push_back(point);
   }

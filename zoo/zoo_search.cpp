@@ -73,7 +73,7 @@ class Moods final : public uvsim::Choices {
   Moods(std::uint64_t seed, std::uint32_t kind_world, std::uint32_t kind_machine)
       : world_(seed, kind_world), machine_(seed + 1, kind_machine) {}
   std::uint32_t pick(std::uint32_t n, uvsim::ChoicePoint point) override {
-    return (point == uvsim::ChoicePoint::world ? world_ : machine_).pick(n, point);
+    return (uvsim::is_machines(point) ? machine_ : world_).pick(n, point);
   }
 
  private:

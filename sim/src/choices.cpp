@@ -17,7 +17,8 @@ constexpr Words words[choice_point_count] = {
 #define UVSIM_CHOICE_WORDS(name, meaning) {#name, meaning},
     UVSIM_CHOICE_POINTS(UVSIM_CHOICE_WORDS)
 #undef UVSIM_CHOICE_WORDS
-        {"world", "a World's own question"},
+        {"action", "a World's own question: what happens next"},
+    {"detail", "a World's own question: how"},
 };
 
 }  // namespace

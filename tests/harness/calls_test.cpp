@@ -25,7 +25,7 @@ constexpr int backlog = 37;
 
 // Which of the questions of one kind are answered with a failure, from the first one on.
 struct Failures {
-  ChoicePoint point = ChoicePoint::world;
+  ChoicePoint point = ChoicePoint::detail;
   std::uint32_t healthy = 0;  // so many times it goes well before
   std::uint32_t failed = 0;
 };

@@ -29,7 +29,7 @@ using harness::Oracle;
 // needed: whom a fault concerned is owed less.
 uvsim::ChoiceSet no_faults() {
   using enum uvsim::ChoicePoint;
-  return uvsim::ChoiceSet::none().with(ready_order).with(read_size).with(write_size).with(world);
+  return uvsim::ChoiceSet::none().with(ready_order).with(read_size).with(write_size);
 }
 
 uvsim::ChoiceSet faults() {
@@ -72,7 +72,7 @@ class Worlds {
   harness::Plan next_plan() {
     uvsim::Random random(++seed_, 0);
     for (std::uint8_t& byte : bytes_) {
-      byte = static_cast<std::uint8_t>(random.pick(256, uvsim::ChoicePoint::world));
+      byte = static_cast<std::uint8_t>(random.pick(256, uvsim::ChoicePoint::detail));
     }
     return {bytes_.data(), 1 + seed_ % bytes_.size(), asked_};
   }

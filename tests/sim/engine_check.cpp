@@ -119,7 +119,7 @@ class World {
       if (!wait.ready && network.signal(SIGINT)) return Progress::made;
       return Progress::nothing;
     }
-    const auto pick = [this](uint32_t n) { return choices_.pick(n, ChoicePoint::world) % n; };
+    const auto pick = [this](uint32_t n) { return choices_.pick(n, ChoicePoint::detail) % n; };
     if (network.listeners() > 0 && network.peers() < 3 && pick(2) == 0) {
       network.connect(size_t{0});
       return Progress::made;

@@ -75,10 +75,13 @@ enum class ChoicePoint : uint8_t {
 #define UVSIM_CHOICE_ENUMERATOR(name, meaning) name,
   UVSIM_CHOICE_POINTS(UVSIM_CHOICE_ENUMERATOR)
 #undef UVSIM_CHOICE_ENUMERATOR
-  // Free for a World's own questions; uvsim never asks it.
-  world,
+  // Free for a World's own questions: what happens next, and how. uvsim never asks them.
+  action,
+  detail,
 };
-constexpr uint32_t choice_point_count = static_cast<uint32_t>(ChoicePoint::world) + 1;
+constexpr uint32_t choice_point_count = static_cast<uint32_t>(ChoicePoint::detail) + 1;
+// Asked by uvsim: what the machine and libuv do.
+constexpr bool is_machines(ChoicePoint point) { return point < ChoicePoint::action; }
 const char* name_of(ChoicePoint point) noexcept;
 const char* meaning_of(ChoicePoint point) noexcept;
 
