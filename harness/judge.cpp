@@ -221,6 +221,7 @@ void Judge::on_event(const uvsim::EventView& view) {
 
 void Judge::listens(uvsim::Network& network) {
   network_ = &network;
+  Marks::hit(Mark::listened);
   port_ = network.listener(0).port;
   bytes_at_start_ = simulation_->ledger_live_bytes();
   if (subject_->start_bytes_max < bytes_at_start_) {
@@ -267,6 +268,8 @@ void Judge::received(Client& client, const std::uint8_t* bytes, std::size_t size
     }
   }
   client.received += size;
+  if (size > 0) Marks::hit(Mark::answered);
+  if (size > 0 && client.received == client.sent) Marks::hit(Mark::echoed);
   if (client.received >= client.sent) client.caught_up_at_ns = network_->now_ns();
 }
 

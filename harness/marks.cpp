@@ -80,13 +80,35 @@ void Marks::hit(const uvsim::EventView& event) {
 
 // libFuzzer looks for this section, and sets it to zero before each run.
 [[gnu::used, gnu::section("__libfuzzer_extra_counters")]] std::uint8_t Marks::now[Marks::count];
+std::array<std::uint8_t, Marks::count> Marks::before;
 std::array<std::uint8_t, Marks::count> Marks::ever;
 
+void Marks::begin_run() {
+  std::memcpy(before.data(), now, count);
+  forget();
+}
+
 void Marks::gather() {
-  for (std::size_t i = 0; i < count; ++i) ever[i] |= now[i];
+  for (std::size_t i = 0; i < count; ++i) {
+    ever[i] |= now[i];
+    now[i] |= before[i];
+  }
 }
 
 void Marks::forget() { std::memset(now, 0, sizeof now); }
+
+std::size_t Marks::number_of(const char* event) {
+  for (std::size_t what = 0; what < events_max; ++what) {
+    if (event_names[what] != nullptr && std::strcmp(event_names[what], event) == 0) return what;
+  }
+  return events_max;
+}
+
+bool Marks::has_unkind(uvsim::ChoicePoint point) {
+  const std::uint8_t* const answers =
+      now + first_answer + static_cast<std::size_t>(point) * answers_max;
+  return (answers[1] | answers[2] | answers[3]) != 0;
+}
 
 std::vector<const char*> Marks::of_this_run() {
   std::vector<const char*> hit;

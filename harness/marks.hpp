@@ -48,6 +48,9 @@ namespace harness {
   X(stopped_idle, "the server is told to end and nobody is there")                            \
   X(stopped_twice, "the server is told to end a second time")                                 \
   X(other_signal, "another signal")                                                           \
+  X(listened, "the server listens")                                                           \
+  X(answered, "a client gets something")                                                      \
+  X(echoed, "a client has got back all that it has said")                                     \
   X(whole_echo, "a client got its whole echo, then the end")                                  \
   X(whole_echo_late, "the same after it ended its output while it was owed bytes")            \
   X(cut_by_end, "the server ends a connection that is owed bytes, with FIN")                  \
@@ -104,10 +107,20 @@ class Marks {
   }
   static void hit(const uvsim::EventView& event);
 
-  // At the end of a run: what it hit is added to what was ever hit.
+  // Around a run: what it hits is added, at its end, to what was ever hit, and to what the engine
+  // is told of the input, which may make several runs.
+  static void begin_run();
   static void gather();
   // Before a run, where no engine does it: nothing was hit yet.
   static void forget();
+  // Of the current run.
+  static bool has(Mark mark) { return now[static_cast<std::size_t>(mark)] != 0; }
+  static bool has(std::size_t event, Outcome outcome) {
+    return event < events_max && now[first_event + event * outcomes + outcome] != 0;
+  }
+  static bool has_unkind(uvsim::ChoicePoint point);
+  // An event's number, once it has happened; events_max until then.
+  static std::size_t number_of(const char* event);
   // The named marks that the current run has hit.
   static std::vector<const char*> of_this_run();
   static std::size_t reached();
@@ -117,6 +130,7 @@ class Marks {
 
  private:
   static std::uint8_t now[count];
+  static std::array<std::uint8_t, count> before;  // of this input
   static std::array<std::uint8_t, count> ever;
 };
 

@@ -35,7 +35,7 @@ struct Subject {
   // Urgent data is data to it, as with SO_OOBINLINE: it is sent back in its place.
   bool echoes_urgent = false;
   // May close a client it never answered, because there are too many.
-  bool may_reject = true;
+  bool may_reject = false;
   // Goes on accepting after uv_accept or uv_listen failed.
   bool reopens_listener = false;
   // Its exit status is 0, and everything is closed, when it ends because it was asked to.

@@ -2,6 +2,7 @@
 
 #include <csignal>
 
+#include "harness/campaign.hpp"
 #include "harness/marks.hpp"
 
 namespace harness {
@@ -78,6 +79,7 @@ Trial::Trial(const uvsim::Options& options) : simulation_(options), story_(Story
 const Verdict& Trial::run(const Subject& subject, const Setting& setting, uvsim::Choices& choices) {
   // As a process begins: a server that relies on it being ignored has to say so (R21).
   std::signal(SIGPIPE, SIG_DFL);
+  Marks::begin_run();
   if (story_ != nullptr) story_->begin(subject.name);
   world_.begin(simulation_, subject, setting, choices);
   simulation_.run(world_.choices(), [this, &subject] {
@@ -87,6 +89,7 @@ const Verdict& Trial::run(const Subject& subject, const Setting& setting, uvsim:
   });
   judge(subject);
   if (story_ != nullptr) story_->end(verdict_);
+  Campaign::count(subject, simulation_.report());
   Marks::gather();
   ++runs_;
   steps_ += verdict_.steps;

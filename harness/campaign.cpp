@@ -1,0 +1,325 @@
+#include "harness/campaign.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cinttypes>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+
+#include "harness/marks.hpp"
+
+// Present in fuzz targets only.
+extern "C" [[gnu::weak]] int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
+
+namespace harness {
+namespace {
+
+constexpr std::array meanings{
+#define HARNESS_STEP(name, meaning) meaning,
+    HARNESS_STEPS(HARNESS_STEP)
+#undef HARNESS_STEP
+};
+
+constexpr std::uint64_t layout = 0x6563686f'00000000 + sizeof(Campaign::Counts);
+constexpr const char* variable = "HARNESS_CAMPAIGN";
+// So few runs are no campaign; their counts would only be in the way.
+constexpr std::uint64_t runs_worth_a_table = 100;
+
+std::size_t index(Step step) { return static_cast<std::size_t>(step); }
+
+void add(std::uint64_t& counter) { __atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED); }
+
+bool is_fault(uvsim::ChoicePoint point) { return point != uvsim::ChoicePoint::world; }
+
+Campaign::Counts* map(int file) {
+  if (file >= 0 && ftruncate(file, sizeof(Campaign::Counts)) != 0) return nullptr;
+  const int flags = MAP_SHARED | (file < 0 ? MAP_ANONYMOUS : 0);
+  void* const memory =
+      mmap(nullptr, sizeof(Campaign::Counts), PROT_READ | PROT_WRITE, flags, file, 0);
+  if (memory == MAP_FAILED) return nullptr;
+  auto* const counts = static_cast<Campaign::Counts*>(memory);
+  if (counts->layout != 0 && counts->layout != layout) {
+    std::fprintf(stderr, "%s: the file holds counts of another version\n", variable);
+    std::exit(EXIT_FAILURE);
+  }
+  counts->layout = layout;
+  return counts;
+}
+
+// What the options of libFuzzer say of this process.
+struct Engine {
+  bool has_children = false;  // and they find the counts through the environment
+  bool is_helper = false;     // asked for something else than a campaign: nobody is to be told
+
+  Engine() {
+    std::FILE* const file = std::fopen("/proc/self/cmdline", "rb");
+    if (file == nullptr) return;
+    static char line[65536];  // NUL-separated
+    const std::size_t size = std::fread(line, 1, sizeof line - 1, file);
+    std::fclose(file);
+    for (std::size_t at = 0; at < size; at += std::strlen(line + at) + 1) {
+      const std::string_view argument(line + at);
+      if (argument.starts_with("-fork=")) has_children = argument != "-fork=0";
+      if (argument.starts_with("-merge") || argument.starts_with("-set_cover_merge") ||
+          argument.starts_with("-minimize_crash") || argument.starts_with("-cleanse_crash")) {
+        is_helper = true;
+      }
+    }
+  }
+};
+
+// The part of the process in the campaign. Lives as long as the process.
+class Process {
+ public:
+  Process() {
+    // Before an engine closes it.
+    errors_ = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 100);
+    const Engine engine;
+    if (const char* const path = std::getenv(variable)) {
+      const int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+      if (file < 0) {
+        std::fprintf(stderr, "%s: cannot open %s\n", variable, path);
+        std::exit(EXIT_FAILURE);
+      }
+      counts_ = map(file);
+      close(file);
+    } else {
+      tells_ = &LLVMFuzzerTestOneInput != nullptr && !engine.is_helper;
+      if (engine.has_children && tells_) share();
+    }
+    if (counts_ == nullptr) counts_ = map(-1);
+    if (counts_ == nullptr) counts_ = &unshared_;
+  }
+
+  Campaign::Counts& counts() { return *counts_; }
+
+  // After a target's own static objects were made, so that they still are there when it speaks.
+  void will_tell() {
+    if (!tells_ || registered_) return;
+    registered_ = true;
+    pid_ = getpid();
+    std::atexit([] { of_this().tell(); });
+  }
+
+  static Process& of_this() {
+    static Process* const process = new Process;
+    return *process;
+  }
+
+ private:
+  // The children of the engine inherit the descriptor.
+  void share() {
+    const int file = memfd_create("campaign", 0);
+    if (file < 0) return;
+    counts_ = map(file);
+    const std::string path = "/proc/" + std::to_string(getpid()) + "/fd/" + std::to_string(file);
+    setenv(variable, path.c_str(), 1);
+    will_tell();
+  }
+
+  void say(const std::string& text) const {
+    const ssize_t written = write(errors_ < 0 ? STDERR_FILENO : errors_, text.data(), text.size());
+    static_cast<void>(written);
+  }
+
+  void tell() {
+    if (getpid() != pid_ || counts_->runs == 0) return;
+    const int status = Campaign::status(*counts_);
+    if (status == 0 && counts_->runs < runs_worth_a_table) return;
+    std::fflush(nullptr);
+    say(Campaign::report(*counts_));
+    if (status == 0) return;
+    if (status == Campaign::nothing_was_tested) say(words_of_the_program());
+    _exit(status);
+  }
+
+  // What the program prints where nothing goes wrong: it is tried once more, in a process of its
+  // own.
+  std::string words_of_the_program() {
+    const int file = memfd_create("words", MFD_CLOEXEC);
+    const pid_t child = file < 0 ? -1 : fork();
+    if (child < 0) return "";
+    if (child == 0) {
+      for (const int signal : {SIGALRM, SIGABRT, SIGSEGV}) std::signal(signal, SIG_DFL);
+      alarm(20);
+      dup2(file, STDOUT_FILENO);
+      dup2(file, STDERR_FILENO);
+      pid_ = 0;  // this one has nothing to tell
+      const std::uint8_t nothing = 0;
+      LLVMFuzzerTestOneInput(&nothing, 0);
+      std::fflush(nullptr);
+      _exit(0);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    constexpr std::size_t words_max = 4000;
+    std::string words(words_max, '\0');
+    const ssize_t size = pread(file, words.data(), words.size(), 0);
+    close(file);
+    words.resize(size < 0 ? 0 : static_cast<std::size_t>(size));
+    if (words.empty()) return "The program prints nothing.\n";
+    std::string text = "The program prints, where nothing goes wrong:\n";
+    for (std::size_t at = 0; at < words.size();) {
+      const std::size_t end = std::min(words.find('\n', at), words.size());
+      text += "  | " + words.substr(at, end - at) + "\n";
+      at = end + 1;
+    }
+    return text;
+  }
+
+  Campaign::Counts* counts_ = nullptr;
+  Campaign::Counts unshared_{};
+  int errors_ = -1;
+  pid_t pid_ = 0;
+  bool tells_ = false;
+  bool registered_ = false;
+};
+
+// libFuzzer's first process never runs the target, and tells what its children came to.
+[[maybe_unused]] const bool made = (Process::of_this(), true);
+
+// Whether libuv told the server something in this run. The event's number is known once it has
+// happened.
+class Told {
+ public:
+  Told(const char* event, Marks::Outcome outcome) : event_(event), outcome_(outcome) {}
+  bool in_this_run() {
+    if (number_ == Marks::events_max) number_ = Marks::number_of(event_);
+    return Marks::has(number_, outcome_);
+  }
+
+ private:
+  const char* event_;
+  Marks::Outcome outcome_;
+  std::size_t number_ = Marks::events_max;
+};
+
+bool came_to(Step step, const uvsim::Report& report, bool kind) {
+  using enum Mark;
+  static Told took("uv_accept", Marks::zero);
+  static Told heard("read_cb", Marks::positive);
+  static Told heard_end("read_cb", Marks::eof);
+  switch (step) {
+    case Step::listened: return Marks::has(listened);
+    case Step::accepted: return took.in_this_run();
+    case Step::read: return heard.in_this_run();
+    case Step::answered: return Marks::has(answered);
+    case Step::echoed: return Marks::has(echoed);
+    case Step::half_close:
+      return heard_end.in_this_run() &&
+             (Marks::has(half_closed_owed) || Marks::has(half_closed_quiet) ||
+              Marks::has(half_closed_at_once));
+    case Step::stopped: return Marks::has(stopped);
+    case Step::stopped_idle: return Marks::has(stopped_idle);
+    case Step::ended: return report.finished;
+    case Step::never_listened: return report.finished && !Marks::has(listened);
+    case Step::fault_free: return kind;
+  }
+  return false;
+}
+
+bool promises(const Subject& subject, Step step) {
+  switch (step) {
+    case Step::listened:
+    case Step::accepted:
+    case Step::read: return true;
+    case Step::answered:
+    case Step::echoed: return subject.echoes;
+    default: return false;
+  }
+}
+
+// The first promise that was kept in no run; step_count: there is none. Who answers without
+// reading need not read.
+std::size_t first_missing(const Campaign::Counts& counts) {
+  for (std::size_t i = 0; i < step_count; ++i) {
+    if (counts.promised[i] == 0 || counts.steps[i] > 0) continue;
+    if (i == index(Step::read) && counts.of(Step::answered) > 0) continue;
+    return i;
+  }
+  return step_count;
+}
+
+void add_line(std::string& text, const char* what, std::uint64_t runs) {
+  char line[120];
+  std::snprintf(line, sizeof line, "  %-58s %10" PRIu64 "\n", what, runs);
+  text += line;
+}
+
+}  // namespace
+
+void Campaign::count(const Subject& subject, const uvsim::Report& report) {
+  Process& process = Process::of_this();
+  process.will_tell();
+  Counts& counts = process.counts();
+  add(counts.runs);
+  bool kind = true;
+  for (std::uint32_t i = 0; i < uvsim::choice_point_count; ++i) {
+    const auto point = static_cast<uvsim::ChoicePoint>(i);
+    if (!Marks::has_unkind(point)) continue;
+    kind = false;
+    if (is_fault(point)) add(counts.faults[i]);
+  }
+  for (std::size_t i = 0; i < step_count; ++i) {
+    const auto step = static_cast<Step>(i);
+    if (came_to(step, report, kind)) add(counts.steps[i]);
+    if (promises(subject, step)) add(counts.promised[i]);
+  }
+  if (came_to(Step::never_listened, report, kind)) {
+    counts.last_status = static_cast<std::uint64_t>(report.result);
+  }
+}
+
+void Campaign::count_left_over() { add(Process::of_this().counts().left_over); }
+
+const Campaign::Counts& Campaign::counts() { return Process::of_this().counts(); }
+
+int Campaign::status(const Counts& counts) {
+  // Only a run in which nothing went wrong says that it was the server's own doing.
+  if (counts.of(Step::fault_free) > 0 && first_missing(counts) < step_count) {
+    return nothing_was_tested;
+  }
+  return counts.left_over > 0 ? state_left_over : 0;
+}
+
+std::string Campaign::report(const Counts& counts) {
+  std::string text = "campaign: " + std::to_string(counts.runs) + " runs, of which in so many\n";
+  for (std::size_t i = 0; i < step_count; ++i) add_line(text, meanings[i], counts.steps[i]);
+  for (std::uint32_t i = 0; i < uvsim::choice_point_count; ++i) {
+    if (counts.faults[i] == 0) continue;
+    const auto point = static_cast<uvsim::ChoicePoint>(i);
+    add_line(text, (std::string("fault ") + uvsim::name_of(point)).c_str(), counts.faults[i]);
+  }
+  if (counts.left_over > 0) {
+    text += "STATE LEFT OVER: " + std::to_string(counts.left_over) +
+            " runs that were made twice differed: the program remembers something from run to run, "
+            "or looks at a clock or at chance that is no choice\n";
+  }
+  const std::size_t missing = first_missing(counts);
+  if (status(counts) == nothing_was_tested) {
+    text += "NOTHING WAS TESTED: in no run was it that " + std::string(meanings[missing]) + "\n";
+    if (missing == index(Step::listened) && counts.of(Step::never_listened) > 0) {
+      text += "It ended before it listened, the last time with status " +
+              std::to_string(static_cast<std::int64_t>(counts.last_status)) + ".\n";
+    }
+  }
+  return text;
+}
+
+bool Campaign::read(const char* file, Counts& counts) {
+  std::FILE* const stream = std::fopen(file, "rb");
+  if (stream == nullptr) return false;
+  const bool whole = std::fread(&counts, sizeof counts, 1, stream) == 1;
+  std::fclose(stream);
+  return whole && counts.layout == layout;
+}
+
+}  // namespace harness

@@ -1,0 +1,82 @@
+// A campaign: how far the server came, in how many runs, and with which faults. Silence is clean
+// only where something was tested.
+//
+// Every run of every Trial is counted. The counts lie in memory that a dying process leaves behind:
+// shared with the processes that libFuzzer starts with -fork=N, and in the file that the
+// environment variable HARNESS_CAMPAIGN names, which several programs may share.
+//
+// A fuzz target, that is a program that has LLVMFuzzerTestOneInput, prints them at its end, whoever
+// wrote it. If it was tried in a world where nothing goes wrong, and in no run came as far as the
+// Subject promises, its last words are NOTHING WAS TESTED and its exit status is 3.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "harness/subject.hpp"
+#include "uvsim/uvsim.hpp"
+
+namespace harness {
+
+// X(name, what happened). The first five are the way to a whole echo, one after the other.
+#define HARNESS_STEPS(X)                                                  \
+  X(listened, "the server listened")                                      \
+  X(accepted, "the server accepted a client")                             \
+  X(read, "the server read what a client had said")                       \
+  X(answered, "a client got something back")                              \
+  X(echoed, "a client got back everything that it had said")              \
+  X(half_close, "the server was told that a client had ended its output") \
+  X(stopped, "the server was told to end while clients were there")       \
+  X(stopped_idle, "the server was told to end while nobody was there")    \
+  X(ended, "the server ended by itself")                                  \
+  X(never_listened, "the server ended before it listened")                \
+  X(fault_free, "nothing went wrong: one ordinary client, no choice was made")
+
+enum class Step : std::uint8_t {
+#define HARNESS_STEP(name, meaning) name,
+  HARNESS_STEPS(HARNESS_STEP)
+#undef HARNESS_STEP
+};
+inline constexpr std::size_t step_count = 0
+#define HARNESS_STEP(name, meaning) +1
+    HARNESS_STEPS(HARNESS_STEP)
+#undef HARNESS_STEP
+    ;
+
+class Campaign {
+ public:
+  // Exit statuses, of targets and of ci/fuzz. A finding has the engine's own.
+  static constexpr int nothing_was_tested = 3;
+  static constexpr int state_left_over = 4;
+
+  // Plain numbers, zero at first: they lie in shared memory.
+  struct Counts {
+    std::uint64_t layout;  // of this struct, so that a file of another version is not added to
+    std::uint64_t runs;
+    std::array<std::uint64_t, step_count> steps;                  // runs that came so far
+    std::array<std::uint64_t, uvsim::choice_point_count> faults;  // runs with an unkind answer
+    std::array<std::uint64_t, step_count> promised;               // runs that should come so far
+    std::uint64_t left_over;    // runs that were made twice and differed
+    std::uint64_t last_status;  // of the last run that ended before it listened
+
+    std::uint64_t of(Step step) const { return steps[static_cast<std::size_t>(step)]; }
+  };
+
+  // At the end of each run, while its marks are still there.
+  static void count(const Subject& subject, const uvsim::Report& report);
+  // Two runs with the same choices differed.
+  static void count_left_over();
+
+  static const Counts& counts();
+
+  // The table, and the last line: what was tested, or that nothing was.
+  static std::string report(const Counts& counts);
+  // 0, nothing_was_tested or state_left_over.
+  static int status(const Counts& counts);
+  // The counts in a file that HARNESS_CAMPAIGN named. False: there are none.
+  static bool read(const char* file, Counts& counts);
+};
+
+}  // namespace harness
