@@ -37,8 +37,6 @@ std::size_t index(Step step) { return static_cast<std::size_t>(step); }
 
 void add(std::uint64_t& counter) { __atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED); }
 
-bool is_fault(uvsim::ChoicePoint point) { return point != uvsim::ChoicePoint::world; }
-
 Campaign::Counts* map(int file) {
   if (file >= 0 && ftruncate(file, sizeof(Campaign::Counts)) != 0) return nullptr;
   const int flags = MAP_SHARED | (file < 0 ? MAP_ANONYMOUS : 0);
@@ -266,7 +264,7 @@ void Campaign::count(const Subject& subject, const uvsim::Report& report) {
     const auto point = static_cast<uvsim::ChoicePoint>(i);
     if (!Marks::has_unkind(point)) continue;
     kind = false;
-    if (is_fault(point)) add(counts.faults[i]);
+    if (uvsim::is_machines(point)) add(counts.faults[i]);
   }
   for (std::size_t i = 0; i < step_count; ++i) {
     const auto step = static_cast<Step>(i);
