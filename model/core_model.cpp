@@ -315,7 +315,7 @@ Time CoreModel::end_of(const Client& client) const {
   const bool owed = client.owed > 0;
   Time limit = with_slack(shape_.write, 8);
   if (client.lingering && !owed) {
-    limit = grain + std::min(shape_.write, Time(16'000)) / 8;  // a look is enough
+    limit = grain + std::min(shape_.write, Time(24'000)) / 8;  // a look is enough
   } else if (!client.queued && !client.lingering) {
     limit = owed ? with_slack(shape_.write, 8) : with_slack(shape_.idle, 16);
   }

@@ -13,7 +13,7 @@ namespace {
 // was lingered for is let go a look after its last acknowledgement.
 constexpr int looks_an_idle_limit = 40;
 constexpr int looks_a_write_limit = 20;
-constexpr Time look_max{1000};
+constexpr Time look_max{1500};
 // Looks of a crowd are spread over time; so many wake-ups do for all that come between two of one.
 constexpr int wakes_a_look = 8;
 
