@@ -1,5 +1,5 @@
-// Where a failed assertion ends: one line on stderr, then abort(). Apart from the core because it
-// needs the operating system, and apart from the adapter because tests of the core need it too.
+// What a failed assertion does: one line on stderr, then abort(). It is not in the core, because it
+// needs the operating system. It is not in the adapter, because tests of the core need it, too.
 #include <cstdio>
 #include <cstdlib>
 

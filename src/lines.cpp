@@ -19,13 +19,13 @@ constinit Lines errors{STDERR_FILENO};
 
 namespace {
 
-// For both streams: they may be one and the same pipe.
+// One for both streams, because they can be the same pipe.
 std::mutex mutex;
 
-// A buffer that never has more than one line: a pipe takes it as a whole.
+// One line at most: a pipe takes it whole or not at all.
 using Line = std::array<char, PIPE_BUF>;
 
-// Appends `text` to the `size` bytes of `line`, and the end of the line; returns what is in use.
+// Appends `text` and the end of the line to the first `size` bytes of `line`. Returns the result.
 std::string_view escape(std::string_view text, Line& line, std::size_t size) {
   constexpr std::string_view cut = "...";
   constexpr std::size_t escaped_size = 4;  // \xNN
@@ -47,8 +47,8 @@ std::string_view escape(std::string_view text, Line& line, std::size_t size) {
 
 }  // namespace
 
-// A pipe or a terminal is opened once more: what we ask of our own description, not to wait, is not
-// asked of those who share the stream with us.
+// Opens a pipe or a terminal once more, because O_NONBLOCK would also hold for every other process
+// that shares our file description.
 void Lines::open() noexcept {
   struct stat about{};
   if (fstat(fd_, &about) != 0 || (!S_ISFIFO(about.st_mode) && isatty(fd_) == 0)) return;
@@ -60,7 +60,7 @@ void Lines::open() noexcept {
   waits_ = false;
 }
 
-// What is said of lost lines goes with the next line, or not at all.
+// The report of dropped lines is written together with the next line.
 int Lines::print_line(fmt::string_view form, fmt::format_args values) {
   const std::lock_guard lock(mutex);
   Line text;
@@ -79,8 +79,8 @@ int Lines::print_line(fmt::string_view form, fmt::format_args values) {
   return error;
 }
 
-// A socket is asked in each call not to wait. Of what else could wait, because it was not opened
-// once more, poll() tells whether there is room for a line.
+// MSG_DONTWAIT keeps a socket from blocking. For a stream that open() could not open, poll() tells
+// whether there is room for a line.
 int Lines::write(std::string_view text) {
   ssize_t count = send(fd_, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   if (count < 0 && errno == ENOTSOCK) {

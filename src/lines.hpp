@@ -1,8 +1,8 @@
-// What the program says on stdout and stderr: lines, each of them whole or not at all.
+// Output on stdout and stderr, line by line.
 //
-// Nobody is waited for: a line that its stream does not take at once is dropped and counted, and
-// the first that it takes again comes after one that says how many were lost. So a reader who stops
-// reading can hold up neither the service nor its end.
+// print() never waits. It drops and counts a line that the stream does not take at once. Before the
+// next line that the stream takes, it prints how many were dropped. So a reader that stops reading
+// can stop neither the service nor its end.
 #pragma once
 
 #include <fmt/format.h>
@@ -19,18 +19,18 @@ class Lines {
   Lines(const Lines&) = delete;
   Lines& operator=(const Lines&) = delete;
 
-  // To be called once, before the first line and before other threads are there.
+  // Call it once, before the first line and before other threads start.
   void open() noexcept;
 
-  // One line, without its end. What is not printable ASCII is shown as \xNN, for values are other
-  // people's; what exceeds PIPE_BUF bytes is cut. 0, or the errno for which the line was dropped.
-  // From any thread; takes no memory.
+  // Prints one line and adds its end. Bytes that are not printable ASCII are shown as \xNN, because
+  // values come from outside. A line of more than PIPE_BUF bytes is cut. Returns 0, or the errno
+  // for which the line was dropped. Any thread may call it; it allocates nothing.
   template <class... Values>
   int print(fmt::format_string<const Values&...> form, const Values&... values) {
     return print_line(form, fmt::make_format_args(values...));
   }
 
-  // Lines so far, from any thread.
+  // Lines dropped so far. Any thread may call it.
   std::uint64_t dropped() const { return dropped_; }
 
  private:
@@ -38,9 +38,9 @@ class Lines {
   int write(std::string_view text);
 
   int fd_;
-  bool waits_ = true;         // a write may
-  bool torn_ = false;         // the stream took the beginning of a line and not its end
-  std::uint64_t untold_ = 0;  // lines dropped since the last word about it
+  bool waits_ = true;         // a write may block
+  bool torn_ = false;         // the stream took the beginning of a line only
+  std::uint64_t untold_ = 0;  // lines dropped since the last report of it
   std::atomic<std::uint64_t> dropped_ = 0;
 };
 

@@ -12,13 +12,13 @@
 namespace echoproof {
 namespace {
 
-// Descriptors of our own beside the connections: loop, listener, libuv's spare, a parked client,
-// and some room; and what each further thread needs.
+// Descriptors beside those of connections: loop, listener, libuv's spare, a parked client, and some
+// room. And those of each further thread.
 constexpr std::size_t own_descriptors = 24;
 constexpr std::size_t thread_descriptors = 10;
 
-// How many descriptors below `limit` are open, as poll() tells without /proc. Nobody who was
-// started with more than a million has hidden one behind them.
+// How many descriptors below `limit` are open. poll() tells, also without /proc. It looks at the
+// first million at most.
 std::size_t descriptors_in_use(std::size_t limit) {
   constexpr std::size_t at_once = 1024;
   const std::size_t end = std::min(limit, std::size_t{1} << 20);
@@ -36,8 +36,7 @@ std::size_t descriptors_in_use(std::size_t limit) {
   return in_use;
 }
 
-// The three numbers of such a file, or those given. tcp_mem is not to be seen inside a network
-// namespace other than the first.
+// The three numbers in a file, or `otherwise`. tcp_mem is not visible in every network namespace.
 std::array<std::size_t, 3> read_three(const char* path, std::array<std::size_t, 3> otherwise) {
   std::array<std::size_t, 3> numbers{};
   std::ifstream file(path);
@@ -62,7 +61,7 @@ TcpMemory tcp_memory() {
   const auto all = read_three("/proc/sys/net/ipv4/tcp_mem", {0, pages / 16, 0});
   const auto receive = read_three("/proc/sys/net/ipv4/tcp_rmem", {0, 0, std::size_t{6} << 20});
   const auto send = read_three("/proc/sys/net/ipv4/tcp_wmem", {0, 0, std::size_t{4} << 20});
-  // A third is left to clients on the same machine, to the backlog, and to other programs.
+  // A third is left for clients on this machine, for the backlog, and for other programs.
   return {.budget = all[1] / 3 * 2 * page, .tuned_socket = receive[2] + send[2]};
 }
 

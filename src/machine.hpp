@@ -1,4 +1,4 @@
-// What the machine allows a server: descriptors, and memory for its sockets.
+// What the system allows a server: descriptors, memory for sockets, processes.
 #pragma once
 
 #include <cstddef>
@@ -6,18 +6,19 @@
 
 namespace echoproof {
 
-// Descriptors that the limit of the process leaves for connections, when so many threads serve.
+// How many descriptors are left for connections, of a process limit of `limit`, with `threads` that
+// serve.
 std::size_t descriptors_for_connections(std::size_t limit, std::size_t threads);
 
 struct TcpMemory {
-  std::size_t budget;        // bytes that the sockets of one server may use in all
-  std::size_t tuned_socket;  // bytes that one socket may come to if the kernel sizes its buffers
+  std::size_t budget;        // bytes for all sockets of the program together
+  std::size_t tuned_socket;  // the most bytes of one socket whose buffers the kernel sizes
 };
 
-// Read from the system. Where it does not say, Linux's own rule for its defaults takes the place.
+// From /proc/sys/net/ipv4. A file that cannot be read is replaced by Linux's rule for its default.
 TcpMemory tcp_memory();
 
-// The limit on processes, or "unlimited".
+// The limit on processes of the user, or "unlimited".
 std::string processes_limit();
 
 }  // namespace echoproof

@@ -1,5 +1,5 @@
-// echo-server: options, limits, what is said and when, exit status. What serves is the Program;
-// here is what a process owes to its operator.
+// echo-server: limits, messages and the exit status. Program does the serving; this file holds what
+// a process owes to its operator.
 #include <fcntl.h>
 #include <fmt/chrono.h>
 #include <sys/resource.h>
@@ -27,11 +27,11 @@
 namespace echoproof {
 namespace {
 
-// --- What is said. ------------------------------------------------------------------------------
+// --- Messages. ----------------------------------------------------------------------------------
 
 constexpr std::array<std::string_view, 3> severities{"debug", "info", "warning"};
 
-// The first that is logged; beyond the last: nothing is.
+// The lowest severity that is logged. "error" and "off" log none.
 std::size_t log_level = 0;
 
 template <class... Values>
@@ -72,7 +72,7 @@ int fail(ExitCode code, fmt::format_string<const Values&...> form, const Values&
   return code;
 }
 
-// Since when uptime counts.
+// Where uptime begins.
 const std::uint64_t started_ns = uv_hrtime();
 
 void print_statistics(Lines& stream, const Statistics& all) {
@@ -100,7 +100,7 @@ void print_ledger(const Ledger& ledger) {
                ledger.blocks_released, ledger.outstanding());
 }
 
-// A text of several lines, on stdout.
+// Prints a text of several lines on stdout. Returns the exit status.
 int print_text(std::string_view text) {
   while (!text.empty()) {
     const std::string_view line = text.substr(0, text.find('\n'));
@@ -113,10 +113,10 @@ int print_text(std::string_view text) {
   return exit_ok;
 }
 
-// --- What is there. -----------------------------------------------------------------------------
+// --- Standard streams. --------------------------------------------------------------------------
 
-// A descriptor 0, 1 or 2 that is not open would be given to a socket, and a client would read our
-// log.
+// Opens those of the descriptors 0, 1 and 2 that are closed. Otherwise a socket could get one of
+// them, and a client would read our log.
 bool open_standard_streams() {
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
     if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", O_RDWR) != fd) return false;
@@ -173,7 +173,7 @@ int serve(const Options& options) {
   if (getrlimit(RLIMIT_NOFILE, &descriptors) != 0) return exit_runtime;
   const TcpMemory tcp = tcp_memory();
   const std::size_t kernel_memory = options.kernel_memory.value_or(tcp.budget);
-  // Each of these bounds the connections; the least of them holds, and is told.
+  // Each of these bounds the number of connections. The least one holds, and the log names it.
   const std::array<Bound, 4> bounds{{
       {options.max_connections.value_or(std::numeric_limits<std::size_t>::max()),
        "--max-connections"},
@@ -226,8 +226,8 @@ int serve(const Options& options) {
 }
 
 int main(int argc, char** argv) {
-  Signals::block();  // again: within a host, it may have changed what the constructor did
-  // Who reads no more, and a file that may not grow, are errors of one write and end nothing (R21).
+  Signals::block();  // again, because a test host may have changed the mask since the constructor
+  // A stream without a reader and a file at its size limit are errors of one write (R21).
   for (const int ignored : {SIGPIPE, SIGXFSZ}) {
     if (std::signal(ignored, SIG_IGN) == SIG_ERR) return exit_runtime;
   }
@@ -244,7 +244,7 @@ int main(int argc, char** argv) {
   return serve(options);
 }
 
-// Before main(), and before the C++ objects of any file are made.
+// Runs before main() and before the constructors of global objects.
 __attribute__((constructor(101))) void block_signals() { Signals::block(); }
 
 }  // namespace

@@ -36,19 +36,19 @@ constexpr std::size_t threads_max = 256;
 constexpr std::size_t connections_max = std::size_t{1} << 30;
 constexpr std::size_t size_max = std::size_t{1} << 62;
 
-// A week: longer than any sensible limit, and far from where a sum of times could overflow.
+// A week. No sum of such times overflows.
 constexpr double seconds_max = 7 * 24 * 3600;
 
-// By unit; without one, the number is of the smallest.
+// The factor of each unit. A number without a unit has the factor of "".
 template <class Number>
 using Units = std::map<std::string_view, Number>;
 
-// What `text` amounts to in the smallest unit; nothing if it is no decimal number of a unit, or out
-// of bounds. The only place that reads a number.
+// The value of `text`, a decimal number with a unit. Nothing if it is none, or not within `min` to
+// `max`. Every number of the command line is read here.
 template <class Number>
 std::optional<Number> amount(std::string_view text, const Units<Number>& units, Number min,
                              Number max) {
-  // What std::from_chars takes beside digits: "-1", ".5", "inf".
+  // std::from_chars also takes "-1", ".5" and "inf".
   if (text.empty() || text.front() < '0' || text.front() > '9') return {};
   Number value{};
   std::from_chars_result read{};
@@ -63,7 +63,7 @@ std::optional<Number> amount(std::string_view text, const Units<Number>& units, 
   return value >= min ? std::optional(value) : std::nullopt;
 }
 
-// Readers of a value that is as the option needs it.
+// Readers: each makes a function from text to a value within bounds, or nothing.
 
 auto whole(std::size_t min, std::size_t max) {
   return [=](std::string_view text) { return amount<std::size_t>(text, {{"", 1}}, min, max); };
@@ -88,7 +88,8 @@ auto time(double min_seconds) {
   };
 }
 
-// An option whose value is what `read` makes of the text; the complaint shows what was typed.
+// Adds an option that sets `value` to what `read` makes of the text. The error message shows the
+// text.
 template <class Value, class Read>
 void add(CLI::App& app, const std::string& name, const char* type, const char* standard,
          Value& value, Read read, const char* what, const char* help) {
@@ -126,7 +127,7 @@ void declare_times(CLI::App& app, Options& options) {
       "a time from 0 to a week", "Give clients this long to end after SIGTERM");
 }
 
-// Each value is within its own bounds; whether they go together is checked here.
+// Checks whether the values go together. Each is within its own bounds already.
 std::variant<Options, Exit> check(const CLI::App& app, Options options) {
   const auto typed = [&app](const char* name) {
     return std::string(name) + ": '" + app[name]->as<std::string>() + "'";

@@ -1,4 +1,4 @@
-// The command line of echo-server. Knows nothing of libuv, opens nothing, prints nothing.
+// The command line of echo-server. It knows nothing of libuv, opens nothing and prints nothing.
 #pragma once
 
 #include <cstddef>
@@ -20,18 +20,18 @@ struct Options {
   std::uint16_t port = 7000;
   int backlog = 4096;
   std::size_t threads = 1;
-  std::optional<std::size_t> max_connections;         // not given: as many as descriptors allow
+  std::optional<std::size_t> max_connections;         // absent: as many as the system allows
   std::size_t buffer_memory = std::size_t{64} << 20;  // bytes
-  std::optional<std::size_t> kernel_memory;           // bytes; not given: as the system allows
+  std::optional<std::size_t> kernel_memory;           // bytes; absent: as the system allows
   std::size_t block_size = std::size_t{64} << 10;     // bytes
-  Time idle_timeout{300'000};                         // Time::max() for ever
+  Time idle_timeout{300'000};                         // Time::max(): no limit
   Time write_timeout{30'000};
   Time drain_timeout{10'000};
   std::string log_level = "info";
 };
 
-// The program is not to run: say `text` (on stdout if the code is exit_ok, else on stderr) and
-// exit.
+// The program prints `text` and exits with `code`: on stdout if the code is exit_ok, else on
+// stderr.
 struct Exit {
   ExitCode code;
   std::string text;

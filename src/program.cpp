@@ -33,17 +33,17 @@ struct Program::Worker {
   uv_async_t woken{};
   bool loop_open = false;
   bool woken_open = false;
-  std::thread thread;  // the first has none of its own
-  unsigned stops = 0;  // that it has obeyed
+  std::thread thread;  // the first worker has none
+  unsigned stops = 0;  // how many of the program's stops_ it has obeyed
 
-  // Under the program's mutex: its figures, how many requests for a report they answer, and whether
-  // they are its last.
+  // Guarded by the program's mutex: its figures, how many of reports_asked_ they answer, and
+  // whether they are final.
   Statistics figures{};
   std::uint64_t answered = 0;
   bool ended = false;
 };
 
-// 0, or the libuv error code for which it cannot serve.
+// Returns 0 or a libuv error code.
 int Program::Worker::start(const sockaddr_storage& address, int backlog, bool share_port) {
   int status = uv_loop_init(&loop);
   if (status != 0) return status;
@@ -58,7 +58,7 @@ int Program::Worker::start(const sockaddr_storage& address, int backlog, bool sh
   return server.listen(loop, address, backlog, share_port);
 }
 
-// Gives everything back, wherever start() came to. Whether libuv had nothing left.
+// Closes everything, however far start() got. False if the loop still had handles or requests.
 bool Program::Worker::finish() {
   if (!loop_open) return true;
   loop_open = false;
@@ -91,14 +91,14 @@ int Program::start(const sockaddr_storage& address) {
   for (const auto& worker : workers_) {
     const int status = worker->start(shared, options_.backlog, workers_.size() > 1);
     if (status != 0) return status;
-    shared = worker->server.address();  // the port that the first one got
+    shared = worker->server.address();  // with the port of the first one
   }
   for (std::size_t i = 1; i < workers_.size(); ++i) {
     Worker& worker = *workers_[i];
     worker.thread = std::thread([this, &worker] {
       uv_unref(handle(worker.woken));  // the loop ends with the server
       serve(worker);
-      wake_all();  // the first one waits for the others
+      wake_all();  // the first worker waits for the others
     });
   }
   return 0;
@@ -124,12 +124,12 @@ void Program::wake_all() noexcept {
 void Program::run() { serve(*workers_.front()); }
 
 void Program::serve(Worker& worker) {
-  attend(worker);  // to what was said before
+  attend(worker);  // to requests that came before the loop ran
   uv_run(&worker.loop, UV_RUN_DEFAULT);
   note(worker, true);
 }
 
-// On the worker's own thread: does what the operator wishes by now.
+// Does what the operator has requested so far. Runs on the worker's thread.
 void Program::attend(Worker& worker) {
   const bool first = &worker == workers_.front().get();
   const unsigned stops = stops_;
@@ -139,12 +139,12 @@ void Program::attend(Worker& worker) {
     worker.stops = stops;
     worker.server.drain(stops > 1 ? Time(0) : options_.drain_timeout);
   }
-  // The first one's loop is there until the last of the others has ended, so that all are heard.
+  // The first worker's loop runs until every other worker has ended, so that each is heard.
   if (note(worker, false) && first) uv_unref(handle(worker.woken));
 }
 
-// On the worker's own thread: its figures of now, and with them, if they are the last that were
-// missing, the report. Whether every other worker has ended.
+// Notes the worker's figures, and gives the report if these are the last that it needs. Runs on the
+// worker's thread. Returns whether every other worker has ended.
 bool Program::note(Worker& worker, bool ended) {
   const std::lock_guard lock(mutex_);
   worker.answered = reports_asked_;
@@ -166,7 +166,7 @@ bool Program::note(Worker& worker, bool ended) {
   return alone;
 }
 
-// Whoever asked for a report when nobody was left to give one has it now.
+// A report that was requested after the last worker had ended is given here.
 bool Program::finish() {
   stops_ = 2;
   wake_all();

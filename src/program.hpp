@@ -1,8 +1,9 @@
-// The running program: a server on each thread, what the operator wishes, statistics, ledger.
+// The program while it runs: one server on each thread, requests of the operator, statistics,
+// ledger.
 //
-// The kernel spreads the clients over the threads. These share nothing but a few numbers: the
-// limits are divided, and each thread looks up what the operator wishes when its loop is woken
-// (R36). The first server runs on the thread that calls run().
+// The kernel spreads the clients over the threads. Each thread has its share of the limits. Threads
+// share only a few numbers: hear() notes a request and wakes every loop (R36), and each thread then
+// looks the request up. The first server runs on the thread that calls run().
 #pragma once
 
 #include <uv.h>
@@ -20,34 +21,34 @@ namespace echoproof {
 
 class Program {
  public:
-  // Tells the operator what all servers together have counted. Comes from any thread, one call at a
-  // time; must not throw.
+  // Receives the statistics of all servers together. Called from any thread, one call at a time;
+  // must not throw.
   using Report = void (*)(const Statistics& all);
 
-  // Throws std::bad_alloc when the memory for blocks is not to be had. The limits are those of all
-  // threads together. REQUIRES: each thread's share of them is something.
+  // `limits` are those of all threads together. `options` must outlive the program. Throws
+  // std::bad_alloc. REQUIRES: each thread's share is enough for one connection.
   Program(const Options& options, const Limits& limits, Log log, Report report);
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
   ~Program();
 
-  // 0, or the libuv error code for which the program cannot start. Throws std::system_error when a
-  // thread is not to be had. The other threads serve from here on.
+  // Listens, and starts the further threads, which serve at once. Returns 0 or a libuv error code.
+  // Throws std::system_error if a thread cannot be started.
   int start(const sockaddr_storage& address);
-  // REQUIRES: start() succeeded. The address in use, with the port that was picked.
+  // The address in use, with the port that was picked. REQUIRES: start() succeeded.
   const sockaddr_storage& address() const;
 
-  // What the operator wishes: SIGUSR1 is for a report; any other signal drains, and a second one
-  // ends at once. From any thread or signal handler, after start() and before finish().
+  // A request of the operator: SIGUSR1 asks for a report; any other signal drains, and a second one
+  // ends at once. Any thread or signal handler may call it, after start() and before finish().
   void hear(int signal) noexcept;
 
   // Serves until the end.
   void run();
-  // Ends what still serves and gives everything back, wherever start() came to; the destructor does
-  // it, too. Whether libuv had nothing left.
+  // Ends every server and closes every loop, however far start() got. The destructor does it, too.
+  // Returns false if a loop still had handles or requests.
   bool finish();
 
-  // Of all servers together; before start() or after finish().
+  // Of all servers together. REQUIRES: before start() or after finish().
   Ledger ledger() const;
   Statistics statistics() const;
 
@@ -66,8 +67,8 @@ class Program {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::atomic<unsigned> stops_ = 0;               // signals to end: 0, 1, or more
   std::atomic<std::uint64_t> reports_asked_ = 0;  // so far
-  std::mutex mutex_;                              // for what the workers say of themselves, and for
-  std::uint64_t reports_given_ = 0;               // how many of those asked for were answered
+  std::mutex mutex_;                              // guards the next line and the workers' figures
+  std::uint64_t reports_given_ = 0;               // how many of reports_asked_ were answered
 };
 
 }  // namespace echoproof

@@ -13,7 +13,7 @@ namespace {
 constexpr std::array heard{SIGTERM, SIGINT, SIGHUP, SIGUSR1};
 
 std::atomic<Program*> listener = nullptr;
-std::atomic<unsigned> handlers = 0;  // that run right now
+std::atomic<unsigned> handlers = 0;  // that are running
 
 sigset_t heard_set() {
   sigset_t set;
@@ -30,13 +30,12 @@ void on_signal(int signal) {
   errno = error;
 }
 
-// The signals are blocked but for sigsuspend(): after each one this thread goes on, however many
-// more there are.
+// Outside sigsuspend() this thread, too, blocks the signals. So it makes progress after each one.
 void absorb() {
   sigset_t all_others;
   sigfillset(&all_others);
   for (const int signal : heard) sigdelset(&all_others, signal);
-  // It is thread-safe; POSIX says so.
+  // sigsuspend() is thread-safe by POSIX.
   while (listener != nullptr) sigsuspend(&all_others);  // NOLINT(concurrency-mt-unsafe)
 }
 
@@ -47,7 +46,8 @@ void Signals::block() noexcept {
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
 }
 
-// Whatever was inherited is put right, with one exception: who ignores SIGHUP was started by nohup.
+// Replaces what was inherited, with one exception: an ignored SIGHUP stays ignored, as nohup(1)
+// asks.
 Signals::Signals(Program& program) {
   struct sigaction action{};
   action.sa_handler = on_signal;
@@ -63,8 +63,9 @@ Signals::Signals(Program& program) {
   absorber_ = std::thread(absorb);
 }
 
-// The absorber may be about to wait: the last signal, for it alone, then waits for it. A handler
-// that runs has the program still; within a host, whose threads are not ours, it may be anywhere.
+// A last signal, to the absorber alone, ends its wait; if it is not waiting yet, the signal stays
+// pending. Then handlers that still use the program have to end: in a process with other threads
+// they can run in any thread.
 Signals::~Signals() {
   listener = nullptr;
   pthread_kill(absorber_.native_handle(), SIGUSR1);

@@ -1,9 +1,9 @@
-// The signals of the operator: SIGTERM, SIGINT, SIGHUP and SIGUSR1, at any rate, from the first
+// The operator's signals: SIGTERM, SIGINT, SIGHUP and SIGUSR1, at any rate, from the first
 // instruction to the last.
 //
-// They are blocked in every thread but one, the absorber, which does nothing but be interrupted by
-// them. So no storm of signals holds up a thread that serves or one that ends; and what comes
-// before there is an absorber, or when it has gone, waits in the kernel and ends nothing.
+// Every thread blocks them, except the absorber: a thread that only waits for signals. So a storm
+// of signals slows down no thread that serves and none that ends. A signal that comes before the
+// absorber starts, or after it has ended, stays pending in the kernel and has no effect.
 #pragma once
 
 #include <thread>
@@ -14,11 +14,11 @@ namespace echoproof {
 
 class Signals {
  public:
-  // In the calling thread and in those that it starts from now on.
+  // Blocks the signals in the calling thread, and in threads that it starts from now on.
   static void block() noexcept;
 
-  // From here to the destructor `program` hears the signals. Throws std::system_error when there is
-  // no thread to be had. REQUIRES: block() was called; there is no other.
+  // `program` hears the signals until the destructor. Throws std::system_error if no thread can be
+  // started. REQUIRES: block() was called, and there is no other object.
   explicit Signals(Program& program);
   Signals(const Signals&) = delete;
   Signals& operator=(const Signals&) = delete;

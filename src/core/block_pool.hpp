@@ -1,8 +1,8 @@
-// The buffers: a fixed number of blocks of one size, in memory obtained once.
+// A pool of blocks: a fixed number of buffers of one size, in memory that is obtained once.
 //
-// A block is lent as a move-only Block whose destructor gives it back, so a loan ends exactly once
-// by construction. A block that is not lent is poisoned for AddressSanitizer, and so is the gap
-// behind each block: pooling hides no use-after-free and no overflow from it.
+// acquire() lends a block as a move-only Block. Its destructor gives the block back, so each loan
+// ends exactly once by construction. Free blocks and the gap behind each block are poisoned for
+// AddressSanitizer, so that a pool hides no use after free and no overflow.
 #pragma once
 
 #include <sanitizer/asan_interface.h>
@@ -24,19 +24,18 @@ class Block;
 
 class BlockPool {
  public:
-  // The bytes of memory that a block of this size takes, with the gap behind it.
+  // The bytes of memory that a block of this size takes, with its gap.
   static constexpr std::size_t stride_of(std::size_t block_size) {
     return (block_size + 2 * alignment - 1) / alignment * alignment;
   }
 
-  // REQUIRES: block_size (bytes) at least 1. A pool without blocks has nothing to lend. All memory
-  // is obtained here and given back by the destructor; throws std::bad_alloc when it is not to be
-  // had.
+  // Obtains all memory for `capacity` blocks of `block_size` bytes; the destructor frees it. Throws
+  // std::bad_alloc. REQUIRES: block_size >= 1; a capacity of 0 is allowed.
   BlockPool(std::size_t capacity, std::size_t block_size)
       : capacity_(capacity), block_size_(block_size), stride_(stride_of(block_size)) {
     ECHOPROOF_ASSERT(block_size >= 1);
     if (capacity > std::numeric_limits<std::uint32_t>::max()) throw std::bad_alloc();
-    // Not value-initialised: a page that no client needs is never touched.
+    // Not initialised, so that the kernel backs only pages that are used.
     memory_ = std::make_unique_for_overwrite<Line[]>(capacity * stride_ / sizeof(Line));
     lent_.resize(capacity);
     free_.reserve(capacity);
@@ -55,7 +54,7 @@ class BlockPool {
   BlockPool(const BlockPool&) = delete;
   BlockPool& operator=(const BlockPool&) = delete;
 
-  // An empty Block when all are lent: that is the hard limit, not an error.
+  // An empty Block when all are lent. That is the limit at work and no error.
   Block acquire() noexcept;
 
   std::size_t capacity() const { return capacity_; }
@@ -63,15 +62,15 @@ class BlockPool {
   std::size_t lent() const { return capacity_ - free_.size(); }
   std::size_t block_size() const { return block_size_; }
 
-  // The ledger: loans begun and ended since construction.
+  // The ledger: loans that began and that ended since construction.
   std::uint64_t acquired() const { return acquired_; }
   std::uint64_t released() const { return released_; }
 
  private:
   friend class Block;
 
-  // A cache line: on some processors the kernel's copy to an address that begins none takes three
-  // times as long. And ASan's shadow wants 8.
+  // A cache line. On some processors the kernel copies three times as slowly to an address that
+  // does not begin one. AddressSanitizer needs 8.
   static constexpr std::size_t alignment = 64;
   struct alignas(alignment) Line {
     std::byte bytes[alignment];
@@ -82,7 +81,7 @@ class BlockPool {
   }
 
   void release(std::uint32_t index) noexcept {
-    ECHOPROOF_ASSERT(lent_[index]);  // else given back twice
+    ECHOPROOF_ASSERT(lent_[index]);  // else it is given back twice
     ASAN_POISON_MEMORY_REGION(bytes_of(index).data(), block_size_);
     lent_[index] = false;
     free_.push_back(index);  // within the reserved capacity: cannot throw
@@ -99,7 +98,7 @@ class BlockPool {
   std::size_t block_size_;
   std::size_t stride_;  // from one block to the next: the block and the gap
   std::unique_ptr<Line[]> memory_;
-  std::vector<std::uint32_t> free_;  // a stack: the block used last is the warmest
+  std::vector<std::uint32_t> free_;  // a stack: the block that was used last is still in the cache
   std::vector<bool> lent_;
   std::uint64_t acquired_ = 0;
   std::uint64_t released_ = 0;
@@ -111,7 +110,7 @@ class Block {
   Block() = default;
   Block(Block&& other) noexcept
       : pool_(std::exchange(other.pool_, nullptr)), index_(other.index_) {}
-  Block& operator=(Block other) noexcept {  // which gives back what was held before
+  Block& operator=(Block other) noexcept {  // `other` gives back the block that was held before
     std::swap(pool_, other.pool_);
     std::swap(index_, other.index_);
     return *this;
@@ -122,7 +121,8 @@ class Block {
 
   explicit operator bool() const { return pool_ != nullptr; }
 
-  // REQUIRES: not empty. Its bytes; those that were not read into since are some other client's.
+  // The bytes of the block. They are not wiped: a client before may have left data in them.
+  // REQUIRES: not empty.
   std::span<std::byte> bytes() const {
     ECHOPROOF_ASSERT(pool_ != nullptr);
     return pool_->bytes_of(index_);
@@ -130,7 +130,7 @@ class Block {
 
   bool is_of(const BlockPool& pool) const { return pool_ == &pool; }
 
-  // REQUIRES: not empty. Less than the pool's capacity; no two live loans share it.
+  // A number below the pool's capacity that no other live loan has. REQUIRES: not empty.
   std::uint32_t index() const {
     ECHOPROOF_ASSERT(pool_ != nullptr);
     return index_;

@@ -1,8 +1,7 @@
-// One connection: where it is in its life, which bytes of its client are unsent, and the block that
-// keeps them.
+// One connection: its state, its unsent bytes, and the block that keeps them.
 //
-// Performs nothing. Each on*() says what happened and returns the row of the table in
-// transitions.hpp that says what follows. An event that the table does not list is a programmer
+// A Connection makes no calls. Each on*() reports an event and returns the row of the table in
+// transitions.hpp that tells what follows. An event that the table does not list is a programmer
 // error.
 #pragma once
 
@@ -20,20 +19,20 @@
 
 namespace echoproof {
 
-// An Entry, because as long as it is open it stands in one of the Service's lists.
+// An Entry, because each open connection is in one of the Service's lists.
 class Connection : public DeadlineList::Entry {
  public:
   State state() const { return state_; }
 
-  // What the client sent and has not got back yet. In `writing` these bytes lie in the scratch
-  // buffer, until the event that answers the write; in `flushing` and `cancelling` in the block,
-  // valid and unchanged until the write callback, also after a close (R12).
+  // The bytes that were read and that the kernel has not taken. In `writing` they lie in the
+  // scratch buffer, until the event that reports the write. In `flushing` and `cancelling` they lie
+  // in the block, unchanged until the write callback, also after a close (R12).
   std::span<const std::byte> unsent() const { return unsent_; }
 
-  // Empty in all but the states that hold one.
+  // Empty in the states that hold no block.
   const Block& block() const { return block_; }
 
-  // Which event ended it. REQUIRES: the close was asked for.
+  // The event that started the close. REQUIRES: the close is under way.
   Event ended_by() const {
     ECHOPROOF_ASSERT(!is_open(state_));
     return ended_by_;
@@ -41,24 +40,24 @@ class Connection : public DeadlineList::Entry {
 
   Time opened_at() const { return opened_at_; }
 
-  // How many bytes were handed to the kernel for it.
+  // How many bytes of echo the kernel has taken.
   std::uint64_t bytes_echoed() const { return bytes_echoed_; }
 
-  // REQUIRES: not empty; the bytes stay where they are until they are written or kept.
+  // Bytes were read. REQUIRES: not empty, and unchanged until the event that reports the write.
   const Cell& on_data(std::span<const std::byte> bytes) {
     ECHOPROOF_ASSERT(!bytes.empty());
     unsent_ = bytes;
     return on(Event::data);
   }
 
-  // Every unsent byte was written at once.
+  // uv_try_write took every unsent byte.
   const Cell& on_wrote_all() {
     bytes_echoed_ += unsent_.size();
     return on(Event::wrote_all);
   }
 
-  // REQUIRES: size < unsent().size(), and the rest fits into the block. So many bytes were written
-  // at once; the block keeps the rest, and is the connection's until the table says otherwise.
+  // uv_try_write took `size` bytes; the block keeps the rest, and the connection owns the block.
+  // REQUIRES: size < unsent().size(), and the rest fits into the block.
   const Cell& on_wrote_part(std::size_t size, Block block) {
     bytes_echoed_ += size;
     const std::span<const std::byte> rest = unsent_.subspan(size);
@@ -68,13 +67,13 @@ class Connection : public DeadlineList::Entry {
     return on(Event::wrote_part);
   }
 
-  // The queued write is done; every unsent byte went out.
+  // The write callback: the kernel has taken every unsent byte.
   const Cell& on_write_done() {
     bytes_echoed_ += unsent_.size();
     return on(Event::write_done);
   }
 
-  // Every event that carries nothing. The row of the table that was used.
+  // An event without data.
   const Cell& on(Event event) {
     const Cell& cell = cell_of(state_, event);
     ECHOPROOF_ASSERT(cell.legal);
@@ -91,7 +90,7 @@ class Connection : public DeadlineList::Entry {
  private:
   friend class Service;
 
-  // Until a look finds out, and any figure is less.
+  // No look has counted yet. Every count is less.
   static constexpr std::size_t unknown = std::numeric_limits<std::size_t>::max();
 
   void invariants() const {
@@ -103,12 +102,10 @@ class Connection : public DeadlineList::Entry {
   Block block_;
   std::uint64_t bytes_echoed_ = 0;
 
-  // The Service's notes on it. When it was opened; the last time at which it is known to have done
-  // something, to have spoken or to have taken some of what it is owed; and the bytes that it was
-  // found to owe an acknowledgement for at the last look.
+  // The Service's notes.
   Time opened_at_{};
-  Time moved_at_{};
-  std::size_t unacknowledged_ = unknown;
+  Time moved_at_{};  // the last time that the client is known to have sent or taken something
+  std::size_t unacknowledged_ = unknown;  // bytes, at the last look
   KernelBudget::Grant grant_;
 
   State state_ = State::reading;

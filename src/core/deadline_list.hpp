@@ -1,9 +1,9 @@
-// A line of connections in the order in which they entered it.
+// A list of connections in the order in which they entered it.
 //
-// Whoever entered first has been there longest, so with one time limit for all of a line the first
-// is the next to expire, and with none the line is a fair queue: the list serves both, every
-// operation is O(1), and no timer per connection is needed. Intrusive: an entry is part of what it
-// stands for, the list owns nothing and allocates nothing. Time is a parameter.
+// All entries of a list have the same time limit, so the first entry is the next to expire. One
+// timer therefore serves any number of connections, and every operation is O(1). The list is
+// intrusive: an entry is a base of its connection, and the list owns and allocates nothing. Time is
+// a parameter.
 #pragma once
 
 #include <chrono>
@@ -13,7 +13,7 @@
 
 namespace echoproof {
 
-// Since an origin that does not matter; never runs backwards.
+// Milliseconds since any fixed origin. Time never runs backwards.
 using Time = std::chrono::milliseconds;
 
 class DeadlineList {
@@ -27,7 +27,7 @@ class DeadlineList {
     ~Entry() { ECHOPROOF_ASSERT(next_ == nullptr); }
 
     bool linked() const { return next_ != nullptr; }
-    // REQUIRES: in a list. When the entry entered it.
+    // When the entry entered its list. REQUIRES: linked().
     Time since() const { return since_; }
 
    private:
@@ -47,13 +47,13 @@ class DeadlineList {
   bool empty() const { return size_ == 0; }
   std::size_t size() const { return size_; }
 
-  // REQUIRES: not empty. The entry that has been here longest.
+  // The entry that has been here longest. REQUIRES: not empty.
   Entry& first() const {
     ECHOPROOF_ASSERT(!empty());
     return *ends_.next_;
   }
 
-  // REQUIRES: in no list, and now is not before the last entry's time.
+  // REQUIRES: the entry is in no list, and no entry entered later than `now`.
   void enter(Entry& entry, Time now) {
     ECHOPROOF_ASSERT(!entry.linked());
     ECHOPROOF_ASSERT(empty() || now >= ends_.previous_->since_);
@@ -66,7 +66,7 @@ class DeadlineList {
     invariants();
   }
 
-  // REQUIRES: in this list.
+  // REQUIRES: the entry is in this list.
   void leave(Entry& entry) {
     ECHOPROOF_ASSERT(entry.linked());
     ECHOPROOF_ASSERT(!empty());
@@ -83,7 +83,7 @@ class DeadlineList {
     ECHOPROOF_ASSERT((size_ == 0) == (ends_.previous_ == &ends_));
   }
 
-  Entry ends_;  // the list is a ring through here
+  Entry ends_;  // the list is a ring through this entry
   std::size_t size_ = 0;
 };
 

@@ -1,13 +1,12 @@
-// How much memory the kernel may use for the sockets of all connections, and who was given how
-// much of it.
+// The memory that the kernel may use for all sockets, and the part that each connection is granted.
 //
-// What a connection's client does not take lies in the kernel, in the socket's two buffers. Left to
-// itself the kernel lets each grow to megabytes, and a crowd that never reads uses up the TCP
-// memory of the machine. So a connection is granted a part of the budget when it is accepted, and
-// the sizes of its buffers follow from that. The first few are left to the kernel's own tuning, and
-// are counted at the most that it may come to. Each later one gets a fixed fraction of what is
-// left, so the first hundreds have buffers that are as fast as large ones; `least` is set aside for
-// every connection that may still come.
+// Bytes that a client does not take lie in the kernel, in the two buffers of the socket. The kernel
+// lets each buffer grow to megabytes, so a crowd that never reads would use up the TCP memory of
+// the machine. Therefore each connection is granted a part of one budget when it is accepted, and
+// the sizes of its buffers follow from the grant. The kernel tunes the buffers of the first few
+// connections; each of these counts as the most that it may come to. A later connection gets a
+// fixed fraction of what is left, so hundreds have buffers that are as fast as large ones. `least`
+// bytes are set aside for every connection that may still come.
 #pragma once
 
 #include <algorithm>
@@ -22,22 +21,22 @@ namespace echoproof {
 
 class KernelBudget {
  public:
-  // Bytes for sockets that are not to be bounded.
+  // A budget without a bound.
   static constexpr std::size_t unlimited = std::numeric_limits<std::size_t>::max();
-  // What a connection is granted when nothing else is left, in bytes: a bulk transfer crawls.
+  // Bytes that a connection is granted when nothing else is left. Bulk transfers are slow then.
   static constexpr std::size_t least = std::size_t{24} << 10;
 
-  // A part of the budget; it is its holder's until it is given back. None: 0 bytes.
+  // A part of the budget. The connection holds it until give_back().
   struct Grant {
     std::size_t bytes = 0;
-    bool tuned = false;  // by the kernel
-    // Else each of the two buffers is to be set to so many bytes. The kernel doubles them, and
-    // takes up to a quarter more: see bench/README.
+    bool tuned = false;  // the kernel sizes the buffers
+    // If not tuned: the bytes to set each of the two buffers to. The kernel doubles that, and takes
+    // up to a quarter more: see bench/README.
     int buffer() const { return static_cast<int>(bytes / 5); }
   };
 
-  // `total` bytes for so many connections at once; `tuned_cost` is the most that a socket may come
-  // to that is left to the kernel. REQUIRES: `least` for each of the connections fits.
+  // `total` bytes for `connections` at once. `tuned_cost` is the most bytes that a socket can come
+  // to that the kernel tunes. REQUIRES: total >= least * connections, tuned_cost >= 1.
   KernelBudget(std::size_t total, std::size_t connections, std::size_t tuned_cost)
       : total_(total), tuned_cost_(tuned_cost) {
     if (total == unlimited) return;
@@ -49,14 +48,14 @@ class KernelBudget {
     rest_ -= tuned_left_ * tuned_cost;
   }
 
-  // The receive buffer, in bytes, that a listener is to have for the next connection: what a client
-  // sends before it is accepted goes into one of that size. 0: sized by the kernel.
+  // The receive buffer in bytes that the listener needs for the next connection: an accepted socket
+  // inherits it, with what the client sent before. 0: the kernel sizes it.
   int listener_buffer() const {
     const Grant grant = next();
     return grant.tuned ? 0 : std::max(grant.buffer(), listener_least);
   }
 
-  // For a new connection, of which there are never more than was said.
+  // For a new connection. REQUIRES: fewer grants are held than the budget's connections.
   Grant grant() {
     const Grant grant = next();
     granted_ += grant.bytes;
@@ -85,7 +84,7 @@ class KernelBudget {
   std::size_t granted() const { return granted_; }
 
  private:
-  // What the next connection is to be granted.
+  // The grant of the next connection.
   Grant next() const {
     if (total_ == unlimited) return {.tuned = true};
     if (tuned_left_ > 0) return {.bytes = least + tuned_cost_, .tuned = true};
@@ -94,21 +93,22 @@ class KernelBudget {
     return {.bytes = wanted - least <= rest_ ? wanted : least};
   }
 
-  // An eighth of the budget at most for sockets that the kernel tunes.
+  // Sockets that the kernel tunes get at most an eighth of the budget.
   static constexpr std::size_t tuned_part = 8;
   static constexpr std::size_t fraction = 512;
-  // With less than this a bulk transfer falls to a tenth, and more than eight times as much makes
-  // none faster: see bench/README.
+  // With fewer bytes than `little` a bulk transfer falls to a tenth of its speed. More than eight
+  // times as many make none faster: see bench/README.
   static constexpr std::size_t little = std::size_t{80} << 10;
   static constexpr std::size_t little_max = 8;
 
-  // With less, a crowd that sends comes in many small steps, and honest clients wait for its turn.
+  // Bytes. With fewer, a crowd's data arrives in many small steps, and honest clients wait for
+  // them.
   static constexpr int listener_least = 32 << 10;
 
   std::size_t total_;
   std::size_t tuned_cost_;
-  std::size_t rest_ = 0;  // beyond `least` for each connection that may be open
-  std::size_t tuned_left_ = 0;
+  std::size_t rest_ = 0;        // bytes beyond `least` for each connection that may be open
+  std::size_t tuned_left_ = 0;  // connections that the kernel may still tune
   std::size_t granted_ = 0;
 };
 

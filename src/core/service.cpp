@@ -8,13 +8,13 @@
 namespace echoproof {
 namespace {
 
-// How often a connection is looked at. Up to two looks come on top of a limit: so the idle limit
-// fires up to a sixteenth late, the write limit up to an eighth, and neither early. A client that
-// was lingered for is let go a look after its last acknowledgement.
+// Looks come at an interval that is a part of the shorter limit, or look_max. A limit fires up to
+// two intervals late and never early: the idle limit by up to a sixteenth, the write limit by up to
+// an eighth. A lingering connection ends up to two intervals after its last acknowledgement.
 constexpr int looks_an_idle_limit = 40;
 constexpr int looks_a_write_limit = 20;
 constexpr Time look_max{1500};
-// Looks of a crowd are spread over time; so many wake-ups do for all that come between two of one.
+// Looks at many connections are gathered into this many wake-ups an interval.
 constexpr int wakes_a_look = 8;
 
 Time plus(Time a, Time b) { return a < Time::max() - b ? a + b : Time::max(); }
@@ -43,7 +43,7 @@ Layout::Layout(const Limits& limits)
   const std::size_t rest = limits.buffer_memory - small_count * BlockPool::stride_of(small_size);
   const std::size_t large = large_size > small_size ? rest / BlockPool::stride_of(large_size) : 0;
   if (large < 2) return;
-  large_count = std::min(large - 1, limits.connections);  // one of them is the scratch buffer
+  large_count = std::min(large - 1, limits.connections);  // the scratch buffer takes one
   scratch_size = large_size;
 }
 
@@ -109,7 +109,7 @@ Service::List* Service::list_of(Line line) {
   return line == Line::quiet ? &quiet_ : &watched_;
 }
 
-// Puts the connection into the list of its new state, and the books in order.
+// Moves the connection to the list of its new state, and counts.
 void Service::settle(Connection& connection, const Cell& cell, Time now) {
   if (cell.ends) ++closed_[static_cast<std::size_t>(reason_of(connection.ended_by()))];
   if (cell.to == State::closed) {
@@ -122,8 +122,8 @@ void Service::settle(Connection& connection, const Cell& cell, Time now) {
   invariants();
 }
 
-// Waking too early is cheap, setting the timer at every write is not: so the time is only ever
-// brought forward here.
+// The time is only brought forward here: to wake too early is cheap, to set the timer at every
+// write is not.
 void Service::enter(List& list, Connection& connection, Time now) {
   list.enter(connection, now);
   wake_at_ = std::min({wake_at_, stop_at_, plus(now, list.due_after)});
@@ -158,7 +158,7 @@ Action Service::on_look(Connection& connection, std::size_t unacknowledged, Time
   return on(connection, event, now);
 }
 
-// What a look amounts to.
+// The event that a look amounts to.
 Event Service::judge(const Connection& connection, std::size_t unacknowledged, Time as_of) const {
   const State state = connection.state();
   if (state == State::quiet) return as_of >= stop_at_ ? Event::stop : Event::idle;
@@ -171,7 +171,7 @@ Event Service::judge(const Connection& connection, std::size_t unacknowledged, T
                                                                    : Event::deadline;
 }
 
-// Of those whose time has come, one; anyone when the server stops.
+// One of the connections whose time has come; any connection when the server stops.
 Connection* Service::first_due(Time as_of) const {
   for (const List* const list : {&watched_, &quiet_}) {
     if (list->empty()) continue;

@@ -1,16 +1,16 @@
 // The echo service (RFC 862) without a socket: all connections, the blocks and the kernel memory
-// that they share, and the time limits they run against. Every decision of the server is made here.
+// that they share, and their time limits. The server makes every decision here.
 //
-// Memory. What is read goes into one scratch buffer and is written at once. What the kernel does
-// not take goes into a block: a large one if one is free and the rest is large, else a small one,
-// of which there is one for every connection. A read is never larger than what could be kept, so
-// nobody waits for memory.
+// Memory. The server reads into one scratch buffer and writes those bytes at once. A block keeps
+// what the kernel does not take. There is one small block for every connection; large blocks are
+// shared, for rests that a small one cannot keep. A read is never larger than the block that could
+// keep it. So no connection waits for memory.
 //
-// Time. Nobody who reads is cut. A limit is a limit on doing nothing: the adapter is asked to look
-// at a connection now and then, and tells how many bytes its client has not acknowledged. One that
-// has acknowledged some since the last look begins anew. An open connection stands in exactly one
-// list: `watched` holds those that are looked at every so often, `quiet` those that need no look
-// before the idle limit has passed.
+// Time. A client that reads is not cut. A limit is a limit on doing nothing. At a look, the adapter
+// counts how many bytes a client has not acknowledged. A client that has acknowledged some since
+// the last look starts a new period of its limit. Each open connection is in one of two lists:
+// `watched` connections get a look at a fixed interval; `quiet` ones get none before the idle limit
+// passes.
 #pragma once
 
 #include <array>
@@ -26,73 +26,72 @@
 
 namespace echoproof {
 
-// What one read or write may carry: libuv counts the bytes of a write in an int.
+// The most bytes of one read or write: libuv counts the bytes of a write in an int.
 inline constexpr std::size_t block_size_max = std::size_t{1} << 30;
-// The size of the blocks of which every connection can have one, unless the others are smaller.
+// Bytes of a small block, unless block_size is less.
 inline constexpr std::size_t small_block_size = 1024;
-// After EOF the server stays with a client that has so many bytes yet to acknowledge, or more.
+// After EOF the server stays with a client that has not acknowledged this many bytes, or more.
 inline constexpr std::size_t linger_share = std::size_t{16} << 10;
 
 struct Limits {
   std::size_t connections;    // at once, at least 1
-  std::size_t buffer_memory;  // bytes for scratch and blocks; see Layout
-  std::size_t block_size;     // bytes, at least 1, at most block_size_max
+  std::size_t buffer_memory;  // bytes for scratch buffer and blocks; see Layout
+  std::size_t block_size;     // bytes of a large block, from 1 to block_size_max
   std::size_t kernel_memory;  // bytes for sockets, at least KernelBudget::least a connection
-  std::size_t tuned_socket;   // bytes that a socket may come to which the kernel tunes
-  Time idle;                  // without a sign of life; Time::max() for ever
-  Time write;                 // without taking anything of what is owed
+  std::size_t tuned_socket;   // the most bytes of a socket that the kernel tunes
+  Time idle;                  // the longest that a client may do nothing; Time::max(): no limit
+  Time write;                 // the longest that a client may take nothing of its echo
   std::size_t small_block = small_block_size;  // bytes; block_size, if that is less
   std::size_t linger = linger_share;           // bytes
 };
 
-// How buffer_memory is divided; in bytes and numbers of blocks.
+// How buffer_memory is divided: sizes in bytes, counts in blocks.
 struct Layout {
   std::size_t small_size;
   std::size_t small_count;  // one for each connection
   std::size_t large_size;
   std::size_t large_count = 0;
-  std::size_t scratch_size;  // of one read at most
+  std::size_t scratch_size;  // the most bytes of one read
 
   // REQUIRES: limits.connections <= connections_max(limits.buffer_memory, limits.block_size).
   explicit Layout(const Limits& limits);
-  // For how many connections the memory suffices: half of it, if that is more than nothing, goes
-  // to small blocks at most.
+  // How many connections the memory is enough for. At most half of it goes to small blocks.
   static std::size_t connections_max(std::size_t buffer_memory, std::size_t block_size,
                                      std::size_t small_block = small_block_size);
 };
 
-// Why a connection was closed.
+// Why the server closed a connection.
 enum class Reason : std::uint8_t { eof, reset, idle, write_limit, drain, refused, error };
 inline constexpr std::size_t reason_count = static_cast<std::size_t>(Reason::error) + 1;
 Reason reason_of(Event ended_by);
 
 class Service {
  public:
-  // Throws std::bad_alloc when the memory for blocks is not to be had.
+  // Obtains all memory for data. Throws std::bad_alloc.
   explicit Service(const Limits& limits);
   Service(const Service&) = delete;
   Service& operator=(const Service&) = delete;
 
-  // REQUIRES: every connection was closed. (Connections are the caller's; they must outlive their
-  // close_done event and may go any time after it.)
+  // REQUIRES: every connection had its close_done event. Connections belong to the caller, which
+  // may destroy one after that event and not before.
   ~Service();
 
   // Whether one more connection may be opened.
   bool has_room() const { return open_ < limits_.connections; }
 
-  // REQUIRES: has_room(), a new connection. The kernel memory that its socket may use.
+  // A new connection. Returns the kernel memory that its socket may use. REQUIRES: has_room().
   KernelBudget::Grant on_open(Connection& connection, Time now);
-  // Where the next read may put its bytes; of the service, until the event that answers the read.
+  // Where the next read puts its bytes. The service owns it; valid until the event of that read.
   std::span<std::byte> read_buffer() {
     return {scratch_.get(), large_.available() > 0 ? layout_.scratch_size : layout_.small_size};
   }
-  // REQUIRES: 0 < size <= read_buffer().size(). So many bytes were read into read_buffer().
+  // `size` bytes were read into read_buffer(). REQUIRES: 0 < size <= read_buffer().size().
   Action on_data(Connection& connection, std::size_t size, Time now) {
     connection.moved_at_ = now;
-    connection.unacknowledged_ = Connection::unknown;  // the echo comes on top of what was found
+    connection.unacknowledged_ = Connection::unknown;  // the echo adds to the last count
     return follow(connection, connection.on_data(read_buffer().first(size)), now);
   }
-  // REQUIRES: size <= connection.unsent().size(). So many were written at once.
+  // uv_try_write took `size` bytes. REQUIRES: size <= connection.unsent().size().
   Action on_wrote(Connection& connection, std::size_t size, Time now) {
     bytes_echoed_ += size;
     if (size == connection.unsent().size()) {
@@ -100,30 +99,30 @@ class Service {
     }
     return keep_rest(connection, size, now);
   }
-  // The client has ended its output and has so many bytes yet to acknowledge.
+  // The client has ended its output; its kernel has not acknowledged `unacknowledged` bytes.
   Action on_eof(Connection& connection, std::size_t unacknowledged, Time now);
-  // Events that carry nothing.
+  // An event without data.
   Action on(Connection& connection, Event event, Time now);
 
-  // Every connection is to be closed at `when`; the earliest wish counts.
+  // Closes every connection at `when`. The earliest of several calls counts.
   void stop_at(Time when);
 
-  // The next connection to be looked at, because a limit of its list or the stop has come by
-  // `as_of`, or null. What clients did until `as_of` has to be heard before: a limit is judged
-  // after the events of a poll. To be asked at wake_at(), each answer to be followed by on_look()
-  // or an event that ends the connection, until there is none.
+  // The next connection that needs a look, because its list's interval or the stop has come by
+  // `as_of`; null: none. Call it at wake_at(), again and again until it returns null. After each
+  // answer, report on_look() or an event that ends the connection. REQUIRES: every event up to
+  // `as_of` has been reported, so that limits are judged after the events of a poll.
   Connection* next_due(Time as_of, Time now);
-  // The answer to next_due(): so many bytes are not acknowledged by the client's kernel yet, in
-  // libuv's queue and in the kernel together.
+  // The answer to next_due(): the client's kernel has not acknowledged `unacknowledged` bytes. They
+  // lie in libuv's queue and in our kernel.
   Action on_look(Connection& connection, std::size_t unacknowledged, Time as_of, Time now);
 
-  // When to ask next_due() again if nothing happens before; Time::max() for never.
+  // When to call next_due() if no event comes before; Time::max(): never.
   Time wake_at() const { return wake_at_; }
 
   const BlockPool& small_blocks() const { return small_; }
   const BlockPool& large_blocks() const { return large_; }
-  // REQUIRES: a block is held. A number for it, less than how many blocks there are of both sizes;
-  // no other loan that is live has it.
+  // A number for the connection's block, below the number of all blocks. No other live loan has it.
+  // REQUIRES: the connection holds a block.
   std::size_t slot_of(const Connection& connection) const;
   const KernelBudget& kernel_memory() const { return kernel_; }
 
@@ -133,7 +132,7 @@ class Service {
   std::uint64_t closed(Reason reason) const { return closed_[static_cast<std::size_t>(reason)]; }
 
  private:
-  // Connections that are due when they have been in the list for so long.
+  // Its entries are due after a fixed time in it.
   struct List : DeadlineList {
     explicit List(Time limit) : due_after(limit) {}
     Time due_after;
@@ -141,7 +140,7 @@ class Service {
 
   // Null for Line::none.
   List* list_of(Line line);
-  // Follows up on a row of the table that a connection has just taken.
+  // Does what a row of the table needs beside its action.
   Action follow(Connection& connection, const Cell& cell, Time now) {
     if (cell.moves) settle(connection, cell, now);
     return cell.action;
@@ -166,7 +165,7 @@ class Service {
   std::size_t open_peak_ = 0;
   Time stop_at_ = Time::max();
   Time wake_at_ = Time::max();
-  Time wake_pause_;  // at least, after nothing was due
+  Time wake_pause_;  // the least time from one round of looks to the next
   std::uint64_t bytes_echoed_ = 0;
   std::array<std::uint64_t, reason_count> closed_{};
 };

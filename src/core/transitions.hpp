@@ -1,13 +1,14 @@
-// The life of one connection as data: every state, every event, and what follows from the two.
+// The life of one connection as data: states, events, and the table that joins them.
 //
-// Rules of this file: no code but the look-up; a pair that is not listed cannot happen, and it is a
-// programmer error if it does. What is derived from the table: the Connection (connection.hpp), the
-// proof at compile time (props/transitions_proof.cpp), the diagram in README, the tests.
+// This file holds data and the look-up, and no other code. A pair of state and event that the table
+// does not list is a programmer error. The table drives the Connection (connection.hpp), the proof
+// at compile time (props/transitions_proof.cpp), the diagram in README, and the tests.
 //
-// Theory. One operation is in flight at a time: bytes are read into the loop's scratch buffer and
-// written at once, and nothing is read until they are on their way. A block is held only for what
-// the kernel did not take. So memory for a connection is bounded, a client that does not read is
-// not read from, and EOF can only arrive when everything before it has been handed to the kernel.
+// Each connection has one operation in flight. The server reads into the loop's scratch buffer and
+// writes those bytes at once; it reads no more until the kernel or a block has all of them. A
+// connection holds a block only for bytes that the kernel did not take. Three things follow. Memory
+// for a connection is bounded. The server stops reading from a client that does not read. And EOF
+// arrives only after the kernel has taken everything before it.
 #pragma once
 
 #include <array>
@@ -19,46 +20,46 @@
 namespace echoproof {
 
 enum class State : std::uint8_t {
-  reading,     // libuv reads for us; the client spoke lately, or the kernel still owes it bytes
-  quiet,       // libuv reads for us; the client has acknowledged everything and says nothing
-  writing,     // what was read is being written, at once; ends before the read callback does
-  flushing,    // a block holds what the kernel did not take, libuv writes it; reading is stopped
-  lingering,   // EOF came, our FIN is sent, and the client has yet to acknowledge much of its echo
-  cancelling,  // the close was asked for; the queued write has our block until its callback
-  closing,     // the close was asked for; nothing of ours is lent
-  closed,      // the close callback has run: the session may be freed
+  reading,     // libuv reads; the client sent data lately, or has not acknowledged all of its echo
+  quiet,       // libuv reads; the client has acknowledged everything and sends nothing
+  writing,     // uv_try_write is under way; ends before the read callback returns
+  flushing,    // libuv writes a block that holds what the kernel did not take; reading is stopped
+  lingering,   // EOF came and FIN is sent; the client has not acknowledged much of its echo
+  cancelling,  // the close is under way; libuv has the block until the write callback
+  closing,     // the close is under way; libuv has no block of ours
+  closed,      // the close callback has run; the session may be freed
 };
 
 enum class Event : std::uint8_t {
   data,        // nread > 0
   empty_read,  // nread == 0: nothing now (R3)
-  eof,         // UV_EOF, and the client has acknowledged all but a small share (R4)
-  eof_owed,    // UV_EOF, and the kernel still holds more than that
+  eof,         // UV_EOF; less than Limits::linger bytes are unacknowledged (R4)
+  eof_owed,    // UV_EOF; at least Limits::linger bytes are unacknowledged
   reset,       // a call or a callback says that the client is gone; normal input (R10, R14)
-  error,       // a call or a callback failed in any other way
-  refused,     // the socket could not be accepted or set up, or uv_read_start failed (R9, R38)
+  error,       // a call or a callback failed in another way
+  refused,     // uv_accept, an option of the socket or uv_read_start failed (R9, R38)
   wrote_all,   // uv_try_write took every byte
   wrote_part,  // uv_try_write took some bytes, or none (R18)
-  write_done,  // the write callback with status 0: also after the close (R24)
-  taking,      // a look found echo that is owed, and the client within its time
+  write_done,  // the write callback with status 0; it may come after the close (R24)
+  taking,      // a look found unacknowledged echo, and the write limit has not passed
   caught_up,   // a look found everything acknowledged
-  deadline,    // a look found that the client took nothing of what it is owed for too long
-  idle,        // the client was quiet for too long
-  stop,        // the server ends; the client is owed nothing
-  stop_owed,   // the server ends; the client is still owed some of its echo
+  deadline,    // a look found that the client took nothing for the write limit
+  idle,        // the client was quiet for the idle limit
+  stop,        // the server ends; the client has acknowledged everything
+  stop_owed,   // the server ends; some echo is unacknowledged
   close_done,  // the close callback: libuv has let go of everything (R25)
 };
 
-// What the adapter is to do next. It answers `read`, `write`, `flush` and `finish` with an event at
-// once where the call itself has an outcome.
+// What the adapter does next. `read`, `write`, `flush` and `finish` are calls with an outcome: the
+// adapter reports it as the next event, at once.
 enum class Action : std::uint8_t {
   none,
   read,     // uv_read_start
   write,    // uv_try_write of what is unsent
   flush,    // uv_read_stop, then uv_write of what is unsent
-  finish,   // shutdown(2) of our side: FIN after what the kernel holds
+  finish,   // shutdown(2) for writing: the kernel sends FIN after the bytes that it holds
   close,    // uv_close: FIN
-  reset,    // uv_tcp_close_reset: RST, so that the client can tell that its echo was cut
+  reset,    // uv_tcp_close_reset: RST tells the client that its echo was cut
   release,  // free the session
 };
 
@@ -127,18 +128,19 @@ inline constexpr auto& transitions = detail::transitions;
 inline constexpr std::size_t state_count = static_cast<std::size_t>(State::closed) + 1;
 inline constexpr std::size_t event_count = static_cast<std::size_t>(Event::close_done) + 1;
 
-// A block is held in exactly these states: entering one takes it, leaving the last gives it back.
+// The states in which a connection holds a block. Leaving them gives the block back.
 constexpr bool holds_block(State state) {
   return state == State::flushing || state == State::cancelling;
 }
 
-// Bytes are unsent in exactly these.
+// The states in which a connection has unsent bytes.
 constexpr bool holds_bytes(State state) { return holds_block(state) || state == State::writing; }
 
-// Whether the close was not asked for yet.
+// Whether the close is not under way yet.
 constexpr bool is_open(State state) { return state < State::cancelling; }
 
-// Which list of the Service a connection stands in; an active one moves between none.
+// Which list of the Service a connection is in. States that an echo passes through share one, so
+// that an echo moves no connection.
 enum class Line : std::uint8_t { watched, quiet, none };
 
 constexpr Line line_of(State state) {
@@ -146,13 +148,12 @@ constexpr Line line_of(State state) {
   return state == State::quiet ? Line::quiet : Line::watched;
 }
 
-// One entry of the table as it is looked up, with what follows from its states; `legal` is false
-// where the table is blank.
+// One entry of the table for the look-up, with facts about its states that are worked out once.
 struct Cell {
-  bool legal = false;
-  bool ends = false;   // the close is asked for
-  bool drops = false;  // nothing is unsent any more, and no block is held
-  bool moves = false;  // to another list, or out of all, or away
+  bool legal = false;  // the table lists it
+  bool ends = false;   // it starts the close
+  bool drops = false;  // it ends the states with unsent bytes
+  bool moves = false;  // it changes the list, or closes the connection
   State from{};
   State to{};
   Action action{};
@@ -167,7 +168,7 @@ inline constexpr Cells cells = [] {
   Cells table{};
   for (const Transition& t : transitions) {
     Cell& cell = table.of[static_cast<std::size_t>(t.from)][static_cast<std::size_t>(t.event)];
-    ECHOPROOF_ASSERT(!cell.legal);  // listed twice
+    ECHOPROOF_ASSERT(!cell.legal);  // no pair is listed twice
     cell = {.legal = true,
             .ends = is_open(t.from) && !is_open(t.to),
             .drops = holds_bytes(t.from) && !holds_bytes(t.to),

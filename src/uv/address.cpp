@@ -16,12 +16,12 @@ std::string host_of(const sockaddr_storage& address) {
       address.ss_family == AF_INET6
           ? uv_ip6_name(reinterpret_cast<const sockaddr_in6*>(&address), name, sizeof name)
           : uv_ip4_name(reinterpret_cast<const sockaddr_in*>(&address), name, sizeof name);
-  ECHOPROOF_ASSERT(status == 0);  // the only error is a name that does not fit
+  ECHOPROOF_ASSERT(status == 0);  // fails only if the text does not fit
   return name;
 }
 
 std::uint16_t port_of(const sockaddr_storage& address) {
-  // The port lies at the same place in both families.
+  // The port is at the same place in both families.
   return ntohs(reinterpret_cast<const sockaddr_in*>(&address)->sin_port);
 }
 

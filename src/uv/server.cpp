@@ -16,10 +16,10 @@
 namespace echoproof {
 namespace {
 
-// How long the listener rests after it failed: long enough not to spin while descriptors are short.
+// How long the listener stays closed after a failure, so that a lack of descriptors causes no spin.
 constexpr Time reopen_pause{100};
-// Errors in a row that end the listener. One may concern one client only, and closing the listener
-// resets all that wait.
+// This many errors in a row close the listener. A single error can concern a single client, and
+// closing the listener resets every client that waits.
 constexpr int refusals_max = 8;
 // Between two warnings of one kind.
 constexpr Time warning_pause{60'000};
@@ -52,7 +52,7 @@ int set_option(const uv_tcp_t& tcp, int option) {
   return set ? 0 : uv_translate_sys_error(errno);
 }
 
-// Which event a libuv error code is.
+// The event for a libuv error code.
 Event failure_of(int status) {
   const bool gone = status == UV_ECONNRESET || status == UV_EPIPE || status == UV_ETIMEDOUT;
   return gone ? Event::reset : Event::error;
@@ -60,7 +60,7 @@ Event failure_of(int status) {
 
 }  // namespace
 
-// A connection with what libuv needs for it.
+// A connection, and its libuv handle.
 struct Server::Session : Connection {
   explicit Session(Server& owner) : server(owner) { ++server.ledger_.sessions_acquired; }
   ~Session() { ++server.ledger_.sessions_released; }
@@ -68,7 +68,7 @@ struct Server::Session : Connection {
 
   Server& server;
   uv_tcp_t tcp;
-  sockaddr_in6 client{};  // of either family; AF_UNSPEC: not known
+  sockaddr_in6 client{};  // large enough for both families; AF_UNSPEC: not known
 };
 
 Server::Session& Server::session_of(void* stream) {
@@ -132,7 +132,7 @@ void Server::on_read(uv_stream_t* stream, ssize_t nread, const uv_buf_t*) noexce
 void Server::on_write(uv_write_t* request, int status) noexcept {
   Session& session = session_of(request->handle);
   Server& server = session.server;
-  // Also after the close, and then not always with ECANCELED (R24): the table knows.
+  // It also comes after the close, and then not always with ECANCELED (R24). The table covers both.
   const Event event = status == 0 ? Event::write_done : failure_of(status);
   server.perform(session, server.service_.on(session, event, server.now()));
   server.settle();
@@ -146,8 +146,9 @@ void Server::on_close(uv_handle_t* stream) noexcept {
   server.settle();
 }
 
-// libuv runs timers before it polls, so when limits have come there may be bytes that nobody has
-// heard of yet. They are judged at the next timer, a poll later, as of now.
+// libuv runs timers before it polls. So when looks are due, a client's bytes may lie in the kernel
+// unread. The looks wait for the next timer, which comes after a poll, and judge the time of this
+// one.
 void Server::on_timer(uv_timer_t* timer) noexcept {
   Server& server = *static_cast<Server*>(timer->data);
   server.timer_at_ = Time::max();
@@ -161,7 +162,7 @@ void Server::on_timer(uv_timer_t* timer) noexcept {
 
 // --- To libuv: actions become calls. ------------------------------------------------------------
 
-// Each refusal is an event in turn, so the loop ends: at the latest after close.
+// A call that fails is the next event, so the loop ends at the latest after the close.
 void Server::perform(Session& session, Action action) {
   for (;;) {
     switch (action) {
@@ -193,7 +194,7 @@ void Server::perform(Session& session, Action action) {
         break;
       }
       case Action::finish:
-        // Behind libuv's back, for after uv_shutdown no uv_tcp_close_reset is possible (R31).
+        // Not uv_shutdown, because uv_tcp_close_reset is impossible after it (R31).
         if (shutdown(socket_of(session.tcp), SHUT_WR) == 0) return;
         action = service_.on(session, failure_of(uv_translate_sys_error(errno)), now());
         break;
@@ -213,13 +214,12 @@ void Server::close(Session& session, bool by_reset) {
                 .bytes_echoed = session.bytes_echoed(),
                 .age = now() - session.opened_at()});
   }
-  // Refused where the socket's linger cannot be set, and then nothing is closed (R31).
+  // It fails if the socket's linger cannot be set, and has closed nothing then (R31).
   if (by_reset && uv_tcp_close_reset(&session.tcp, on_close) == 0) return;
   uv_close(handle(session.tcp), on_close);
 }
 
-// What libuv and the kernel hold of what was written. Where the kernel does not say, what libuv
-// holds has to do.
+// The bytes that libuv and the kernel hold, in both queues. If the kernel does not answer, libuv's.
 std::size_t Server::unacknowledged(Session& session) {
   int held_by_kernel = 0;
   if (ioctl(socket_of(session.tcp), SIOCOUTQ, &held_by_kernel) != 0) held_by_kernel = 0;
@@ -228,7 +228,7 @@ std::size_t Server::unacknowledged(Session& session) {
 }
 
 void Server::look(Session& session, Time as_of) {
-  // libuv watches a connection that lingers for nothing, so its reset is heard of here.
+  // libuv does not watch a lingering connection, so its reset shows here.
   if (session.state() == State::lingering) {
     int error = 0;
     socklen_t size = sizeof error;
@@ -246,7 +246,7 @@ void Server::look_at_limits(Time as_of) {
   }
 }
 
-// What may have become possible.
+// Does what has become possible or due.
 void Server::settle_what_is_due() {
   if (parked_ && service_.has_room() && spare_state_ == Handle::none) accept();
   if (reopen_at_ != Time::max()) reopen_when_due();
@@ -261,14 +261,14 @@ void Server::reopen_when_due() {
   const int status = open_listener();
   if (status == 0) log_(Severity::info, "listening again", 0);
   if (status != 0) log_(Severity::warning, "cannot listen again yet", status);
-  // Otherwise on_listener_close sets the time.
+  // If a handle is open, on_listener_close sets the time.
   if (status != 0 && listener_state_ == Handle::none) reopen_at_ = now() + reopen_pause;
 }
 
-// A timer that comes too early finds nothing due, and is set anew: so it is only brought forward.
+// The timer is only brought forward. One that fires too early finds nothing due and is set again.
 void Server::arm_timer(Time at) {
   if (at == timer_at_) return;
-  ECHOPROOF_ASSERT(timer_state_ == Handle::open);  // else nothing is left to wait for
+  ECHOPROOF_ASSERT(timer_state_ == Handle::open);  // close() leaves nothing to wait for
   timer_at_ = at;
   if (at == Time::max()) {
     static_cast<void>(uv_timer_stop(&timer_));  // cannot fail
@@ -307,17 +307,17 @@ int Server::listen(uv_loop_t& loop, const sockaddr_storage& address, int backlog
 }
 
 int Server::open_listener() {
-  // With a family there is a socket at once, on which an option can be set before it is bound.
+  // uv_tcp_init_ex makes a socket at once, so that an option can be set before the bind.
   int status = share_port_ ? uv_tcp_init_ex(loop_, &listener_, address_.ss_family)
                            : uv_tcp_init(loop_, &listener_);
-  if (status != 0) return status;  // and libuv knows nothing of the handle (R29)
+  if (status != 0) return status;  // libuv does not know the handle (R29)
   listener_.data = this;
   listener_state_ = Handle::open;
-  if (share_port_) status = set_option(listener_, SO_REUSEPORT);  // libuv itself from 1.49 on
+  if (share_port_) status = set_option(listener_, SO_REUSEPORT);  // libuv has a flag from 1.49 on
   if (status == 0) {
     status = uv_tcp_bind(&listener_, reinterpret_cast<const sockaddr*>(&address_), 0);
   }
-  // Urgent data is data. Accepted sockets inherit this, so none of it is lost before we have them.
+  // Urgent data is data. Accepted sockets inherit the option, so no urgent byte is lost before.
   if (status == 0) status = set_option(listener_, SO_OOBINLINE);
   listener_buffer_ = 0;
   size_listener();
@@ -327,15 +327,15 @@ int Server::open_listener() {
 }
 
 void Server::close_listener() {
-  parked_ = false;  // libuv closes the client with the listener
+  parked_ = false;  // libuv closes that client with the listener
   refusals_ = 0;
   if (listener_state_ != Handle::open) return;
   listener_state_ = Handle::closing;
   uv_close(handle(listener_), on_listener_close);
 }
 
-// The only way out of two dead ends: a callback that repeats for as long as descriptors are short
-// (R39), and a listener that stays deaf after uv_accept failed (R38).
+// This is the only way out of two states: a callback that repeats while descriptors are short
+// (R39), and a listener that accepts nobody after uv_accept failed (R38).
 void Server::reopen_listener(int status) {
   ++listener_failures_;
   log_(Severity::warning, "cannot accept; the listener is closed for a moment", status);
@@ -353,7 +353,7 @@ void Server::accept() {
   parked_ = false;
   std::unique_ptr<Session> made(new (std::nothrow) Session(*this));
   if (made == nullptr || uv_tcp_init(loop_, &made->tcp) != 0) return turn_away();
-  Session& session = *made.release();  // the loop's until on_close
+  Session& session = *made.release();  // the loop owns it until on_close
   session.tcp.data = &session;
   const KernelBudget::Grant grant = service_.on_open(session, now());
   const int accepted = uv_accept(listener(), session.stream());
@@ -370,11 +370,11 @@ void Server::accept() {
 bool Server::set_up(Session& session, const KernelBudget::Grant& grant) {
   if (log_.ended != nullptr) {
     int size = sizeof session.client;
-    // It may have left already; then its address is not known.
+    // Fails if the client has left already; its address is not known then.
     static_cast<void>(
         uv_tcp_getpeername(&session.tcp, reinterpret_cast<sockaddr*>(&session.client), &size));
   }
-  // An echo must not wait for the acknowledgement of the one before it.
+  // Without this an echo would wait for the acknowledgement of the one before it (RFC 896).
   if (uv_tcp_nodelay(&session.tcp, 1) != 0) return false;
   if (grant.tuned) return true;
   if (grant.bytes == KernelBudget::least) {
@@ -385,13 +385,14 @@ bool Server::set_up(Session& session, const KernelBudget::Grant& grant) {
          uv_send_buffer_size(handle(session.tcp), &size) == 0;
 }
 
-// Where this is not possible, clients may use more for a moment.
+// Accepted sockets inherit the listener's buffer. If it cannot be set, a client may use more until
+// it is accepted.
 void Server::size_listener() {
   int size = service_.kernel_memory().listener_buffer();
   if (size == listener_buffer_ || listener_state_ != Handle::open) return;
   listener_buffer_ = size;
   if (size == 0) {
-    const int locks = 0;  // the kernel may size the buffers again, from Linux 5.14 on
+    const int locks = 0;  // lets the kernel size the buffers again, from Linux 5.14 on
     const int socket = socket_of(listener_);
     static_cast<void>(setsockopt(socket, SOL_SOCKET, SO_BUF_LOCK, &locks, sizeof locks));
   } else {
@@ -399,7 +400,7 @@ void Server::size_listener() {
   }
 }
 
-// A client that was accepted by libuv must be accepted by us, or no other is (R37).
+// libuv accepts no further client until uv_accept has taken this one (R37).
 void Server::turn_away() {
   ++turned_away_;
   int status = uv_tcp_init(loop_, &spare_);
@@ -422,7 +423,7 @@ void Server::on_spare_close(uv_handle_t* spare) noexcept {
 // --- The end. -----------------------------------------------------------------------------------
 
 void Server::drain(Time timeout) noexcept {
-  if (loop_ == nullptr) return;  // never listened
+  if (loop_ == nullptr) return;  // listen() was not called
   accepting_ = false;
   reopen_at_ = Time::max();
   close_listener();

@@ -1,20 +1,20 @@
 // The libuv adapter: one listening socket and its connections, on one loop.
 //
-// Translates and nothing more: libuv's callbacks become events of the Service, and the Service's
-// actions become libuv calls. With address.hpp the only product header that includes <uv.h>; links
-// against any libuv from 1.44 to 1.52. Rules R1 to R40 of libuv's contract are
-// named where they are kept.
+// The adapter translates and decides nothing: libuv's callbacks become events of the Service, and
+// the Service's actions become libuv calls. It works with any libuv from 1.44 to 1.52. Comments
+// name the rules of libuv's contract that a line keeps, R1 to R40 (docs/libuv-rules.md).
 //
-// The happy path: on_connection accepts; on_alloc and on_read bring data, which is written at once;
-// what the kernel does not take is queued, and on_write brings the connection back to reading; at
-// EOF it is closed, and on_close frees it. What may fail: every call that can is handled where it
-// is made, in one of three ways. A connection is reset (perform). The listener is closed and opened
-// again after a pause (reopen_listener). A client for whom there is no memory is turned away by the
-// spare handle (turn_away).
+// The usual path. on_connection accepts. on_alloc and on_read bring data, and perform() writes it
+// at once. perform() queues what the kernel does not take, and on_write returns the connection to
+// reading. At EOF perform() closes the connection, and on_close frees it.
 //
-// Ownership. Server owns the handles listener_, spare_ and timer_, and the write requests, one for
-// each block. A Session is one allocation: made in accept(), the loop's from uv_tcp_init on (R29),
-// freed in perform() and nowhere else, on the one road uv_close -> on_close (R28).
+// Failures. Each call that can fail is handled where it is made, in one of three ways: perform()
+// resets the connection; reopen_listener() closes the listener and opens it again after a pause;
+// turn_away() closes a client that no memory is left for, by the spare handle.
+//
+// Ownership. Server owns the handles listener_, spare_ and timer_, and one write request for each
+// block. A Session is one allocation. accept() makes it, the loop owns it from uv_tcp_init on
+// (R29), and perform() frees it after on_close, and nowhere else (R28).
 #pragma once
 
 #include <uv.h>
@@ -31,13 +31,13 @@ enum class Severity { debug, info, warning };
 
 // A connection that was closed.
 struct Ended {
-  const sockaddr_storage& client;  // family AF_UNSPEC where the system did not say
+  const sockaddr_storage& client;  // of family AF_UNSPEC if not known
   Reason reason;
   std::uint64_t bytes_echoed;
   Time age;
 };
 
-// What the operator is told. Must not throw.
+// Where messages for the operator go. The functions must not throw.
 struct Log {
   // `status` is a libuv error code, or 0.
   using Line = void (*)(Severity severity, const char* what, int status);
@@ -49,17 +49,17 @@ struct Log {
   }
 
   Line line;
-  Connection ended = nullptr;  // null: nobody wants to know of each connection
+  Connection ended = nullptr;  // null: closed connections are not logged
 };
 
 struct Statistics {
   std::uint64_t connections_accepted;
-  std::uint64_t connections_turned_away;  // no memory for them
-  std::uint64_t listener_failures;        // each ended by opening the listener again
+  std::uint64_t connections_turned_away;  // for lack of memory
+  std::uint64_t listener_failures;        // after each, the listener is opened again
   std::uint64_t bytes_echoed;
   std::array<std::uint64_t, reason_count> closed;  // connections, by Reason
   std::uint64_t connections;                       // now
-  std::uint64_t waiting;  // now, clients that libuv accepted and that find no room
+  std::uint64_t waiting;  // now: clients that libuv accepted while no connection was free
   std::uint64_t connections_peak;
   std::uint64_t connections_max;
   std::uint64_t blocks_lent;  // now, small and large
@@ -71,7 +71,7 @@ struct Statistics {
   Statistics& operator+=(const Statistics& other);
 };
 
-// What was taken and given back since the start.
+// What was acquired and released since the start.
 struct Ledger {
   std::uint64_t sessions_acquired = 0;
   std::uint64_t sessions_released = 0;
@@ -83,33 +83,32 @@ struct Ledger {
   }
 };
 
-// Not thread-safe: every call comes from the thread that runs the loop. The process must ignore
-// SIGPIPE (R21). No function throws but the constructor.
+// Not thread-safe: the thread that runs the loop makes every call. The process must ignore SIGPIPE
+// (R21). Only the constructor throws.
 class Server {
  public:
-  // Throws std::bad_alloc when the memory for blocks is not to be had.
+  // Obtains the memory for blocks and write requests. Throws std::bad_alloc.
   Server(const Limits& limits, Log log);
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // REQUIRES: never listened, or close() and the loop has run until nothing was left.
+  // REQUIRES: listen() was never called, or close() was and the loop has run until it was empty.
   ~Server();
 
-  // Listens on `address`; port 0 picks a free one. With `share_port` other servers that say so may
-  // listen there too, and the kernel spreads the clients over all. 0, or the libuv error code, of
-  // which EADDRINUSE is one (R40); after an error close() is still owed. The loop must outlive the
-  // server's handles.
+  // Listens on `address`; port 0 picks a free one. With `share_port`, several servers can share the
+  // address, and the kernel spreads clients over them. Returns 0 or a libuv error code, EADDRINUSE
+  // too (R40); call close() also after an error. The loop must outlive the server's handles.
   int listen(uv_loop_t& loop, const sockaddr_storage& address, int backlog,
              bool share_port = false);
 
-  // REQUIRES: listen() succeeded. The address in use, with the port that was picked.
+  // The address in use, with the port that was picked. REQUIRES: listen() succeeded.
   const sockaddr_storage& address() const { return address_; }
 
-  // Accepts no more; connections that have not ended when `timeout` has passed are closed. Once all
-  // have ended, nothing of the server's keeps the loop alive. A shorter drain may follow a longer.
+  // Stops accepting, and closes the connections that are left after `timeout`. When all have ended,
+  // no handle of the server keeps the loop alive. A later call can shorten the time.
   void drain(Time timeout) noexcept;
 
-  // Closes everything. The loop has to run once more, until nothing is left.
+  // Closes everything. The loop has to run until it is empty.
   void close() noexcept;
 
   Statistics statistics() const;
@@ -118,7 +117,7 @@ class Server {
  private:
   struct Session;
   enum class Handle : std::uint8_t { none, open, closing };
-  // What begins to be short.
+  // What is running short.
   enum class Warning : std::uint8_t { connections, large_blocks, kernel_memory };
 
   static Session& session_of(void* stream);
@@ -144,7 +143,7 @@ class Server {
   static std::size_t unacknowledged(Session& session);
   void warn(Warning warning, const char* what);
   void perform(Session& session, Action action);
-  // Called at the end of every callback; after an echo there is nothing to do.
+  // Called at the end of every callback. After an echo it has nothing to do.
   void settle() {
     const Time wake_at = service_.wake_at();
     const bool idle = !parked_ && reopen_at_ == Time::max() && due_since_ == Time::max();
@@ -160,29 +159,28 @@ class Server {
 
   Service service_;
   Log log_;
-  std::unique_ptr<uv_write_t[]> writes_;  // writes_[i] is for block i, and in use while i is queued
+  std::unique_ptr<uv_write_t[]> writes_;  // writes_[i] is in use while block i is queued
   uv_loop_t* loop_ = nullptr;
   sockaddr_storage address_{};
   int backlog_ = 0;
   bool share_port_ = false;
 
   uv_tcp_t listener_;
-  uv_tcp_t spare_;  // takes the client for whom there is no memory
+  uv_tcp_t spare_;  // for turn_away()
   uv_timer_t timer_;
   Handle listener_state_ = Handle::none;
   Handle spare_state_ = Handle::none;
   Handle timer_state_ = Handle::none;
 
   bool accepting_ = false;        // from listen() to drain()
-  bool parked_ = false;           // libuv has accepted a client that we have not (R37)
+  bool parked_ = false;           // libuv has accepted a client that uv_accept has not taken (R37)
   Time reopen_at_ = Time::max();  // when to open the listener again
-  Time timer_at_ = Time::max();   // what the timer is set to
-  Time due_since_ = Time::max();  // limits have come by then, and a poll is to pass before they are
-                                  // judged
-  int listener_buffer_ = 0;       // its receive buffer in bytes; 0: sized by the kernel
+  Time timer_at_ = Time::max();   // when the timer fires
+  Time due_since_ = Time::max();  // looks are due since then, and wait for the end of a poll
+  int listener_buffer_ = 0;       // its receive buffer in bytes; 0: the kernel sizes it
   int refusals_ = 0;              // errors of the listener in a row
 
-  Ledger ledger_;  // sessions; the pool keeps its own
+  Ledger ledger_;  // of sessions; each pool counts its blocks
   std::uint64_t accepted_ = 0;
   std::uint64_t turned_away_ = 0;
   std::uint64_t listener_failures_ = 0;
