@@ -41,7 +41,6 @@ class Trial {
   const uvsim::Report& report() const { return simulation_.report(); }
   // Of the last run.
   std::string trace_text() const { return simulation_.trace_text(); }
-  std::string trace_json() const { return simulation_.trace_json(); }
   // A few lines: which oracle, which rule, where.
   std::string summary() const;
 
