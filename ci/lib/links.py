@@ -33,13 +33,15 @@ def documents():
 
 @functools.cache
 def words():
-    """Every identifier of the tree's code, build files and scripts; not of the documents."""
+    """Every identifier of the tree's code, build files and scripts, and of libuv's headers; not of the documents."""
     found = set()
     for name in tree():
         if _DOCUMENT.search(name) or "/corpus/" in name or name.endswith((".svg", ".json")) and "zoo/" not in name:
             continue
         found.update(re.findall(r"[A-Za-z_]\w*", read(name)))
         found.add(pathlib.PurePath(name).stem)
+    for header in [*pathlib.Path("/usr/include").glob("uv.h"), *pathlib.Path("/usr/include/uv").glob("*.h")]:
+        found.update(re.findall(r"[A-Za-z_]\w*", header.read_text(encoding="utf-8")))
     return found
 
 
