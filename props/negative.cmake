@@ -5,6 +5,7 @@
 function(add_faulty_program program)
   add_executable(${program} ${ARGN})
   target_compile_options(${program} PRIVATE -O0)
+  use_precompiled(rapidcheck ${program})
   set_target_properties(${program} PROPERTIES LINKER_LANGUAGE CXX
                         RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/negative/bin)
 endfunction()
