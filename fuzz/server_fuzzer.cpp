@@ -79,6 +79,7 @@ harness::Trial& trial() {
     options.asked = fuzz::server_faults();
     options.fail_allocations = true;
     options.strict = true;
+    options.strict_ledger = true;
     return harness::Trial(options);
   }();
   return instance;

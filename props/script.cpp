@@ -168,6 +168,7 @@ Runner::Runner()
         uvsim::Options options = harness::Trial::default_options();
         options.asked = fuzz::server_faults();
         options.fail_allocations = true;
+        options.strict_ledger = true;
         return options;
       }()) {}
 

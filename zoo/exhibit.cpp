@@ -93,6 +93,7 @@ uvsim::Options options_of(const harness::Subject& subject) {
   options.asked = faults_of(subject);
   options.fail_allocations = true;
   options.strict = true;
+  options.strict_ledger = true;
   return options;
 }
 

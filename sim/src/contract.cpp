@@ -81,11 +81,14 @@ const char* name_of(Limit limit) noexcept {
   return names[static_cast<size_t>(limit)];
 }
 
-void give_up() {
+void write_coverage() {
 #if defined(__LLVM_INSTR_PROFILE_GENERATE)
-  // What a dying process has covered counts too.
   __llvm_profile_write_file();
 #endif
+}
+
+void give_up() {
+  write_coverage();
   std::abort();
 }
 

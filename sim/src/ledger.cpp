@@ -12,7 +12,6 @@
 
 #include <pthread.h>
 #include <sched.h>
-#include <stdio_ext.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <unwind.h>
@@ -22,7 +21,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <ctime>
 #include <new>
 
 #include "ledger_book.hpp"
@@ -410,13 +408,8 @@ void note_stack_bounds() noexcept {
   pthread_attr_destroy(&attributes);
 }
 
-// Memory that the C library takes on first use and keeps is taken now, outside any run.
-void warm_the_c_library() noexcept {
-  static char buffers[2][BUFSIZ];
-  if (__fbufsize(stdout) == 0) setvbuf(stdout, buffers[0], isatty(1) ? _IOLBF : _IOFBF, BUFSIZ);
-  if (__fbufsize(stdin) == 0) setvbuf(stdin, buffers[1], _IOFBF, BUFSIZ);
-  tzset();
-  static_cast<void>(std::strerror(-1));
+// The first walk up the stack loads a library, which must not happen within an allocation.
+void warm_the_unwinder() noexcept {
   _Unwind_Backtrace([](_Unwind_Context*, void*) { return _URC_NO_REASON; }, nullptr);
 }
 
@@ -586,7 +579,8 @@ Backend backend() noexcept {
   if (!tested) {
     tested = true;
     const Outside outside;
-    warm_the_c_library();
+    warm_the_unwinder();
+    detail::prepare_for_leaks();
     self_test();
   }
   return detail::active_backend;
@@ -691,51 +685,67 @@ std::size_t loans() noexcept { return book.loans_active; }
 
 namespace {
 
-// The environment belongs to the C library once setenv has copied it: the array, the entries, and
-// the nodes of a search tree, each of which begins with the address of its entry.
-bool kept_by_the_c_library(const Allocation& allocation) noexcept {
-  constexpr std::size_t node_size_max = 4 * sizeof(void*);
-  if (allocation.address == environ) return true;
-  const void* key = allocation.address;
-  if (allocation.size >= sizeof key && allocation.size <= node_size_max) {
-    std::memcpy(&key, allocation.address, sizeof key);
+// The live allocations made since `identity`; the memory is unmapped at the end.
+class LiveList {
+ public:
+  explicit LiveList(std::uint64_t identity) noexcept : size_(book.records_used) {
+    if (size_ == 0) return;
+    live_ = map<detail::Live>(size_);
+    for (std::uint32_t i = 0; i < size_; ++i) {
+      const Record& record = book.records[i];
+      if (record.state != State::live || record.allocation.identity <= identity) continue;
+      live_[count_++].allocation = &record.allocation;
+    }
   }
-  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
-    if (allocation.address == *entry || key == *entry) return true;
+  ~LiveList() {
+    if (size_ != 0) munmap(live_, size_ * sizeof(detail::Live));
   }
-  return false;
-}
+  LiveList(const LiveList&) = delete;
+  LiveList& operator=(const LiveList&) = delete;
 
-// Visits in the order of identities; `visit` may allocate, but not inside.
-std::size_t visit_live_since(std::uint64_t identity, Visitor visit, void* context) noexcept {
-  const Outside outside;
-  std::size_t count = 0;
-  const std::uint32_t used = book.records_used;
-  if (used == 0) return 0;
-  auto* order = map<std::uint32_t>(used);
-  for (std::uint32_t i = 0; i < used; ++i) {
-    const Record& record = book.records[i];
-    if (record.state == State::live && record.allocation.identity > identity &&
-        !kept_by_the_c_library(record.allocation)) {
-      order[count++] = i;
-    }
+  void find_kept() noexcept { detail::find_kept(live_, count_); }
+  void find_reached(const void* stack) noexcept {
+    detail::find_reached(live_, count_, stack, reinterpret_cast<const void*>(stack_top));
   }
-  std::sort(order, order + count, [](std::uint32_t a, std::uint32_t b) {
-    return book.records[a].allocation.identity < book.records[b].allocation.identity;
-  });
-  if (visit != nullptr) {
-    for (std::size_t i = 0; i < count; ++i) {
+
+  // In the order of identities. `visit` may allocate, but not inside.
+  template <class Wanted>
+  std::size_t visit(Wanted wanted, Visitor visitor, void* context) noexcept {
+    std::sort(live_, live_ + count_, [](const detail::Live& a, const detail::Live& b) {
+      return a.allocation->identity < b.allocation->identity;
+    });
+    std::size_t visited = 0;
+    for (std::size_t i = 0; i < count_; ++i) {
+      if (!wanted(live_[i])) continue;
+      ++visited;
+      if (visitor == nullptr) continue;
       if (__msan_unpoison_param != nullptr) __msan_unpoison_param(2);
-      visit(context, book.records[order[i]].allocation);
+      visitor(context, *live_[i].allocation);
     }
+    return visited;
   }
-  munmap(order, used * sizeof(std::uint32_t));
-  return count;
-}
+
+ private:
+  detail::Live* live_ = nullptr;
+  std::uint32_t size_;
+  std::uint32_t count_ = 0;
+};
 
 }  // namespace
 
-void for_each_live(Visitor visit, void* context) noexcept { visit_live_since(0, visit, context); }
+void for_each_live(Visitor visit, void* context) noexcept {
+  const Outside outside;
+  LiveList(0).visit([](const detail::Live&) { return true; }, visit, context);
+}
+
+std::size_t for_each_leak(Visitor visit, void* context, const void* stack) noexcept {
+  const Outside outside;
+  LiveList list(0);
+  list.find_kept();
+  if (!book.options.strict) list.find_reached(stack);
+  return list.visit([](const detail::Live& one) { return !one.kept && !one.reached_by_program; },
+                    visit, context);
+}
 
 void for_each_loan(LoanVisitor visit, void* context) noexcept {
   for (std::uint32_t i = 0; i < book.loans_used; ++i) {
@@ -744,16 +754,19 @@ void for_each_loan(LoanVisitor visit, void* context) noexcept {
 }
 
 void release_live() noexcept {
+  const Outside outside;
   clear_loans();
-  for (std::uint32_t i = 0; i < book.records_used; ++i) {
-    const Record& record = book.records[i];
-    if (record.state != State::live || kept_by_the_c_library(record.allocation)) continue;
-    const Outside outside;
-    void* const address = const_cast<void*>(record.allocation.address);
-    note_release(record);
-    forget_record(i);
-    detail::free_whatever(address);
-  }
+  LiveList list(0);
+  list.find_kept();
+  list.visit([](const detail::Live& one) { return !one.kept; },
+             [](void*, const Allocation& allocation) {
+               void* const address = const_cast<void*>(allocation.address);
+               const Record* const record = lookup(address);
+               note_release(*record);
+               forget_record(static_cast<std::uint32_t>(record - book.records));
+               detail::free_whatever(address);
+             },
+             nullptr);
 }
 
 const Allocation* find(const void* address) noexcept {
@@ -776,7 +789,9 @@ void mark_baseline() noexcept {
 
 std::size_t above_baseline(Visitor visit, void* context) noexcept {
   if (book.totals.live <= book.baseline_live) return 0;
-  return visit_live_since(book.baseline_identity, visit, context);
+  const Outside outside;
+  return LiveList(book.baseline_identity)
+      .visit([](const detail::Live&) { return true; }, visit, context);
 }
 
 }  // namespace uvsim::ledger

@@ -46,6 +46,29 @@ bool tracked(const void* address, std::size_t* size) noexcept;
 
 bool run_in_progress() noexcept;
 
+// Whether one of the callers that are known, as the ledger shows them, contains `name`: a function,
+// a file or a shared library. Defined in ledger_report.cpp.
+bool was_called_through(const Allocation& allocation, const char* name) noexcept;
+
+// A live allocation, and who still reaches it.
+struct Live {
+  const Allocation* allocation;
+  Live* next;  // of those that were reached and not looked into yet
+  bool made_by_library;
+  bool reached_by_library;
+  bool reached_by_program;
+  bool kept;  // it is a library's, and no leak
+};
+
+// Once, before the first run.
+void prepare_for_leaks() noexcept;
+
+// Both sort, and are defined in ledger_leaks.cpp. The first says which are a library's; the second,
+// called after it, which ones the program still reaches, also from its frames between `stack` and
+// `stack_end`, if there are any.
+void find_kept(Live* live, std::size_t count) noexcept;
+void find_reached(Live* live, std::size_t count, const void* stack, const void* stack_end) noexcept;
+
 // Defined in ledger_heap.cpp.
 void free_for_real(void* address) noexcept;
 void free_whatever(void* address) noexcept;

@@ -86,8 +86,10 @@ std::size_t stack_of(const Allocation& allocation, const void** stack) noexcept 
   return count;
 }
 
+constexpr std::size_t leaks_max = 20;  // that are described
+
 void report_leak(void* context, const Allocation& allocation) noexcept {
-  ++*static_cast<std::size_t*>(context);
+  if (++*static_cast<std::size_t*>(context) > leaks_max) return;
   char text[512];
   Line line{text, sizeof text};
   line.add("uvsim: leak: ");
@@ -97,6 +99,18 @@ void report_leak(void* context, const Allocation& allocation) noexcept {
 }
 
 }  // namespace
+
+bool detail::was_called_through(const Allocation& allocation, const char* name) noexcept {
+  const void* stack[stack_max];
+  const std::size_t count = stack_of(allocation, stack);
+  for (std::size_t i = 0; i < count; ++i) {
+    char where[512];
+    if (std::strstr(symbolise(stack[i], where, sizeof where), name) != nullptr) return true;
+    Dl_info info{};
+    if (dladdr(stack[i], &info) != 0 && std::strstr(info.dli_fname, name) != nullptr) return true;
+  }
+  return false;
+}
 
 const char* symbolise(const void* return_address, char* text, std::size_t size) noexcept {
   const Outside outside;
@@ -163,10 +177,11 @@ void report_stack(const Allocation& allocation) noexcept {
   }
 }
 
-std::size_t report_leaks() noexcept {
+std::size_t report_leaks(const void* stack) noexcept {
   const Outside outside;
   std::size_t leaks = 0;
-  for_each_live(report_leak, &leaks);
+  for_each_leak(report_leak, &leaks, stack);
+  if (leaks > leaks_max) std::fprintf(stderr, "uvsim: and %zu leaks more\n", leaks - leaks_max);
   return leaks;
 }
 

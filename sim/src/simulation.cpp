@@ -67,9 +67,16 @@ struct PlainProgram {
 
 PlainProgram* g_plain = nullptr;
 
+bool g_plain_leaked = false;
+
+// What static objects free from now on is nobody's business any more.
 void plain_program_exits() {
-  // What static objects free from now on is nobody's business any more.
-  if (ledger::running()) ledger::end();
+  if (ledger::running()) {
+    std::fflush(stdout);
+    // Frames of the program are left where exit() was called in one of them.
+    g_plain_leaked = ledger::report_leaks(__builtin_frame_address(0)) > 0;
+    ledger::end();
+  }
   const char* const wish = std::getenv("UVSIM_TRACE");
   if (wish == nullptr) return;
   const bool json = std::strcmp(wish, "json") == 0;
@@ -77,6 +84,17 @@ void plain_program_exits() {
   const Trace& trace = g_plain->simulation.context().trace;
   std::fputs(json ? trace.json().c_str() : trace.text(~uint64_t{0}).c_str(), stderr);
 }
+
+// The last of the program's exit handlers, for it is registered first: a program that leaked does
+// not end with 0.
+void plain_program_has_exited(int status, void* /*unused*/) {
+  if (status != 0 || !g_plain_leaked) return;
+  std::fflush(nullptr);
+  write_coverage();
+  _exit(EXIT_FAILURE);
+}
+
+__attribute__((constructor(101))) void will_exit() { on_exit(plain_program_has_exited, nullptr); }
 
 Context& make_plain_context() {
   const ledger::Outside outside;
@@ -137,7 +155,7 @@ void close_ledger(Context& context) {
   summary.live_bytes = totals.live_bytes;
   summary.peak_bytes = totals.peak_bytes;
   Leaks leaks;
-  if (context.report.finished && totals.live > 0) ledger::for_each_live(note_leak, &leaks);
+  if (context.report.finished && totals.live > 0) ledger::for_each_leak(note_leak, &leaks);
   if (leaks.count > 0) {
     summary.ok = false;
     summary.message =
@@ -292,6 +310,7 @@ void Simulation::begin(Choices& choices) {
   if (context.options.ledger) {
     ledger::Options wishes;
     wishes.step = &context.step;
+    wishes.strict = context.options.strict_ledger;
     wishes.owner = &context.owner;
     wishes.on_incident = ledger_incident;
     wishes.incident_context = context_;

@@ -84,6 +84,8 @@ struct Options {
   // Unwind the whole stack at each allocation instead of following frame pointers: some
   // microseconds each. UVSIM_BACKTRACE=deep in the environment does the same.
   bool deep_backtrace = false;
+  // What the program's own data still reaches at the end is a leak, too.
+  bool strict = false;
 };
 
 struct Totals {
@@ -121,17 +123,27 @@ void fail_allocations(FailureOracle fails, void* context) noexcept;
 void give_back(LoanId loan) noexcept;
 std::size_t loans() noexcept;
 
-// Live allocations in the order they were made. Memory that the C library keeps for itself (the
-// environment after setenv) is not among them.
+// Live allocations in the order they were made.
 using Visitor = void (*)(void* context, const Allocation& allocation);
 void for_each_live(Visitor visit, void* context) noexcept;
+
+// Of these the leaks: what nobody reaches any more, neither the program (from static data,
+// thread-locals and what libuv still uses; Options::strict: that does not count) nor a library that
+// made it for itself, such as the C library. `stack`: from there up, frames of the program are
+// left, and what they reach is none; null: it has returned. Returns how many there are.
+std::size_t for_each_leak(Visitor visit, void* context, const void* stack = nullptr) noexcept;
+
+// What was allocated by way of a function, a file or a shared library whose name contains `name` is
+// that library's own, reached or not. UVSIM_KEEPS=name:name in the environment does the same. The
+// text must live on. False: there are too many names.
+bool library_keeps(const char* name) noexcept;
 
 // What is borrowed now, in no particular order.
 using LoanVisitor = void (*)(void* context, const Loan& loan);
 void for_each_loan(LoanVisitor visit, void* context) noexcept;
 
-// Frees every live allocation, by the function that matches the one that made it: for a program
-// that was left in the middle. The loans end with it.
+// Frees every live allocation that no library keeps, by the function that matches the one that made
+// it: for a program that was left in the middle. The loans end with it.
 void release_live() noexcept;
 
 // The live allocation that contains `address`, or null. Takes time proportional to what is live.
@@ -153,8 +165,9 @@ const char* describe(const Incident& incident, char* text, std::size_t size) noe
 const char* describe(const Allocation& allocation, char* text, std::size_t size) noexcept;
 const char* symbolise(const void* return_address, char* text, std::size_t size) noexcept;
 
-// Writes every leak to stderr, with its call stack; returns how many there are.
-std::size_t report_leaks() noexcept;
+// Writes the leaks to stderr, the first of them with their call stacks; returns how many there are.
+// `stack` as for for_each_leak.
+std::size_t report_leaks(const void* stack = nullptr) noexcept;
 
 // Writes the call stack that made the allocation to stderr, one frame per line.
 void report_stack(const Allocation& allocation) noexcept;

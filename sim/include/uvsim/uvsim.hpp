@@ -232,6 +232,7 @@ struct Options {
   bool warnings_fatal = false;  // findings that libuv survives count as violations
   bool check_sigpipe = true;    // R21
   bool ledger = true;
+  bool strict_ledger = false;     // what static data still reaches at the end is a leak, too
   bool fail_allocations = false;  // malloc and new of the program fail where choices say so
   bool trace = true;              // keep events; the hash is computed either way
   bool real_signals = false;      // uv_signal_start also catches the process's real signals
