@@ -1,5 +1,5 @@
-// Our server as a Subject: the product's own Program, with one thread; its operator's signals are
-// told to it by the World.
+// The product as a Subject: its own Program, with one thread. The World calls Program::hear() for
+// each signal of the operator.
 #pragma once
 
 #include "core/service.hpp"
