@@ -1,5 +1,5 @@
-// The product as a Subject: its own Program, with one thread. The World calls Program::hear() for
-// each signal of the operator.
+// The product as a Subject: its own Program, with one thread. Subject::tell hands the operator's
+// signals to Program::hear().
 #pragma once
 
 #include "core/service.hpp"
