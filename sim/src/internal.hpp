@@ -715,7 +715,7 @@ Context& current() noexcept;
 [[gnu::cold]] void warn(Context& context, const char* rule, Subject subject, const char* format,
                         ...) __attribute__((format(printf, 4, 5)));
 [[noreturn, gnu::cold]] void give_up();  // abort()
-void write_coverage();  // what a dying process has covered counts, too
+void write_coverage();                   // what a dying process has covered counts, too
 [[noreturn, gnu::cold]] void limit_reached(Context& context, Limit limit);
 // Nothing can happen any more in `loop`. Returns only with OnQuiescence::unblock.
 [[gnu::cold]] void quiescent(Context& context, LoopState& loop);
