@@ -26,7 +26,7 @@ VARIANTS = {
     "linger_share": ("service.hpp", "linger_share = std::size_t{", (4, 64)),
     "least": ("kernel_budget.hpp", "least = std::size_t{", (16, 32)),
     "little": ("kernel_budget.hpp", "little = std::size_t{", (32, 128)),
-    "plenty": ("kernel_budget.hpp", "plenty = std::size_t{", (256, 2048)),
+    "little_max": ("kernel_budget.hpp", "little_max = ", (4, 16)),
     "fraction": ("kernel_budget.hpp", "fraction = ", (256, 4096)),
     "tuned_part": ("kernel_budget.hpp", "tuned_part = ", (2, 64)),
 }

@@ -16,9 +16,10 @@ from sources import ROOT, read, tree
 
 # Names of others: libuv's sources, what a user has, words of the system, notation.
 FOREIGN = {
-    "docs/libuv-rules.md": ["core.c", "stream.c", "tcp.c", "src/unix/", "test/test-delayed-accept.c", "UV_HANDLE_READ_PARTIAL",
-                            "loop->active_handles"],
-    "bench/README.md": ["/proc/*", "request()", "wrk.format(*", "HTTP/1.1 200 OK", "EXEC:cat", "report.md", "report.json"],
+    "docs/libuv-rules.md": ["core.c", "stream.c", "tcp.c", "src/unix/", "test/test-delayed-accept.c",
+                            "UV_HANDLE_READ_PARTIAL", "loop->active_handles"],
+    "bench/README.md": ["/proc/*", "request()", "wrk.format(*", "HTTP/1.1 200 OK", "EXEC:cat", "report.md",
+                        "report.json"],
     "SECURITY.md": ["max_user_watches"],
     "sim/README.md": ["--soname-synonyms=somalloc=nouserintercepts"],
 }
