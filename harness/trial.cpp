@@ -81,10 +81,12 @@ const Verdict& Trial::run(const Subject& subject, const Setting& setting, uvsim:
   std::signal(SIGPIPE, SIG_DFL);
   Marks::begin_run();
   if (story_ != nullptr) story_->begin(subject.name);
+  ending_ = {};
   world_.begin(simulation_, subject, setting, choices);
   simulation_.run(world_.choices(), [this, &subject] {
     const int status = subject.start();
-    world_.on_end(status);
+    ending_ = subject.ending ? subject.ending() : Subject::Ending();
+    if (ending_.last_words.empty()) world_.on_end(status);
     return status;
   });
   judge(subject);
@@ -122,6 +124,11 @@ void Trial::judge(const Subject& subject) {
     return;
   }
   verdict_.step = report.steps;
+  if (!ending_.last_words.empty()) {
+    verdict_.broken = Oracle::alive;
+    verdict_.message = ending_.last_words;
+    return;
+  }
   if (world_.came_to_rest()) return;  // and found nothing wrong there
   if (report.limit != uvsim::Limit::none) {
     verdict_.broken = Oracle::alive;
@@ -129,8 +136,8 @@ void Trial::judge(const Subject& subject) {
   } else if (!report.finished) {
     verdict_.broken = Oracle::alive;
     verdict_.message = "the server neither listens nor ends";
-  } else if (!world_.served() && !subject.fails_clean) {
-    return;  // it could not start, and said so: the process is gone, and all it had with it
+  } else if (ending_.exited || (!world_.served() && !subject.fails_clean)) {
+    return;  // it could not start, or ended by exit(): the process is gone with all it had
   } else if (report.ledger.active && !report.ledger.ok) {
     verdict_.broken = Oracle::ledger;
     verdict_.message = report.ledger.message;

@@ -53,6 +53,7 @@ class Trial {
   World world_;
   Story* story_;  // null: nobody asked for it
   Verdict verdict_;
+  Subject::Ending ending_;
   std::uint64_t runs_ = 0;
   std::uint64_t steps_ = 0;
 };

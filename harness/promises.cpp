@@ -1,0 +1,105 @@
+#include "harness/promises.hpp"
+
+#include <array>
+#include <charconv>
+#include <csignal>
+#include <cstring>
+
+namespace harness {
+namespace {
+
+struct Flag {
+  std::string_view name;
+  bool Subject::* field;
+};
+struct Number {
+  std::string_view name;
+  std::uint64_t Subject::* field;
+};
+struct Signal {
+  std::string_view name;
+  int Subject::* field;
+};
+
+#define FIELD(name) {#name, &Subject::name}
+constexpr std::array flags{
+    Flag FIELD(echoes),          Flag FIELD(answers_half_close), Flag FIELD(echoes_urgent),
+    Flag FIELD(may_reject),      Flag FIELD(reopens_listener),   Flag FIELD(ends_clean),
+    Flag FIELD(fails_clean),     Flag FIELD(notices_taking),     Flag FIELD(tells_of_cuts),
+    Flag FIELD(answers_at_once),
+};
+constexpr std::array numbers{
+    Number FIELD(start_bytes_max),  Number FIELD(live_bytes_max), Number FIELD(connections_max),
+    Number FIELD(idle_ms),          Number FIELD(write_ms),       Number FIELD(idle_at_most_ms),
+    Number FIELD(write_at_most_ms), Number FIELD(linger_bytes),   Number FIELD(answer_ms),
+    Number FIELD(reopens_ms),       Number FIELD(grace_ms),       Number FIELD(drain_ms),
+    Number FIELD(end_ms),
+};
+constexpr std::array signals{Signal FIELD(stop_signal), Signal FIELD(other_signal)};
+#undef FIELD
+
+bool number(std::string_view text, std::uint64_t& value) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+// SIGINT, or its number.
+bool signal_number(std::string_view text, int& value) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error == std::errc() && end == text.data() + text.size()) return value >= 0 && value < NSIG;
+  if (text.starts_with("SIG")) text.remove_prefix(3);
+  for (int i = 1; i < NSIG; ++i) {
+    const char* const name = sigabbrev_np(i);
+    if (name != nullptr && text == name) {
+      value = i;
+      return true;
+    }
+  }
+  return false;
+}
+
+// IDLE_MS is idle_ms: build files shout.
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return out;
+}
+
+}  // namespace
+
+bool promise(Subject& subject, std::string_view text) {
+  const std::size_t equals = text.find('=');
+  if (equals == std::string_view::npos) return false;
+  const std::string name = lower(text.substr(0, equals));
+  const std::string_view value = text.substr(equals + 1);
+  for (const Flag& flag : flags) {
+    if (flag.name != name) continue;
+    const std::string word = lower(value);
+    const bool yes = word == "true" || word == "on" || word == "yes" || word == "1";
+    if (!yes && word != "false" && word != "off" && word != "no" && word != "0") return false;
+    subject.*flag.field = yes;
+    return true;
+  }
+  for (const Number& one : numbers) {
+    std::uint64_t parsed = 0;
+    if (one.name == name) return number(value, parsed) && ((subject.*one.field = parsed), true);
+  }
+  for (const Signal& one : signals) {
+    int parsed = 0;
+    if (one.name == name)
+      return signal_number(value, parsed) && ((subject.*one.field = parsed), true);
+  }
+  return false;
+}
+
+std::string promises() {
+  std::string text;
+  for (const Flag& flag : flags) text += "  " + std::string(flag.name) + "=true|false\n";
+  for (const Number& one : numbers) text += "  " + std::string(one.name) + "=NUMBER\n";
+  for (const Signal& one : signals) text += "  " + std::string(one.name) + "=SIGNAL\n";
+  return text;
+}
+
+}  // namespace harness

@@ -1,0 +1,2 @@
+#include <uv.h>
+int main(void) { return no_such_thing; }

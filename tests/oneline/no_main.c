@@ -1,0 +1,2 @@
+int nobody_calls(void);
+int nobody_calls(void) { return 0; }
