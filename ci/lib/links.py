@@ -11,7 +11,7 @@ import pathlib
 import re
 import subprocess
 
-from security import pattern_of
+from security import claims_of_page, pattern_of
 from sources import ROOT, read, tree
 
 # Names of others: libuv's sources, what a user has, words of the system, notation.
@@ -181,6 +181,28 @@ def problems_of(name, text):
         yield from (f"{name}:{number}: {each}" for each in found if each)
 
 
+def problems_of_rules():
+    """Rules of libuv, R1 to R40, that something cites and docs/libuv-rules.md does not have."""
+    known = set(re.findall(r"\*\*(R\d+)\*\*", read("docs/libuv-rules.md")))
+    for name in tree():
+        if not name.endswith((".c", ".h", ".cpp", ".hpp", ".md")) or name.startswith("zoo/"):
+            continue
+        for number, line in enumerate(read(name).splitlines(), 1):
+            for rule in re.findall(r"\bR[1-9]\d?\b(?!-)", line):
+                if rule not in known:
+                    yield f"{name}:{number}: docs/libuv-rules.md has no rule {rule}"
+
+
+def problems_of_claims():
+    """Claims of SECURITY.md for which docs/audit.md does not say where the argument is, and the reverse."""
+    section = read("docs/audit.md").split("\n## Where each claim's argument is\n")[1]
+    listed = [int(number) for number in re.findall(r"^\| (\d+) ", section, re.MULTILINE)]
+    claims = [number for number, _, _ in claims_of_page()]
+    if listed != claims:
+        yield f"docs/audit.md gives the arguments of claims {listed}; SECURITY.md has {claims}"
+
+
 def problems():
     """What the documents name and nothing is, a line each."""
-    return [problem for name in documents() for problem in problems_of(name, read(name))]
+    found = [problem for name in documents() for problem in problems_of(name, read(name))]
+    return found + list(problems_of_rules()) + list(problems_of_claims())
