@@ -69,8 +69,15 @@ def help_of(command):
     """What a command of ci says of itself; of ci/serve, whose options are the program's, the program's text."""
     if command == "ci/serve":
         return read("src/options.cpp") + read("ci/serve")
-    done = subprocess.run([ROOT / command, "--help"], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
-    return done.stdout + "--help -h" if done.returncode == 0 else ""
+    said = _said(command, "--help")
+    # A mode may have a help of its own, which the command's own names: "ci/fuzz --server --help".
+    modes = set(re.findall(rf"{command} (--[a-z-]+) --help", said))
+    return said + "".join(_said(command, mode, "--help") for mode in sorted(modes)) + "--help -h" if said else ""
+
+
+def _said(command, *words):
+    done = subprocess.run([ROOT / command, *words], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    return done.stdout if done.returncode == 0 else ""
 
 
 def presets():
@@ -106,7 +113,7 @@ def problem_of_command(text):
             return f"{command} does not exist"
         if command == "ci/newer-libuv":
             continue  # what follows is a program's
-        for option in re.findall(r"(?<!\S)(--[a-z][a-z-]*)", rest):
+        for option in re.findall(r"(?<!\S)(--[a-z][a-z-]*)", rest.split(" -- ")[0]):
             if option not in help_of(command):
                 return f"{command} --help does not know {option}"
     for preset in re.findall(r"--preset[ =]([a-z]+)", text):
