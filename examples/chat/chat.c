@@ -1,5 +1,5 @@
-/* A chat server as somebody has it; it knows nothing of echoproof. Each line that a client says is sent
- * to all others.
+/* A chat server as somebody has it; it knows nothing of echoproof. Each line that a client says is
+ * sent to all others.
  *
  *   chat [--port N] [--motd TEXT]     until SIGINT
  *
@@ -14,7 +14,7 @@ enum { line_max = 256 };
 
 typedef struct guest {
   uv_tcp_t tcp;
-  struct guest *next;
+  struct guest* next;
   char line[line_max];
   size_t length;
 } guest;
@@ -27,74 +27,74 @@ typedef struct {
 
 typedef struct {
   uv_write_t request;
-  message *message;
+  message* message;
 } delivery;
 
 static uv_tcp_t listener;
 static uv_signal_t interrupt;
-static guest *guests;
-static const char *motd = "welcome\n";
+static guest* guests;
+static const char* motd = "welcome\n";
 
-static void on_gone(uv_handle_t *handle) { free(handle->data); }
+static void on_gone(uv_handle_t* handle) { free(handle->data); }
 
-static void leave(guest *one) {
+static void leave(guest* one) {
 #ifdef MENDED
-  if (uv_is_closing((uv_handle_t *)&one->tcp)) return;
+  if (uv_is_closing((uv_handle_t*)&one->tcp)) return;
 #endif
-  for (guest **link = &guests; *link != NULL; link = &(*link)->next) {
+  for (guest** link = &guests; *link != NULL; link = &(*link)->next) {
     if (*link == one) {
       *link = one->next;
       break;
     }
   }
-  uv_close((uv_handle_t *)&one->tcp, on_gone);
+  uv_close((uv_handle_t*)&one->tcp, on_gone);
 }
 
-static void release(message *text) {
+static void release(message* text) {
   if (--text->readers == 0) free(text);
 }
 
-static void on_delivered(uv_write_t *request, int status) {
-  delivery *one = (delivery *)request;
-  guest *to = request->handle->data;
+static void on_delivered(uv_write_t* request, int status) {
+  delivery* one = (delivery*)request;
+  guest* to = request->handle->data;
   release(one->message);
   free(one);
   if (status < 0) leave(to);
 }
 
-static void deliver(guest *to, message *text) {
-  delivery *one = malloc(sizeof *one);
+static void deliver(guest* to, message* text) {
+  delivery* one = malloc(sizeof *one);
   uv_buf_t bytes = uv_buf_init(text->text, (unsigned)text->length);
   if (one == NULL) abort();
   one->message = text;
   ++text->readers;
-  if (uv_write(&one->request, (uv_stream_t *)&to->tcp, &bytes, 1, on_delivered) != 0) {
+  if (uv_write(&one->request, (uv_stream_t*)&to->tcp, &bytes, 1, on_delivered) != 0) {
     release(text);
     free(one);
   }
 }
 
-static void say(guest *from, const char *text, size_t length) {
-  message *said = malloc(sizeof *said);
+static void say(guest* from, const char* text, size_t length) {
+  message* said = malloc(sizeof *said);
   if (said == NULL) abort();
   memcpy(said->text, text, length);
   said->length = length;
   said->readers = 1; /* until everybody has it */
-  for (guest *to = guests; to != NULL; to = to->next) {
+  for (guest* to = guests; to != NULL; to = to->next) {
     if (to != from) deliver(to, said);
   }
   release(said);
 }
 
-static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer) {
-  guest *one = handle->data;
+static void on_alloc(uv_handle_t* handle, size_t suggested, uv_buf_t* buffer) {
+  guest* one = handle->data;
   (void)suggested;
   *buffer = uv_buf_init(one->line + one->length, (unsigned)(line_max - one->length));
 }
 
-static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer) {
-  guest *one = stream->data;
-  char *end;
+static void on_read(uv_stream_t* stream, ssize_t count, const uv_buf_t* buffer) {
+  guest* one = stream->data;
+  char* end;
   (void)buffer;
   if (count < 0) {
     leave(one);
@@ -109,9 +109,9 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buffer) 
   }
 }
 
-static void on_connection(uv_stream_t *stream, int status) {
-  guest *one;
-  message *greeting;
+static void on_connection(uv_stream_t* stream, int status) {
+  guest* one;
+  message* greeting;
   if (status < 0) return;
   one = calloc(1, sizeof *one);
   greeting = malloc(sizeof *greeting);
@@ -123,24 +123,24 @@ static void on_connection(uv_stream_t *stream, int status) {
   greeting->length = (size_t)snprintf(greeting->text, sizeof greeting->text, "%s", motd);
   if (greeting->length >= sizeof greeting->text) greeting->length = sizeof greeting->text - 1;
   greeting->readers = 1;
-  if (uv_accept(stream, (uv_stream_t *)&one->tcp) != 0) {
+  if (uv_accept(stream, (uv_stream_t*)&one->tcp) != 0) {
     leave(one);
   } else {
     deliver(one, greeting);
-    if (uv_read_start((uv_stream_t *)&one->tcp, on_alloc, on_read) != 0) leave(one);
+    if (uv_read_start((uv_stream_t*)&one->tcp, on_alloc, on_read) != 0) leave(one);
   }
   release(greeting);
 }
 
-static void on_interrupt(uv_signal_t *handle, int number) {
+static void on_interrupt(uv_signal_t* handle, int number) {
   (void)number;
-  uv_close((uv_handle_t *)handle, NULL);
-  uv_close((uv_handle_t *)&listener, NULL);
+  uv_close((uv_handle_t*)handle, NULL);
+  uv_close((uv_handle_t*)&listener, NULL);
   while (guests != NULL) leave(guests);
 }
 
-int main(int argc, char **argv) {
-  uv_loop_t *loop = uv_default_loop();
+int main(int argc, char** argv) {
+  uv_loop_t* loop = uv_default_loop();
   struct sockaddr_in address;
   int port = 7000;
   for (int i = 1; i + 1 < argc; i += 2) {
@@ -150,8 +150,8 @@ int main(int argc, char **argv) {
   signal(SIGPIPE, SIG_IGN);
   uv_ip4_addr("127.0.0.1", port, &address);
   uv_tcp_init(loop, &listener);
-  if (uv_tcp_bind(&listener, (const struct sockaddr *)&address, 0) != 0 ||
-      uv_listen((uv_stream_t *)&listener, 128, on_connection) != 0) {
+  if (uv_tcp_bind(&listener, (const struct sockaddr*)&address, 0) != 0 ||
+      uv_listen((uv_stream_t*)&listener, 128, on_connection) != 0) {
     fprintf(stderr, "chat: cannot listen on port %d\n", port);
     return 1;
   }
