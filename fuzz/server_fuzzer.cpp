@@ -63,7 +63,8 @@ Case read_case(fuzz::Input& input, uvsim::Options& options) {
       .setting = {.clients = clients[second % 4],
                   .stalled = third / 64 % 4,
                   .send_max = block_size * 8,
-                  .said_max = block_size * 16}};
+                  .said_max = block_size * 16,
+                  .vary = harness::Setting::Vary::nothing()}};
   // No fuller run than those of small blocks.
   const auto window_min = static_cast<std::uint32_t>(block_size / 64);
   options.send_window = std::max(windows[first / 32 % 4], window_min);

@@ -105,6 +105,7 @@ harness::Subject server_subject(const ServerShape& shape) {
     subject.write_at_most_ms = count_of(limits.write + limits.write / 8);
   }
   subject.linger_bytes = limits.linger;
+  subject.notices_taking = true;
   subject.tells_of_cuts = true;
   // Every connection has memory of its own, so nobody waits for anybody.
   subject.answers_at_once = true;

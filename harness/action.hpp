@@ -6,23 +6,25 @@
 namespace harness {
 
 // X(name, what is done, and what is asked about it: each question only where there is a choice)
-#define HARNESS_ACTIONS(X)                                                          \
-  X(let_go, "nothing: let the server work")                                         \
-  X(connect, "an ordinary client connects: to which listener")                      \
-  X(send, "a client sends: which, one of eight sizes")                              \
-  X(read, "a client reads: which, everything or one byte or half")                  \
-  X(half_close, "a client ends its output: which")                                  \
-  X(send_again, "as send: it is likelier that way")                                 \
-  X(close, "a client closes: which")                                                \
-  X(reset, "a client resets: which")                                                \
-  X(stall, "a client decides to read no more, or to read again: which")             \
-  X(pass_time, "time passes: one of four lengths")                                  \
-  X(shrink, "a client's buffers become small: which, one of three sizes")           \
-  X(wait_for_timer, "nobody does anything before the server's next timer")          \
-  X(stop, "the operator ends the server")                                           \
-  X(other_signal, "the operator sends the other signal")                            \
-  X(connect_as, "a client of another kind connects: which kind, to which listener") \
-  X(send_urgent, "a client sends a byte of urgent data, if that is data to the server: which")
+#define HARNESS_ACTIONS(X)                                                                     \
+  X(let_go, "nothing: let the server work")                                                    \
+  X(connect, "an ordinary client connects: to which listener")                                 \
+  X(send, "a client sends: which, one of eight sizes")                                         \
+  X(read, "a client reads: which, everything or one byte or half")                             \
+  X(half_close, "a client ends its output: which")                                             \
+  X(send_again, "as send: it is likelier that way")                                            \
+  X(close, "a client closes: which")                                                           \
+  X(reset, "a client resets: which")                                                           \
+  X(stall, "a client decides to read no more, or to read again: which")                        \
+  X(pass_time, "time passes: one of four lengths")                                             \
+  X(shrink, "a client's buffers become small: which, one of three sizes")                      \
+  X(wait_for_timer, "nobody does anything before the server's next timer")                     \
+  X(stop, "the operator ends the server")                                                      \
+  X(other_signal, "the operator sends the other signal")                                       \
+  X(connect_as, "a client of another kind connects: which kind, to which listener")            \
+  X(send_urgent, "a client sends a byte of urgent data, if that is data to the server: which") \
+  X(wait_long, "nobody does anything for ten minutes")                                         \
+  X(upstream, "a peer that the server has connected to: which; ends, resets, closes or stalls")
 
 enum class Action : std::uint8_t {
 #define HARNESS_ACTION(name, meaning) name,

@@ -4,15 +4,10 @@
 
 #include "harness/marks.hpp"
 #include "harness/payload.hpp"
+#include "harness/time.hpp"
 #include "harness/world.hpp"
 
 namespace harness {
-namespace {
-
-constexpr std::uint64_t ms = 1'000'000;
-
-}  // namespace
-
 const char* name_of(Action action) {
   switch (action) {
 #define HARNESS_ACTION(name, meaning) \
@@ -22,6 +17,10 @@ const char* name_of(Action action) {
   }
   return "?";
 }
+
+namespace {
+constexpr std::uint64_t long_ns = 600'000 * ms;
+}  // namespace
 
 bool World::act() {
   holding_ = false;
@@ -33,6 +32,12 @@ bool World::act() {
     const auto action = static_cast<Action>(answer);
     if (action == Action::wait_for_timer) {
       holding_ = true;
+      break;
+    }
+    if (action == Action::wait_long) {
+      Marks::hit(Mark::waited_long);
+      waits_until_ns_ = network_->now_ns() + long_ns;
+      acted = true;
       break;
     }
     if (perform(action)) {
@@ -75,8 +80,11 @@ bool World::perform(Action action) {
       pass_time(lengths[ask(4)] * ms);
       return true;
     }
-    case Action::wait_for_timer: return false;
-    case Action::stop: return stop();
+    case Action::wait_for_timer:
+    case Action::wait_long: return false;
+    // Where the same is played again it has not ended.
+    case Action::stop: return repetition_ == 0 && stop();
+    case Action::upstream: return disturb_upstream();
     case Action::other_signal: return signal(subject_->other_signal);
   }
   return false;
@@ -100,10 +108,39 @@ bool World::connect_as() {
 }
 
 bool World::connect(Kind kind) {
-  const std::size_t listeners = network_->listeners();
-  if (listeners == 0 || count_ == setting_.clients_max) return false;
-  const auto here = std::ranges::count_if(clients(), [](const Client& c) { return !c.over; });
-  if (here >= setting_.clients) return false;
+  if (network_->listeners() == 0) return false;
+  if (count_ == setting_.clients_max || here() >= setting_.clients) return false;
+  const std::uint32_t listener = choose_listener();
+  connect(kind, listener);
+  for (std::uint32_t i = 0; i < habits_of(kind).companions; ++i) {
+    if (count_ < setting_.clients_max && here() < setting_.clients) connect(kind, listener);
+  }
+  return true;
+}
+
+std::uint32_t World::here() const {
+  return static_cast<std::uint32_t>(
+      std::ranges::count_if(clients(), [](const Client& client) { return !client.over; }));
+}
+
+// The one that the Subject names comes first.
+std::uint32_t World::choose_listener() {
+  const auto count = static_cast<std::uint32_t>(network_->listeners());
+  std::uint32_t named = 0;
+  while (named < count && !is_named(named)) ++named;
+  const std::uint32_t chosen = ask(count);
+  if (named == count || chosen > named) return chosen;
+  return chosen == 0 ? named : chosen - 1;
+}
+
+bool World::is_named(std::uint32_t listener) const {
+  if (subject_->echoes_at.empty()) return true;
+  const uvsim::Listener one = network_->listener(listener);
+  return subject_->echoes_at ==
+         (one.family == uvsim::Family::pipe ? one.name : std::to_string(one.port));
+}
+
+void World::connect(Kind kind, std::uint32_t listener) {
   Marks::hit(Mark::connected);
   Marks::hit(kind);
   Client& client = clients_[count_];
@@ -113,39 +150,78 @@ bool World::connect(Kind kind) {
   client.patience = client.habits().patience;
   client.returns = client.habits().comes_back ? 2 : 0;
   client.stalled = client.number < setting_.stalled || client.habits().portion == Portion::nothing;
-  client.peer = network_->connect(ask(static_cast<std::uint32_t>(listeners)));
-  judge_.connected(client);
+  if (!words_.empty()) {
+    client.words = &words_[client.number];
+    *client.words = {};
+  }
+  client.peer = network_->connect(listener);
+  judge_.connected(client, subject_->echoes && is_named(listener));
   if (client.habits().window > 0) {
     network_->set_buffers(client.peer, client.habits().window, client.habits().window);
   }
   look(client);
-  return true;
 }
 
 void World::send(Client& client) {
+  if (subject_->speech.speaks()) {
+    const std::size_t size = begin_message(client).size();
+    const std::array<std::size_t, 4> sizes{size, 1, (size + 1) / 2, size - 1};
+    speak(client, sizes[ask(sizes.size())]);
+    return;
+  }
   static constexpr std::array<std::size_t, 8> sizes{10, 1, 16, 64, 200, 2, 5000, 65536};
   send(client, sizes[ask(sizes.size())]);
 }
 
 void World::send(Client& client, std::size_t size) {
+  if (subject_->speech.speaks()) {
+    const std::uint64_t until = client.sent + size;
+    bool room = true;
+    while (room && client.sent < until) room = speak(client, begin_message(client).size());
+    return;
+  }
   size = std::min(size, setting_.send_max);
-  const std::size_t count =
-      network_->send(client.peer, payload::bytes(client.number, client.sent), size);
+  const std::uint8_t* const bytes = payload::bytes(client.number, client.sent);
+  const std::size_t count = network_->send(client.peer, bytes, size);
   if (count < size) Marks::hit(Mark::send_blocked);
-  said(client, count);
+  said(client, bytes, count);
+}
+
+// What is left of the message that it is saying, or the next one.
+std::string& World::begin_message(Client& client) {
+  Words& words = *client.words;
+  if (!words.unsaid.empty()) return words.unsaid;
+  const Speech& speech = subject_->speech;
+  constexpr std::uint32_t choices = 256;
+  words.unsaid = speech.generator
+                     ? speech.generator(client.number, words.messages, ask(choices))
+                     : speech.dictionary[ask(static_cast<std::uint32_t>(speech.dictionary.size()))];
+  ++words.messages;
+  return words.unsaid;
+}
+
+// The next bytes of its message. False if there was no room for all of them, or there were none.
+bool World::speak(Client& client, std::size_t size) {
+  const std::string bytes = client.words->unsaid.substr(0, size);
+  const std::size_t count = network_->send(client.peer, bytes.data(), bytes.size());
+  if (count < bytes.size()) Marks::hit(Mark::send_blocked);
+  client.words->unsaid.erase(0, count);
+  said(client, bytes.data(), count);
+  return count > 0 && count == bytes.size();
 }
 
 void World::send_urgent(Client& client) {
   const std::uint8_t byte = *payload::bytes(client.number, client.sent);
   const bool taken = network_->send_urgent(client.peer, static_cast<char>(byte));
   if (taken) Marks::hit(Mark::sent_urgent);
-  said(client, taken ? 1 : 0);
+  said(client, &byte, taken ? 1 : 0);
 }
 
-void World::said(Client& client, std::size_t count) {
+void World::said(Client& client, const void* bytes, std::size_t count) {
   if (count == 1) Marks::hit(Mark::sent_one_byte);
   if (count > 64) Marks::hit(Mark::sent_much);
   if (judge_.stops() > 0) Marks::hit(Mark::sent_after_stop);
+  if (client.words != nullptr) client.words->said.append(static_cast<const char*>(bytes), count);
   judge_.spoke(client, count);
   said_ += count;
   look(client);
@@ -160,26 +236,26 @@ void World::read(Client& client) {
 }
 
 void World::half_close(Client& client) {
-  Marks::hit(client.received < client.sent ? Mark::half_closed_owed
-             : client.sent == 0            ? Mark::half_closed_at_once
-                                           : Mark::half_closed_quiet);
+  Marks::hit(!client.has_everything() ? Mark::half_closed_owed
+             : client.sent == 0       ? Mark::half_closed_at_once
+                                      : Mark::half_closed_quiet);
   judge_.half_closed(client);
   network_->half_close(client.peer);
   look(client);
 }
 
 void World::close(Client& client) {
-  Marks::hit(client.view.readable > 0        ? Mark::closed_unread
-             : client.received < client.sent ? Mark::closed_owed
-                                             : Mark::closed_quiet);
+  Marks::hit(client.view.readable > 0   ? Mark::closed_unread
+             : !client.has_everything() ? Mark::closed_owed
+                                        : Mark::closed_quiet);
   client.over = true;
   network_->close(client.peer);
 }
 
 void World::reset(Client& client) {
-  Marks::hit(!client.view.accepted           ? Mark::reset_unaccepted
-             : client.received < client.sent ? Mark::reset_owed
-                                             : Mark::reset_quiet);
+  Marks::hit(!client.view.accepted      ? Mark::reset_unaccepted
+             : !client.has_everything() ? Mark::reset_owed
+                                        : Mark::reset_quiet);
   client.over = true;
   network_->reset(client.peer);
 }
@@ -206,6 +282,35 @@ void World::pass_time(std::uint64_t ns) {
   const std::uint64_t slept_ns = std::min(ns, sleeps_for_ns_);
   if (sleeps_for_ns_ != uvsim::Wait::forever) sleeps_for_ns_ -= slept_ns;
   judge_.time_passed(ns - slept_ns);
+}
+
+// What a peer that the server has connected to may do.
+bool World::disturb_upstream() {
+  std::vector<Upstream::Link>& links = upstream_.links();
+  const auto able = [](const Upstream::Link& link) { return !link.over; };
+  const auto count = static_cast<std::uint32_t>(std::ranges::count_if(links, able));
+  if (count == 0) return false;
+  std::uint32_t chosen = ask(count);
+  auto link = std::ranges::find_if(links, able);
+  while (chosen-- > 0) link = std::find_if(link + 1, links.end(), able);
+  Marks::hit(Mark::upstream_disturbed);
+  switch (ask(4)) {
+    case 0: link->stalled = !link->stalled; return true;
+    case 1:
+      network_->half_close(link->peer);
+      link->finished = true;
+      break;
+    case 2:
+      network_->close(link->peer);
+      link->over = true;
+      break;
+    default:
+      network_->reset(link->peer);
+      link->over = true;
+      break;
+  }
+  judge_.upstream_disturbed(link->peer);
+  return true;
 }
 
 bool World::tell(int number) {

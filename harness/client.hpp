@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
 
 #include "harness/kind.hpp"
 #include "uvsim/uvsim.hpp"
@@ -20,6 +21,14 @@ enum class Excuse : std::uint8_t {
   stalling = 16  // it was owed bytes and took none for as long as the server has to bear it
 };
 
+// What a client says where that has a meaning (speech.hpp), and what it is owed for it.
+struct Words {
+  std::string said;
+  std::string answer;      // all of it, for all that was said
+  std::string unsaid;      // the rest of the message that it is saying
+  std::uint32_t messages;  // that it has begun
+};
+
 struct Client {
   uvsim::Peer peer;
   uvsim::PeerView view;  // when it was last looked at
@@ -27,8 +36,11 @@ struct Client {
   Kind kind = Kind::ordinary;
 
   // What it did and saw.
+  Words* words = nullptr;  // null: bytes of no meaning
   std::uint64_t sent = 0;
+  std::uint64_t due = 0;  // what it is owed for that, in all
   std::uint64_t received = 0;
+  bool promised = true;  // an answer, by the listener that it came to
   bool half_closed = false;
   bool over = false;      // closed or reset by itself
   bool seen_end = false;  // FIN or RST from the server, and everything before it was read
@@ -54,6 +66,7 @@ struct Client {
   std::uint64_t write_queued_at_ns = 0;
   std::uint32_t writes_queued = 0;  // by uv_write, and not called back yet
   bool closed = false;              // by the server: what happens now excuses nothing
+  bool ending = false;              // the server has ended its output, or is about to
   bool owed_at_half_close = false;
   // A write failed for the moment, and what the server had queued or wrote behind it before it was
   // told went out: libuv leaves a hole in the stream, which is nobody's fault.
@@ -64,13 +77,20 @@ struct Client {
   bool excused() const { return excuses != 0; }
   bool excused(Excuse why) const { return (excuses & static_cast<std::uint8_t>(why)) != 0; }
   void excuse(Excuse why) { excuses |= static_cast<std::uint8_t>(why); }
+  void expect_again(Excuse why) {
+    excuses &= static_cast<std::uint8_t>(~static_cast<unsigned>(why));
+  }
   bool established() const { return view.state == uvsim::PeerState::established; }
   bool can_send() const { return !over && !half_closed && established(); }
   const Habits& habits() const { return habits_of(kind); }
   bool is_itself() const { return patience > 0; }  // it still does as its kind does
 
-  // Bytes that it said and that have not come back to its end of the connection.
-  std::uint64_t owed() const { return sent > delivered ? sent - delivered : 0; }
+  // It has got all that it is owed for what it has said so far.
+  bool has_everything() const { return received >= due; }
+  // Bytes that it is owed and that have not come to its end of the connection.
+  std::uint64_t owed() const { return due > delivered ? due - delivered : 0; }
+  // It is owed bytes and has taken all that the server has written: it waits, and does not stall.
+  bool waits_for_server() const { return owed() > 0 && view.unread == 0; }
 };
 
 }  // namespace harness

@@ -5,21 +5,25 @@
 
 #include "harness/marks.hpp"
 #include "harness/payload.hpp"
+#include "harness/time.hpp"
 #include "harness/world.hpp"
 
 namespace harness {
 namespace {
 
-constexpr std::uint64_t ms = 1'000'000;
 // How long the World waits for a server that does things at times and moves nothing.
 constexpr std::uint64_t patience_ns = 3'600'000 * ms;
+// After so many turns of that, time goes faster: a timer that comes often would take a run for
+// ever.
+constexpr std::uint32_t turns_in_full = 1'000;
 
 }  // namespace
 
 uvsim::Progress World::rest(uvsim::Wait wait) {
-  if (read_all() || greet() || say_goodbye()) {
+  if (upstream_.play() || read_all() || finish_messages() || greet() || say_goodbye()) {
     ++moved_;
     waited_ns_ = 0;
+    fruitless_ = 0;
     return uvsim::Progress::made;
   }
   return wait_for_server(wait);
@@ -43,7 +47,8 @@ bool World::is_due(Client& client, std::uint64_t after_ns) {
 bool World::read_all() {
   bool read = false;
   for (Client& client : clients()) {
-    if (client.view.readable == 0 && !client.seen_end) client.acts_at_ns = 0;
+    const bool waits = client.seen_end || client.habits().lingers;
+    if (client.view.readable == 0 && !waits) client.acts_at_ns = 0;
     if (client.over || client.view.readable == 0) continue;
     const Habits& habits = client.habits();
     // Who does not read is still told when its connection is cut.
@@ -63,6 +68,19 @@ bool World::read_all() {
   return read;
 }
 
+// Who has begun a message says all of it.
+bool World::finish_messages() {
+  bool said = false;
+  if (words_.empty()) return false;
+  for (Client& client : clients()) {
+    if (client.words->unsaid.empty() || !client.can_send() || client.view.writable == 0) continue;
+    if (client.stalled || client.seen_end) continue;
+    speak(client, client.words->unsaid.size());
+    said = true;
+  }
+  return said;
+}
+
 // In a world where nobody ever came, one client comes; and who came says something.
 bool World::greet() {
   if (count_ == 0 && judge_.stops() == 0) return connect();
@@ -72,10 +90,12 @@ bool World::greet() {
     const bool waits = client.stalled && client.habits().portion != Portion::nothing;
     if (client.sent > 0 || !client.can_send() || waits) continue;
     if (client.seen_end || client.view.writable == 0) continue;
-    if (client.habits().greeting > 0) {
-      send(client, client.habits().greeting);
-    } else {
+    const std::size_t greeting = client.habits().greeting;
+    if (greeting == Habits::nothing && client.is_itself()) continue;
+    if (greeting == 0 || greeting == Habits::nothing) {
       send(client);
+    } else {
+      send(client, greeting);
     }
     if (client.habits().ends_output && client.can_send()) half_close(client);
     greeted = true;
@@ -90,6 +110,16 @@ bool World::leaves(Client& client) {
   return !client.habits().stays || !client.is_itself() || is_due(client, 2 * limit_ns());
 }
 
+// Who has got everything ends its output.
+bool World::is_content(Client& client) {
+  if (!client.can_send() || client.stalled || client.seen_end) return false;
+  if (client.promised && !client.has_everything()) return false;
+  if (!client.habits().lingers || !client.is_itself()) return true;
+  if (!is_due(client, 2 * limit_ns())) return false;
+  client.patience = 0;
+  return true;
+}
+
 bool World::say_goodbye() {
   bool said = false;
   for (Client& client : clients()) {
@@ -101,8 +131,7 @@ bool World::say_goodbye() {
       if (returns > 0 && judge_.stops() == 0 && connect(client.kind)) {
         clients_[count_ - 1].returns = returns - 1;
       }
-    } else if (client.can_send() && !client.stalled && !client.seen_end &&
-               (client.received == client.sent || !subject_->echoes)) {
+    } else if (is_content(client)) {
       half_close(client);
       said = true;
     }
@@ -110,7 +139,28 @@ bool World::say_goodbye() {
   if (said) return true;
   // Not before it listens again.
   if (network_->listeners() == 0 && judge_.stops() == 0 && subject_->reopens_listener) return false;
-  return all_gone() && judge_.stops() == 0 && (late_comer() || stop());
+  if (!all_gone() || judge_.stops() > 0) return false;
+  if (late_comer()) return true;
+  // Whoever is gone is to be closed before the operator comes: that takes its time.
+  if (judge_.connections_of_clients() > 0) return false;
+  return compare_rests() || (!judge_.rests().suspects() && stop());
+}
+
+// What the server keeps with no client there, against what it kept before (rests.hpp). True if the
+// same is played once more.
+bool World::compare_rests() {
+  if (!compared_) judge_.alone();
+  compared_ = true;
+  // No end of the run by its limits, for the sake of this.
+  const bool affordable = steps_ < simulation_->options().max_steps / 4;
+  if (!judge_.rests().asks_for_more() || !affordable || network_->listeners() == 0) return false;
+  Marks::hit(Mark::played_again);
+  judge_.played_again();
+  count_ = actions_ = 0;
+  said_ = next_answer_ = 0;
+  ++repetition_;
+  compared_ = false;
+  return true;
 }
 
 // After faults, one more client shows whether the server still serves.
@@ -150,10 +200,9 @@ uvsim::Progress World::wait_for_server(uvsim::Wait wait) {
   // A server that cannot be told to end, and where nothing is left to be waited for.
   const bool listens = network_->listeners() > 0 || !subject_->reopens_listener;
   const bool settled = judge_.stops() == 0 && all_gone() && listens &&
-                       network_->open_connections() == 0 && simulation_->ledger_live() == 0;
+                       judge_.connections_of_clients() == 0 && !judge_.rests().suspects();
   if (wait.ns != uvsim::Wait::forever && waited_ns_ < patience_ns && !settled) {
-    Marks::hit(Mark::waited_for_timer);
-    waited_ns_ += wait.ns;
+    wait_a_turn(wait.ns);
     return uvsim::Progress::nothing;
   }
   if (waited_ns_ < patience_ns && judge_.somebody_connects()) {
@@ -164,9 +213,40 @@ uvsim::Progress World::wait_for_server(uvsim::Wait wait) {
     return uvsim::Progress::made;
   }
   waited_ns_ = 0;
+  fruitless_ = 0;
   if (resume()) return uvsim::Progress::made;
+  if (judge_.stops() == 0 && all_gone()) {
+    judge_.long_alone();
+    if (stop()) return uvsim::Progress::made;
+  }
   come_to_rest();
   if (wait.ns != uvsim::Wait::forever) leave();
+  return uvsim::Progress::nothing;
+}
+
+// For a timer of the server's. One that comes often and moves nothing comes late from some time on,
+// as on a machine that sleeps in between.
+void World::wait_a_turn(std::uint64_t ns) {
+  Marks::hit(Mark::waited_for_timer);
+  waited_ns_ += ns;
+  if (++fruitless_ <= turns_in_full) return;
+  const std::uint64_t skipped = waited_ns_ / 4;
+  waited_ns_ += skipped;
+  network_->advance(skipped);
+  judge_.time_passed(skipped);
+}
+
+// Nobody does anything, however often timers of the server's come.
+uvsim::Progress World::wait_long(uvsim::Wait wait) {
+  judge_.while_waiting(wait);
+  const std::uint64_t left = waits_until_ns_ - network_->now_ns();
+  if (wait.ns >= left) {
+    network_->advance(left);
+    waits_until_ns_ = waited_ns_ = 0;
+    fruitless_ = 0;
+    return uvsim::Progress::made;
+  }
+  wait_a_turn(wait.ns);
   return uvsim::Progress::nothing;
 }
 
@@ -179,7 +259,7 @@ bool World::resume() {
     client.patience = 0;
     resumed = true;
   }
-  return resumed;
+  return upstream_.resume() || resumed;
 }
 
 void World::come_to_rest() {

@@ -1,5 +1,6 @@
-// The Judge: hears what clients did and saw, what was chosen and what libuv told the server, and
-// says when an oracle (verdict.hpp) is broken. The World plays; nothing here does anything.
+// The Judge: hears what clients did and saw, what was chosen and what libuv told the server
+// (judge.cpp), and says when an oracle (verdict.hpp) is broken: each of the eight has its place in
+// oracles.cpp. The World plays; nothing here does anything.
 //
 // An oracle is written from what a client does and sees. A client is owed what it has said and what
 // has not come back to its receive buffer; while that grows it takes, however slowly, and who takes
@@ -8,9 +9,12 @@
 
 #include <cstdint>
 #include <span>
-#include <string>
+#include <string_view>
+#include <vector>
 
 #include "harness/client.hpp"
+#include "harness/forgiven.hpp"
+#include "harness/rests.hpp"
 #include "harness/subject.hpp"
 #include "harness/verdict.hpp"
 #include "uvsim/uvsim.hpp"
@@ -23,8 +27,17 @@ class Judge {
   // catches it.
   struct Left {};
 
-  // The references must last until the run has ended. `clients` are all that will ever come.
-  void begin(uvsim::Simulation& simulation, const Subject& subject, Client* clients);
+  // On what terms it judges, beside what the Subject promises.
+  struct Terms {
+    const Forgiven* forgiven = nullptr;  // findings to be passed by; null: none
+    std::uint32_t rests = 1;             // to be compared at least, where something is kept
+    bool few_descriptors = false;        // libuv itself turns clients away (R39)
+  };
+
+  // The references must last until the run has ended. `clients` are all that are there at once.
+  void begin(uvsim::Simulation& simulation, const Subject& subject, const Terms& terms,
+             Client* clients);
+  void few_descriptors() { terms_.few_descriptors = true; }
 
   // --- What it hears. ---------------------------------------------------------------------------
 
@@ -33,7 +46,10 @@ class Judge {
   void chosen(uvsim::ChoicePoint point, uvsim::Peer about);
   // The server listens for the first time.
   void listens(uvsim::Network& network);
-  void connected(Client& client);  // one more
+  // One more, to whom its listener has promised an answer, or not.
+  void connected(Client& client, bool promised);
+  // The World has done something to a peer that the server had connected to.
+  void upstream_disturbed(uvsim::Peer peer);
   void spoke(Client& client, std::size_t size);
   void half_closed(Client& client);
   void received(Client& client, const std::uint8_t* bytes, std::size_t size);
@@ -50,43 +66,89 @@ class Judge {
   void after_looking(bool server_rests);  // and when they have
   void at_rest();                         // the server rests, and nobody acted
   void while_waiting(uvsim::Wait wait);   // everybody waits for a timer of the server
+  void alone();                           // the server rests, and all clients are gone
+  void long_alone();                      // and they have been for as long as it may want
   void at_the_very_end();                 // nothing can happen any more
   void when_ended(int status);            // the program has
-  [[noreturn]] void fail(Oracle oracle, const Client* client, const char* message);
+  [[noreturn]] void spins();              // it claims to be busy, and nothing moves
+  // The clients that were are forgotten; others come in their places.
+  void played_again();
 
   const Verdict& verdict() const { return verdict_; }
   bool listening() const { return network_ != nullptr; }
   std::uint32_t faults() const { return faults_; }
   std::uint32_t stops() const { return stops_; }
   bool somebody_connects() const;
+  const Rests& rests() const { return rests_; }
+  // Some connection of a client is open in the server.
+  std::size_t connections_of_clients() const;
 
  private:
-  // One for each question that an oracle asks.
-  void check_listener();
+  static constexpr std::uint32_t clients_none = ~std::uint32_t{0};
+  // A connection that the server asked for, and the client in whose behalf.
+  struct Own {
+    std::uint32_t handle;
+    std::uint32_t client;
+    uvsim::Peer peer;
+  };
+  // What clients have seen, in all.
+  struct Seen {
+    std::uint64_t clients = 0;
+    std::uint64_t answered = 0;
+    std::uint64_t whole = 0;  // bytes
+    std::uint64_t taken = 0;  // bytes
+  };
+
+  // The oracles (oracles.cpp): for each, what it is asked. All return where what they have found is
+  // forgiven.
+  void check_prefix(const Client& client, const std::uint8_t* bytes, std::size_t size);
+  void check_whole(const Client& client, bool by_reset);
+  void check_growth();
+  void check_counts();
+  void check_start();
   void check_bounds();
   void check_stop(std::uint64_t now, bool for_ever);
   void check_client_in_time(const Client& client, std::uint64_t now, bool for_ever);
-  void check_counts();
-  void check_whole(const Client& client, bool by_reset);
+  void check_listener();
+  void check_gone();
+  void check_end();
+  void check_ended(int status);
+  void check_waiting();
+  void check_answered_in_time(const Client& client, std::uint64_t now, bool for_ever);
+  void check_status(int status);
+  void broken(Oracle oracle, const Client* client, std::string_view words);
+
+  // What follows from what was heard.
+  const void* expected_by(const Client& client) const;
+  bool may_reject() const { return subject_->may_reject || terms_.few_descriptors; }
   bool waits(const Client& client) const;
   bool must_be_served(const Client& client) const;
   bool may_be_left_waiting(const Client& client) const;
   bool is_over(std::uint64_t now, bool for_ever, std::uint64_t since_ns,
                std::uint64_t limit_ms) const;
+  std::size_t connections() const;
+  Rests::Measure measure() const;
+  void add(Seen& seen, const Client& client) const;
 
+  void owe(Client& client);
   void age(Client& client, bool overslept);
   void excuse_all(Excuse excuse);
   void excuse_unserved(Excuse excuse);
   Client* client_of(uvsim::Peer peer);
-  std::size_t connections() const;
+  Client* concerned_by(uvsim::Peer peer);
+  void heard_of_own(const uvsim::EventView& view, bool asks);
   std::span<Client> clients() const { return {clients_, count_}; }
 
   uvsim::Simulation* simulation_ = nullptr;
   uvsim::Network* network_ = nullptr;  // null: it does not listen yet
   const Subject* subject_ = nullptr;
+  Terms terms_;
   Client* clients_ = nullptr;
   std::uint32_t count_ = 0;
   Verdict verdict_;
+  Rests rests_;
+  Seen past_;             // by clients that were forgotten
+  std::vector<Own> own_;  // only where the Subject says that there are any
 
   uvsim::Peer called_back_for_;  // the last time the server was
   std::uint32_t faults_ = 0;

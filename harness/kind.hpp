@@ -3,8 +3,7 @@
 // The input says of which kind a client is when it connects (Action::connect_as), or the Setting
 // does. All kinds do what actions tell them, too.
 //
-// To add one: a line in HARNESS_KINDS, at the end, so that inputs keep their meaning; its mark is
-// there with it. What the columns cannot say is a new column, read by fault_free.cpp.
+// To add one: README.md says which files it touches.
 #pragma once
 
 #include <array>
@@ -23,31 +22,45 @@ struct Habits {
   // then it reads as an ordinary client does.
   std::uint32_t reads_after;
   std::uint32_t patience;
-  std::size_t window;    // bytes that its receive buffer holds; 0: as the machine says
-  std::size_t greeting;  // bytes that it says first; 0: as few as the input says
-  bool ends_output;      // as soon as it has said them
-  bool comes_back;       // when its connection was cut, it connects again
-  bool stays;            // it does not close when it has seen the end, but long after
+  std::size_t window;        // bytes that its receive buffer holds; 0: as the machine says
+  std::size_t greeting;      // bytes that it says first; 0: as few as the input says
+  std::uint32_t companions;  // so many others of its kind connect at the same moment
+  bool ends_output;          // as soon as it has said them
+  bool comes_back;           // when its connection was ended, it connects again, at once
+  bool stays;                // it does not close when it has seen the end, but long after
+  bool lingers;  // it does not end its output when it has got everything, but long after
+
+  static constexpr std::size_t nothing = ~std::size_t{0};  // greeting: it says nothing
 };
 
 // X(name, what it does, Habits)
 #define HARNESS_KINDS(X)                                                                           \
   X(ordinary, "reads at once, ends its output when it has got everything, closes at the end",      \
-    Portion::everything, 0, 0, 0, 0, false, false, false)                                          \
+    Portion::everything, 0, 0, 0, 0, 0, false, false, false, false)                                \
   X(steady, "reads slowly: half of its small window at each eighth of the limit", Portion::half,   \
-    2, 32, 32, 200, false, false, false)                                                           \
-  X(trickle, "reads one byte at each half of the limit", Portion::one_byte, 8, 12, 4, 40, false,   \
-    false, false)                                                                                  \
+    2, 32, 32, 200, 0, false, false, false, false)                                                 \
+  X(trickle, "reads one byte at each half of the limit", Portion::one_byte, 8, 12, 4, 40, 0,       \
+    false, false, false, false)                                                                    \
   X(burst, "reads nothing for three quarters of the limit, then all there is",                     \
-    Portion::everything, 12, 8, 32, 200, false, false, false)                                      \
-  X(never_reads, "reads nothing before it is cut", Portion::nothing, 0, 1, 32, 200, false, false,  \
-    false)                                                                                         \
+    Portion::everything, 12, 8, 32, 200, 0, false, false, false, false)                            \
+  X(never_reads, "reads nothing before it is cut", Portion::nothing, 0, 1, 32, 200, 0, false,      \
+    false, false, false)                                                                           \
   X(comes_back, "reads nothing, and connects again when it is cut", Portion::nothing, 0, 1, 64,    \
-    400, false, true, false)                                                                       \
+    400, 0, false, true, false, false)                                                             \
   X(half_closes, "ends its output when it has spoken, and reads as steady does", Portion::half, 2, \
-    32, 32, 200, true, false, false)                                                               \
+    32, 32, 200, 0, true, false, false, false)                                                     \
   X(stays, "does not close for twice the limit after it has seen the end", Portion::everything, 0, \
-    1, 0, 0, false, false, true)
+    1, 0, 0, 0, false, false, true, false)                                                         \
+  X(lingers, "stays for twice the limit when it has got everything", Portion::everything, 0, 1, 0, \
+    0, 0, false, false, false, true)                                                               \
+  X(returns, "reads at once, and connects again as soon as its connection has ended",              \
+    Portion::everything, 0, 1, 0, 0, 0, true, true, false, false)                                  \
+  X(says_nothing, "connects, and says nothing for twice the limit", Portion::everything, 0, 1, 0,  \
+    Habits::nothing, 0, false, false, false, true)                                                 \
+  X(pair, "two connections of one host, made together", Portion::everything, 0, 1, 0, 0, 1, false, \
+    false, false, false)                                                                           \
+  X(crowd, "four connect at the same moment", Portion::everything, 0, 1, 0, 0, 3, true, false,     \
+    false, false)
 
 enum class Kind : std::uint8_t {
 #define HARNESS_KIND(name, meaning, ...) name,

@@ -44,6 +44,9 @@ namespace harness {
   X(shrunk, "a client's buffers become small")                                                \
   X(time_passed, "time passes while the server could work")                                   \
   X(waited_for_timer, "everybody waits for a timer of the server")                            \
+  X(waited_long, "nobody does anything for ten minutes")                                      \
+  X(upstream_disturbed, "a peer that the server had connected to ends, resets or stalls")     \
+  X(played_again, "the server kept something at rest, and the same is played again")          \
   X(stopped, "the server is told to end while clients are there")                             \
   X(stopped_idle, "the server is told to end and nobody is there")                            \
   X(stopped_twice, "the server is told to end a second time")                                 \

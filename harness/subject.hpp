@@ -12,6 +12,9 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
+
+#include "harness/speech.hpp"
 
 namespace harness {
 
@@ -36,8 +39,21 @@ struct Subject {
   // How it is told of a signal, if not by a uv_signal_t of its own; called outside the loop.
   std::function<void(int signal)> tell;
 
-  // Sends back what it receives. Without it only contract, ledger, bound, alive and clean are held.
+  // Sends back what it receives, or what speech.answer says. Without it nothing is held of what
+  // clients get: only contract, ledger, bound, alive and clean.
   bool echoes = true;
+  // What clients say, and what is owed to them for it, if it is not the same.
+  Speech speech;
+  // Which of its listeners that is true of, if it has several: a port in decimal, or the name of a
+  // pipe. To the clients of the others nothing is owed. Empty: all.
+  std::string echoes_at;
+  // It may end a connection as soon as it has answered all that was said.
+  bool ends_when_answered = false;
+  // Ports on 127.0.0.1 to which it connects itself: a peer of the World's listens there, before it
+  // starts, and answers as `upstream_answer` says; unset: it sends back what it receives. What
+  // happens to such a connection excuses the client in whose behalf it was made.
+  std::vector<std::uint16_t> upstreams;
+  std::function<std::string(std::string_view said, bool ended)> upstream_answer;
   // A client that has ended its output still gets the rest of its echo, and then the end.
   bool answers_half_close = true;
   // Urgent data is data to it, as with SO_OOBINLINE: it is sent back in its place.
@@ -55,16 +71,19 @@ struct Subject {
   // Bytes alive when it begins to listen, and bytes alive at once beyond those.
   std::uint64_t start_bytes_max = unlimited;
   std::uint64_t live_bytes_max = unlimited;
+  // Clients of which it may keep something when they are gone: the entries of its largest cache.
+  std::uint32_t remembers = 128;
   // Connections that it has open at once.
   std::uint64_t connections_max = unlimited;
   // It may close a client that has said nothing for idle_ms while nothing was delivered to it; and
   // one that is owed bytes while none was delivered to it for write_ms.
   std::uint64_t idle_ms = 1'000;
   std::uint64_t write_ms = 1'000;
-  // False for a server whose limits run only by what libuv tells it: bytes that a client takes out
-  // of the kernel's buffer are nothing to it, so it may close, after idle_ms, who says nothing, and
-  // after write_ms who has not caught up.
-  bool notices_taking = true;
+  // It asks the kernel how much a client has taken. Without that its limits run only by what libuv
+  // tells it: bytes that a client takes out of the kernel's buffer are nothing to it, so it may
+  // close, after idle_ms, who says nothing, and after write_ms who has not caught up. Who has read
+  // everything that it wrote, and is owed more, is neither in any case.
+  bool notices_taking = false;
   // And it must have closed within this: a client that is owed nothing and silent; one that takes
   // nothing of a queued write, or, having ended its output, of more than linger_bytes. Who takes
   // nothing of what no write is queued for, within both together. Unlimited: it may wait for ever.

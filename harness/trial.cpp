@@ -1,8 +1,10 @@
 #include "harness/trial.hpp"
 
 #include <csignal>
+#include <cstdlib>
 
 #include "harness/campaign.hpp"
+#include "harness/machine.hpp"
 #include "harness/marks.hpp"
 
 namespace harness {
@@ -71,6 +73,7 @@ void Trial::on_event_told(void* trial, const uvsim::EventView& event) {
 }
 
 Trial::Trial(const uvsim::Options& options) : simulation_(options), story_(Story::wanted()) {
+  if (const char* const list = std::getenv("HARNESS_FORGIVE")) forgiven_.add(list);
   simulation_.on_poll(
       [this](uvsim::Network& network, uvsim::Wait wait) { return world_.on_poll(network, wait); });
   simulation_.on_event(story_ == nullptr ? on_event : on_event_told, this);
@@ -82,13 +85,19 @@ const Verdict& Trial::run(const Subject& subject, const Setting& setting, uvsim:
   Marks::begin_run();
   if (story_ != nullptr) story_->begin(subject.name);
   ending_ = {};
-  world_.begin(simulation_, subject, setting, choices);
+  const uvsim::Options usual = options();
+  Setting varied = setting;
+  vary(varied, options(), choices);
+  if (forgiven_.has_rule("R21")) options().check_sigpipe = false;
+  world_.begin(simulation_, subject, varied, forgiven_, choices);
   simulation_.run(world_.choices(), [this, &subject] {
+    world_.before_start();
     const int status = subject.start();
     ending_ = subject.ending ? subject.ending() : Subject::Ending();
     if (ending_.last_words.empty()) world_.on_end(status);
     return status;
   });
+  options() = usual;
   judge(subject);
   if (story_ != nullptr) story_->end(verdict_);
   Campaign::count(subject, simulation_.report());
@@ -110,50 +119,51 @@ void Trial::judge(const Subject& subject) {
   const uvsim::Report& report = simulation_.report();
   verdict_ = world_.verdict();
   verdict_.trace_hash = report.trace_hash;
-  verdict_.steps = report.steps;
-  if (!verdict_.ok()) {
-    verdict_.step = report.steps;
-    return;
-  }
+  verdict_.steps = verdict_.step = report.steps;
+  if (!verdict_.ok()) return;
   if (!report.violations.empty()) {
     const uvsim::Finding& finding = report.violations.front();
-    verdict_.broken = report.ledger.active && !report.ledger.ok ? Oracle::ledger : Oracle::contract;
+    const bool ledger = report.ledger.active && !report.ledger.ok;
     verdict_.rule = finding.rule;
-    verdict_.message = finding.handle + ": " + finding.message;
     verdict_.step = finding.step;
-    return;
+    found(ledger ? Oracle::ledger : Oracle::contract, finding.handle + ": " + finding.message);
+    return;  // the run ended there
   }
-  verdict_.step = report.steps;
   if (!ending_.last_words.empty()) {
-    verdict_.broken = Oracle::alive;
-    verdict_.message = ending_.last_words;
+    found(Oracle::alive, ending_.last_words);
     return;
   }
   if (world_.came_to_rest()) return;  // and found nothing wrong there
   if (report.limit != uvsim::Limit::none) {
-    verdict_.broken = Oracle::alive;
-    verdict_.message = name_of(report.limit);
+    found(Oracle::alive, name_of(report.limit));
   } else if (!report.finished) {
-    verdict_.broken = Oracle::alive;
-    verdict_.message = "the server neither listens nor ends";
+    found(Oracle::alive, "the server neither listens nor ends");
   } else if (ending_.exited || (!world_.served() && !subject.fails_clean)) {
     return;  // it could not start, or ended by exit(): the process is gone with all it had
   } else if (report.ledger.active && !report.ledger.ok) {
-    verdict_.broken = Oracle::ledger;
-    verdict_.message = report.ledger.message;
-  } else if (subject.ends_clean && (report.open_handles > 0 || report.open_descriptors > 0)) {
-    verdict_.broken = Oracle::clean;
-    verdict_.message = std::to_string(report.open_handles) + " handle(s) and " +
-                       std::to_string(report.open_descriptors) +
-                       " descriptor(s) were left open at the end";
+    found(Oracle::ledger, report.ledger.message);
   }
+  const bool left_open = report.open_handles > 0 || report.open_descriptors > 0;
+  if (verdict_.ok() && report.finished && subject.ends_clean && left_open) {
+    found(Oracle::clean, std::to_string(report.open_handles) + " handle(s) and " +
+                             std::to_string(report.open_descriptors) +
+                             " descriptor(s) were left open at the end");
+  }
+}
+
+void Trial::found(Oracle oracle, std::string message) {
+  if (forgiven_.has(verdict_.rule, name_of(oracle), message)) return;
+  verdict_.broken = oracle;
+  verdict_.message = std::move(message);
 }
 
 std::string Trial::summary() const {
   if (verdict_.ok()) return "nothing was found\n";
   std::string text = std::string("oracle ") + name_of(verdict_.broken) + ": " + verdict_.message;
   if (!verdict_.rule.empty()) text += " [" + verdict_.rule + "]";
-  return text + " (step " + std::to_string(verdict_.step) + ")\n";
+  text += " (step " + std::to_string(verdict_.step) + ")\n";
+  const std::string kind = verdict_.rule.empty() ? name_of(verdict_.broken) : verdict_.rule;
+  return text + "to go on past findings of this kind: HARNESS_FORGIVE=" + kind + "\n";
 }
 
 }  // namespace harness

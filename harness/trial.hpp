@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 
+#include "harness/forgiven.hpp"
 #include "harness/story.hpp"
 #include "harness/subject.hpp"
 #include "harness/verdict.hpp"
@@ -29,6 +30,11 @@ class Trial {
   // Apply from the next run on.
   uvsim::Options& options() { return simulation_.options(); }
 
+  // Findings to go on past (forgiven.hpp); those of the environment variable HARNESS_FORGIVE are.
+  Forgiven& forgiven() { return forgiven_; }
+
+  // The machine and the crowd are as options() and `setting` say, varied by the first choices
+  // (machine.hpp); Setting::vary says what is not.
   const Verdict& run(const Subject& subject, const Setting& setting, uvsim::Choices& choices);
 
   // The same twice, with the answers of `choices`. True if both runs were the same, event by event;
@@ -48,9 +54,11 @@ class Trial {
   static void on_event(void* trial, const uvsim::EventView& event);
   static void on_event_told(void* trial, const uvsim::EventView& event);
   void judge(const Subject& subject);
+  void found(Oracle oracle, std::string message);
 
   uvsim::Simulation simulation_;
   World world_;
+  Forgiven forgiven_;
   Story* story_;  // null: nobody asked for it
   Verdict verdict_;
   Subject::Ending ending_;

@@ -1,9 +1,11 @@
 #include "harness/world.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "harness/marks.hpp"
 #include "harness/payload.hpp"
+#include "harness/time.hpp"
 #include "uvsim/ledger.hpp"
 
 namespace harness {
@@ -17,24 +19,46 @@ alignas(64) std::uint8_t scratch[payload::piece_max];
 }  // namespace
 
 void World::begin(uvsim::Simulation& simulation, const Subject& subject, const Setting& setting,
-                  uvsim::Choices& source) {
+                  const Forgiven& forgiven, uvsim::Choices& source) {
+  auto answers = std::move(answers_);  // its memory
   *this = World();
+  answers_ = std::move(answers);
+  answers_.clear();
   simulation_ = &simulation;
   subject_ = &subject;
   setting_ = setting;
   setting_.clients_max = std::min(setting.clients_max, clients_limit);
   source_ = &source;
-  judge_.begin(simulation, subject, clients_.data());
+  if (subject.speech.any()) words_.resize(clients_limit);
+  const bool few = setting.descriptors != 0 || simulation.options().descriptors != 0;
+  judge_.begin(simulation, subject,
+               {.forgiven = &forgiven, .rests = setting.rests, .few_descriptors = few},
+               clients_.data());
+}
+
+void World::before_start() {
+  network_ = &simulation_->network();
+  upstream_.begin(*network_, *subject_);
 }
 
 // --- Choices. -----------------------------------------------------------------------------------
 
 std::uint32_t World::ask(std::uint32_t n, uvsim::ChoicePoint point) {
-  return n < 2 ? 0 : source_->pick(n, point) % n;
+  return n < 2 ? 0 : answer(n, point);
+}
+
+// The run's, or what it was when the same was played before.
+std::uint32_t World::answer(std::uint32_t n, uvsim::ChoicePoint point) {
+  if (repetition_ > 0) {
+    return next_answer_ == answers_.size() ? 0 : answers_[next_answer_++] % n;
+  }
+  const std::uint32_t answer = source_->pick(n, point) % n;
+  if (judge_.listening()) answers_.push_back(answer);
+  return answer;
 }
 
 std::uint32_t World::pick(std::uint32_t n, uvsim::ChoicePoint point) {
-  const std::uint32_t answer = source_->pick(n, point) % n;
+  const std::uint32_t answer = this->answer(n, point);
   if (answer == 0) return 0;
   Marks::hit(point, answer);
   if (uvsim::is_machines(point)) simulation_->note(uvsim::name_of(point), answer);
@@ -47,7 +71,9 @@ std::uint32_t World::pick(std::uint32_t n, uvsim::ChoicePoint point) {
 uvsim::Progress World::on_poll(uvsim::Network& network, uvsim::Wait wait) {
   network_ = &network;
   try {
-    return live(wait);
+    const uvsim::Progress progress = live(wait);
+    polled_at_ns_ = network.now_ns();
+    return progress;
   } catch (const Judge::Left&) {
     resting_ = true;
     network.leave();
@@ -60,17 +86,19 @@ uvsim::Progress World::live(uvsim::Wait wait) {
   if (!judge_.listening()) {
     if (network_->listeners() == 0) return uvsim::Progress::nothing;
     judge_.listens(*network_);
+    if (setting_.descriptors != 0) network_->leave_descriptors(setting_.descriptors);
   }
+  // A program that turns its loop itself does not wait in there: it sleeps between two turns.
+  const std::uint64_t slept_ns = network_->now_ns() - polled_at_ns_;
+  const bool turns_itself =
+      wait.ns == 0 && !wait.ready && slept_ns >= ms && !network_->loop_has_work();
+  if (turns_itself) wait.ns = slept_ns;
   const bool server_rests = !wait.ready && wait.ns > 0;
   watch(server_rests);
   sleeps_for_ns_ = wait.ready ? 0 : wait.ns;
+  if (network_->now_ns() < waits_until_ns_) return server_rests ? wait_long(wait) : busy();
   if (act()) return uvsim::Progress::made;
-  if (!server_rests) {
-    busy_polls_ = moved_ == moved_before_ ? busy_polls_ + 1 : 0;
-    moved_before_ = moved_;
-    if (busy_polls_ > busy_polls_max) judge_.fail(Oracle::alive, nullptr, "the server spins");
-    return uvsim::Progress::nothing;
-  }
+  if (!server_rests) return busy();
   busy_polls_ = 0;
   judge_.at_rest();
   if (holding_ && wait.ns != uvsim::Wait::forever) {
@@ -80,8 +108,17 @@ uvsim::Progress World::live(uvsim::Wait wait) {
   return rest(wait);
 }
 
+// It has something to do, or says so.
+uvsim::Progress World::busy() {
+  busy_polls_ = moved_ == moved_before_ ? busy_polls_ + 1 : 0;
+  moved_before_ = moved_;
+  if (busy_polls_ > busy_polls_max) judge_.spins();
+  return uvsim::Progress::nothing;
+}
+
 void World::on_event(const uvsim::EventView& event) {
   Marks::hit(event);
+  steps_ = event.step;
   judge_.on_event(event);
 }
 

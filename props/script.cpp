@@ -200,8 +200,10 @@ const harness::Verdict& Runner::run(const Stage& stage, uvsim::Choices& choices)
     subject.reopens_ms = harness::Subject::unlimited;  // nor is there always one for the listener
   }
   const std::size_t block_size = stage.block_size;
-  const harness::Setting setting{
-      .clients = stage.clients, .send_max = block_size * 20, .said_max = block_size * 50};
+  const harness::Setting setting{.clients = stage.clients,
+                                 .send_max = block_size * 20,
+                                 .said_max = block_size * 50,
+                                 .vary = harness::Setting::Vary::nothing()};
   harness::Marks::forget();
   return trial_.run(subject, setting, choices);
 }

@@ -50,7 +50,6 @@ harness::Subject subject_of(std::string_view shape) {
   } else if (shape == "timed") {
     subject.name = "timed";
     subject.start = timed_main;
-    subject.notices_taking = false;  // its timers begin anew by what libuv tells it alone
     subject.write_at_most_ms = subject.write_ms;
     subject.drain_ms = subject.idle_ms + subject.write_ms;
   } else {
@@ -114,6 +113,7 @@ void Exhibit::set_up(std::uint8_t first, std::uint8_t second) {
   setting_.stalled = second / 4 % 4;
   setting_.send_max = 2048;
   setting_.said_max = 8192;
+  setting_.vary = harness::Setting::Vary::nothing();
   // No limit, or as many as a loop, a signal, a listener, libuv's spare, three clients and the one
   // that waits in the listener need.
   options.descriptors = second % 4 == 1 ? 10 : 0;

@@ -175,8 +175,9 @@ int run(Defect defect, const unsigned char* data, unsigned long size) {
   // What it does not claim to survive: a client that it cannot take in.
   trial.options().asked =
       harness::Trial::usual_faults().without(call_tcp_init).without(call_accept);
+  const harness::Setting setting{.vary = harness::Setting::Vary::nothing()};
   harness::Plan plan(data, size, trial.options().asked);
-  if (!trial.run(echo_server(defect), harness::Setting{}, plan).ok()) {
+  if (!trial.run(echo_server(defect), setting, plan).ok()) {
     std::fprintf(stderr, "%s%s", trial.trace_text().c_str(), trial.summary().c_str());
     std::abort();
   }

@@ -420,6 +420,7 @@ struct Socket {
   bool reset_seen = false;
   bool refused = false;
   bool was_connected = false;
+  bool own = false;  // the program asked for the connection
   bool read_shut = false;   // no more input: our shutdown, or the connection is dead
   bool write_shut = false;  // no more output
   bool shut_for_good = false;
@@ -562,6 +563,7 @@ class Kernel {
 
   const std::vector<Socket*>& bound_sockets() const { return bound_; }
   std::vector<Socket*> peers;  // by Peer::id - 1
+  size_t own_connections = 0;  // of these, those that the program asked for
   size_t connections = 0;      // ends of connections in the program
 
  private:

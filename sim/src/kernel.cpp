@@ -81,7 +81,7 @@ void Kernel::reset(Context& context) {
   bound_.clear();
   timers_.clear();
   peers.clear();
-  connections = 0;
+  connections = own_connections = 0;
   next_port_ = 32768;
   next_name_ = 0;
   serial_ = 0;
@@ -531,7 +531,10 @@ void Kernel::close(Socket& socket) {
     socket.queue_head = 0;
   }
   const bool unread = socket.in.size() > 0;
-  if (socket.was_connected && !socket.outside) --connections;
+  if (socket.was_connected && !socket.outside) {
+    --connections;
+    if (socket.own) --own_connections;
+  }
   if (socket.state == SocketState::established) {
     Socket& peer = *socket.peer;
     // Lingering for no time means something to TCP only.
@@ -726,7 +729,11 @@ Socket* Kernel::find_listener(const Address& address) const {
 void Kernel::establish(Socket& client, Socket& listener) {
   Socket& server = *new_socket(listener.family);
   server.state = client.state = SocketState::established;
-  if (!client.was_connected && !client.outside) ++connections;
+  if (!client.was_connected && !client.outside) {
+    ++connections;
+    ++own_connections;
+    client.own = true;
+  }
   server.was_connected = client.was_connected = true;
   server.attempt = Attempt::over;
   server.peer = &client;
@@ -911,10 +918,11 @@ int Kernel::pair(Socket** a, Socket** b, Family family) {
   (*b)->peer = *a;
   for (Socket* const socket : {*a, *b}) {
     socket->state = SocketState::established;
-    socket->was_connected = true;
+    socket->was_connected = socket->own = true;
     socket->attempt = Attempt::over;
   }
   connections += 2;
+  own_connections += 2;
   return 0;
 }
 

@@ -256,6 +256,17 @@ void Network::leave() { running().leave_wanted = true; }
 
 size_t Network::open_connections() const { return running().kernel.connections; }
 
+size_t Network::own_connections() const { return running().kernel.own_connections; }
+
+size_t Network::open_handles() const { return running().open_handles; }
+
+size_t Network::open_descriptors() const { return running().kernel.open_descriptors(); }
+
+void Network::leave_descriptors(uint32_t count) {
+  Context& context = running();
+  context.options.descriptors = context.kernel.open_descriptors() + count;
+}
+
 bool Network::loop_has_work() const {
   for (LoopState* const state : running().loops) {
     if (anything_ready(*state)) return true;

@@ -226,6 +226,7 @@ harness::Subject echo_server(Defect defect) {
   subject.idle_at_most_ms = idle_at_most_ms;
   subject.write_at_most_ms = write_at_most_ms;
   subject.linger_bytes = 1;  // what the kernel may hold when the server has let go
+  subject.notices_taking = true;
   subject.tells_of_cuts = true;
   subject.answers_at_once = true;
   subject.answer_ms = 0;

@@ -408,8 +408,14 @@ class Network {
   // Ends the run as if it were quiescent. To be called from the hook, which then returns.
   void leave();
 
-  // Ends of connections in the program.
+  // Ends of connections in the program; and of these, those that it asked for itself.
   size_t open_connections() const;
+  size_t own_connections() const;
+  // Handles that are initialised and not closed, and descriptors that are open, in the program.
+  size_t open_handles() const;
+  size_t open_descriptors() const;
+  // From now on the program may open so many descriptors more, and no others.
+  void leave_descriptors(uint32_t count);
   bool loop_has_work() const;  // something is ready or due now in some loop of the program
 };
 
