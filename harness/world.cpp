@@ -30,10 +30,10 @@ void World::begin(uvsim::Simulation& simulation, const Subject& subject, const S
   setting_.clients_max = std::min(setting.clients_max, clients_limit);
   source_ = &source;
   if (subject.speech.any()) words_.resize(clients_limit);
-  const bool few = setting.descriptors != 0 || simulation.options().descriptors != 0;
-  judge_.begin(simulation, subject,
-               {.forgiven = &forgiven, .rests = setting.rests, .few_descriptors = few},
-               clients_.data());
+  judge_.begin(
+      simulation, subject,
+      {.forgiven = &forgiven, .rests = setting.rests, .few_descriptors = setting.descriptors != 0},
+      clients_.data());
 }
 
 void World::before_start() {
