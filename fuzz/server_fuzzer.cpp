@@ -64,6 +64,7 @@ Case read_case(fuzz::Input& input, uvsim::Options& options) {
                   .stalled = third / 64 % 4,
                   .send_max = block_size * 8,
                   .said_max = block_size * 16,
+                  .rests = 1,
                   .vary = harness::Setting::Vary::nothing()}};
   // No fuller run than those of small blocks.
   const auto window_min = static_cast<std::uint32_t>(block_size / 64);

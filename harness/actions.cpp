@@ -202,6 +202,8 @@ std::string& World::begin_message(Client& client) {
 
 // The next bytes of its message. False if there was no room for all of them, or there were none.
 bool World::speak(Client& client, std::size_t size) {
+  // A connection that ends with the answer is no place to say more.
+  if (subject_->ends_when_answered && client.due > 0) client.words->unsaid.clear();
   const std::string bytes = client.words->unsaid.substr(0, size);
   const std::size_t count = network_->send(client.peer, bytes.data(), bytes.size());
   if (count < bytes.size()) Marks::hit(Mark::send_blocked);

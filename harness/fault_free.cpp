@@ -143,7 +143,9 @@ bool World::say_goodbye() {
   if (late_comer()) return true;
   // Whoever is gone is to be closed before the operator comes: that takes its time.
   if (judge_.connections_of_clients() > 0) return false;
-  return compare_rests() || (!judge_.rests().suspects() && stop());
+  if (setting_.rests > 0 && compare_rests()) return true;
+  if (judge_.rests().suspects()) return false;
+  return stop() || compare_rests();
 }
 
 // What the server keeps with no client there, against what it kept before (rests.hpp). True if the

@@ -30,7 +30,7 @@ class Judge {
   // On what terms it judges, beside what the Subject promises.
   struct Terms {
     const Forgiven* forgiven = nullptr;  // findings to be passed by; null: none
-    std::uint32_t rests = 1;             // to be compared at least, where something is kept
+    std::uint32_t rests = 1;             // repetitions before the first comparison
     bool few_descriptors = false;        // libuv itself turns clients away (R39)
   };
 

@@ -41,7 +41,7 @@ void vary(Setting& setting, uvsim::Options& options, uvsim::Choices& choices) {
   const bool no_memory = take(first, std::array{false, true});
   const std::uint32_t stalled = take(second, std::array<std::uint32_t, 4>{0, 1, 0, 2});
   const std::uint32_t descriptors = take(second, std::array<std::uint32_t, 4>{as_it_is, 3, 1, 6});
-  const std::uint32_t rests = take(second, std::array<std::uint32_t, 4>{as_it_is, 1, 20, 1});
+  const std::uint32_t rests = take(second, std::array<std::uint32_t, 4>{as_it_is, 20, as_it_is, 1});
   if (vary.windows) set_windows(setting, options, window);
   if (vary.version && other_version) {
     using enum uvsim::Version;

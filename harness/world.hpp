@@ -54,8 +54,10 @@ struct Setting {
   std::uint32_t actions_max = 512;
   std::size_t send_max = 65536;   // bytes at once
   std::size_t said_max = 262144;  // bytes in all, about
-  // Rests of the server to be compared at least, where it keeps anything when all clients are gone.
-  std::uint32_t rests = 1;
+  // Repetitions after which rests are compared for the first time, where the server keeps anything
+  // when all clients are gone. 0: not at all, for what is never freed shows sooner at the end; a
+  // server that cannot be told to end is compared in any case.
+  std::uint32_t rests = 0;
   // Once it listens it may open so many descriptors more; 0: as the machine says.
   std::uint32_t descriptors = 0;
   // Of the clients that Action::connect brings, in the order in which they come.
