@@ -88,7 +88,8 @@ function(uvsim_fuzz_server)
   list(FILTER sources EXCLUDE REGEX "\\.(a|o)$")
   list(TRANSFORM archives REPLACE "^([^/].*)" "${CMAKE_CURRENT_SOURCE_DIR}/\\1")
 
-  # The server, compiled with the eyes of the search and of AddressSanitizer; assertions stay.
+  # The server, compiled with the eyes of the search and of AddressSanitizer; assertions stay, and so
+  # does each function in a call stack.
   add_library(${name}_server OBJECT EXCLUDE_FROM_ALL ${sources})
   if(given_TARGET)
     _uvsim_server_like_target(${name}_server ${given_TARGET})
@@ -97,7 +98,7 @@ function(uvsim_fuzz_server)
   target_include_directories(${name}_server SYSTEM PRIVATE ${libuv_INCLUDE_DIRS} ${uvsim_uv_include})
   target_compile_definitions(${name}_server PRIVATE ${given_DEFINITIONS})
   target_compile_options(${name}_server PRIVATE ${given_OPTIONS} -UNDEBUG -O1 -g -fno-omit-frame-pointer
-    -fno-optimize-sibling-calls -fno-lto -fsanitize=address,fuzzer-no-link
+    -fno-optimize-sibling-calls -fno-inline -fno-lto -fsanitize=address,fuzzer-no-link
     # What gcc lets pass in C is no reason to refuse a server.
     $<$<COMPILE_LANGUAGE:C>:-Wno-error=implicit-function-declaration;-Wno-error=implicit-int;-Wno-error=int-conversion;-Wno-error=incompatible-function-pointer-types>)
 

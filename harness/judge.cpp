@@ -58,7 +58,10 @@ void Judge::begin(uvsim::Simulation& simulation, const Subject& subject, const T
 }
 
 void Judge::broken(Oracle oracle, const Client* client, std::string_view words) {
-  if (terms_.forgiven != nullptr && terms_.forgiven->has("", name_of(oracle), words)) return;
+  if (terms_.forgiven != nullptr && terms_.forgiven->has("", name_of(oracle), words)) {
+    verdict_.evidence.clear();
+    return;
+  }
   verdict_.broken = oracle;
   verdict_.message = words;
   if (client != nullptr) {

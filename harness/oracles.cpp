@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "harness/evidence.hpp"
 #include "harness/judge.hpp"
 #include "harness/marks.hpp"
 #include "harness/payload.hpp"
@@ -26,12 +27,14 @@ std::uint64_t sum(std::uint64_t a, std::uint64_t b) {
 void Judge::check_prefix(const Client& client, const std::uint8_t* bytes, std::size_t size) {
   if (size == 0 || !client.promised) return;
   if (client.received + size > client.due) {
+    verdict_.evidence = wrong_bytes(client, expected_by(client), bytes, size, clients());
     broken(Oracle::prefix, &client, "a client received more than it is owed");
     return;
   }
   if (client.hole) return;
   const void* const expected = expected_by(client);
   if (std::memcmp(bytes, expected, size) != 0) {
+    verdict_.evidence = wrong_bytes(client, expected, bytes, size, clients());
     broken(Oracle::prefix, &client, "a client received bytes that it is not owed, or not there");
   }
 }
@@ -54,12 +57,14 @@ void Judge::check_whole(const Client& client, bool by_reset) {
   // whom it turns away it has no echo for.
   const bool knew = !client.excused(Excuse::fault) && !client.excused(Excuse::own) && !turned_away;
   if (subject_->tells_of_cuts && !everything && !by_reset && knew) {
+    verdict_.evidence = missing_bytes(client, expected_by(client), by_reset);
     broken(Oracle::whole, &client, "a client whose echo was cut saw an ordinary end");
   }
   if (client.excused() || turned_away) return;
   const bool others = std::ranges::any_of(clients(), [&client](const Client& other) {
     return &other != &client && (other.over || other.stalled || other.excused());
   });
+  if (!everything) verdict_.evidence = missing_bytes(client, expected_by(client), by_reset);
   broken(others || faults_ > 0 ? Oracle::apart : Oracle::whole, &client,
          everything ? "the server ended a connection to which nothing had happened"
                     : "a client to which nothing had happened did not get its whole echo");

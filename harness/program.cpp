@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "harness/server_target.hpp"
+#include "harness/story.hpp"
 #include "uvsim/ledger.hpp"
 
 // The program's data and constructors, where the linker put them; absent if it has none.
@@ -135,6 +136,7 @@ void Program::died(const std::string& words) {
     std::abort();
   }
   running->last_words_ = words;
+  Story::note_callers();
 }
 
 namespace {

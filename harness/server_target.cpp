@@ -1,7 +1,10 @@
 // The fuzz target for a server whose main() was renamed: what uvsim_fuzz_server() links.
 //
 //   HARNESS_FINDINGS=FOLDER   keep what is found there and go on (harness/findings.hpp)
-//   HARNESS_PAST=R21          go on past these, from the first run on: to replay such a finding
+//   HARNESS_FORGIVE=R21,...   go on past these (harness/forgiven.hpp): to replay what was found so
+//
+// With a folder for findings, every second run goes on past what was found before, so that one
+// finding does not hide the next; the others do not, so that smaller inputs for it are found.
 #include "harness/server_target.hpp"
 
 #include <cstdio>
@@ -45,11 +48,14 @@ class Target {
                    promises().c_str());
       std::_Exit(2);
     }
-    const char* const past = std::getenv("HARNESS_PAST");
-    if (past != nullptr && std::strstr(past, "R21") != nullptr) go_past_sigpipe();
+    given_ = trial_.forgiven();
   }
 
   void run(const std::uint8_t* data, std::size_t size) {
+    const std::string past = trial_.runs() % 2 == 0 ? "" : past_;
+    trial_.forgiven() = given_;
+    trial_.forgiven().add(past);
+    trial_.options().check_sigpipe = true;
     program_.prepare();
     Plan plan(data, size, trial_.options().asked);
     const Verdict& verdict = trial_.run(subject_, {}, plan);
@@ -57,8 +63,11 @@ class Target {
     if (verdict.ok()) return;
     const std::string name = name_of(verdict, maker_in(verdict.message));
     if (Findings* const findings = Findings::wanted()) {
-      findings->keep(name, data, size, trial_.summary() + past_);
-      if (verdict.rule == "R21") go_past_sigpipe();
+      const std::string how = past.empty() ? "" : "past: " + past + "\n";
+      const std::string summary = trial_.summary();
+      const std::string words = summary.substr(0, summary.find('\n') + 1);
+      findings->keep(name, data, size, words + verdict.evidence + how);
+      go_past(verdict);
       return;
     }
     std::fprintf(stderr, "%s: %s", name.c_str(), trial_.summary().c_str());
@@ -83,16 +92,27 @@ class Target {
                      : (std::string("SIG") + sigabbrev_np(look.stop_signal) + " ends it").c_str());
   }
 
-  // As if the program had ignored SIGPIPE: what it does afterwards would not be seen otherwise.
-  void go_past_sigpipe() {
-    trial_.options().check_sigpipe = false;
-    past_ = "past: R21\n";
+  // The rule, or the words of the message up to what differs from run to run.
+  void go_past(const Verdict& verdict) {
+    std::string_view words = verdict.rule;
+    if (words.empty()) {
+      words = verdict.message;
+      const std::size_t client = words.find("): ");
+      if (words.starts_with("client ") && client != std::string_view::npos) {
+        words.remove_prefix(client + 3);
+      }
+      words = words.substr(0, words.find_first_of(",;0123456789"));
+    }
+    if (words.size() < 3 || trial_.forgiven().has(words, "", words)) return;
+    if (past_.find(words) == std::string::npos)
+      past_ += (past_.empty() ? "" : ",") + std::string(words);
   }
 
   Program program_;
   Trial trial_;
   Subject subject_;
-  std::string past_;
+  Forgiven given_;    // from outside
+  std::string past_;  // what was found, to be gone past
 };
 
 }  // namespace

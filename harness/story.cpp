@@ -1,5 +1,6 @@
 #include "harness/story.hpp"
 
+#include <execinfo.h>
 #include <uv.h>
 
 #include <algorithm>
@@ -8,10 +9,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
+#include <span>
 #include <string_view>
 
 extern "C" [[gnu::weak]] std::size_t __asan_get_alloc_stack(void* address, void** trace,
                                                             std::size_t size, int* thread);
+extern "C" [[gnu::weak]] std::size_t __asan_get_free_stack(void* address, void** trace,
+                                                           std::size_t size, int* thread);
 
 namespace harness {
 namespace {
@@ -131,13 +136,41 @@ const char* name_of(uvsim::ledger::LoanKind kind) {
 
 // Frames of the machinery say nothing to who reads the server's story.
 bool is_machinery(std::string_view frame) {
-  static constexpr std::array words{"uvsim::",      "harness::",  "__asan",     "__sanitizer",
-                                    "operator new", "fuzzer::",   "malloc",     "calloc",
-                                    "realloc",      "std::",      "uv_run",     "_start",
-                                    "libc.so",      "LLVMFuzzer", "main <null>"};
+  static constexpr std::array words{"/sim/src/",   "/harness/",    "__interceptor", "backtrace",
+                                    "csu/",        "uvsim::",      "harness::",     "__asan",
+                                    "__sanitizer", "operator new", "fuzzer::",      "malloc",
+                                    "calloc",      "realloc",      "std::",         "uv_run",
+                                    "_start",      "libc.so",      "LLVMFuzzer",    "main <null>"};
   return std::any_of(words.begin(), words.end(), [frame](const char* word) {
     return frame.find(word) != std::string_view::npos;
   });
+}
+
+// "on_read /home/me/chat.c:84:5" becomes "on_read (chat.c:84)", and main has its name again.
+std::string told(std::string_view frame) {
+  constexpr std::string_view no_line = " <null>";
+  if (frame.ends_with(no_line)) frame.remove_suffix(no_line.size());
+  const std::size_t space = frame.rfind(" /");
+  std::string name(frame.substr(0, space));
+  if (name == "uvsim_server_main") name = "main";
+  if (space == std::string_view::npos) return name;
+  std::string_view place = frame.substr(frame.rfind('/') + 1);
+  const std::size_t line = place.find(':');
+  if (line != std::string_view::npos) place = place.substr(0, place.find(':', line + 1));
+  return name + " (" + std::string(place) + ")";
+}
+
+// The program's own functions in a call stack, the innermost first.
+std::vector<std::string> program_frames(std::span<const void* const> frames) {
+  std::vector<std::string> stack;
+  for (const void* const address : frames) {
+    std::array<char, 400> text{};
+    const std::string_view frame = uvsim::ledger::symbolise(address, text.data(), text.size());
+    if (is_machinery(frame) || frame == "free <null>" || frame.starts_with("free (")) continue;
+    stack.push_back(told(frame));
+    if (stack.back().starts_with("main (")) break;  // what is beyond started it
+  }
+  return stack;
 }
 
 // AddressSanitizer remembers the whole stack of what is live; the ledger the nearest callers.
@@ -155,16 +188,7 @@ std::vector<std::string> stack_of(const uvsim::ledger::Allocation& allocation) {
     while (size < allocation.frames.size() && allocation.frames[size] != nullptr) ++size;
     std::copy_n(allocation.frames.begin(), size, frames.begin());
   }
-  std::vector<std::string> stack;
-  for (std::size_t i = 0; i < size; ++i) {
-    std::array<char, 400> text{};
-    const std::string_view frame = uvsim::ledger::symbolise(frames[i], text.data(), text.size());
-    if (is_machinery(frame)) continue;
-    constexpr std::string_view no_line = " <null>";
-    stack.emplace_back(
-        frame.substr(0, frame.size() - (frame.ends_with(no_line) ? no_line.size() : 0)));
-  }
-  return stack;
+  return program_frames(std::span(frames).first(size));
 }
 
 void on_abort(int) {
@@ -201,6 +225,9 @@ void Story::begin(const char* subject) {
   subject_ = subject;
   steps_.clear();
   blocks_.clear();
+  open_.clear();
+  callers_.clear();
+  evidence_.clear();
   known_allocations_ = known_releases_ = last_step_ = 0;
   acting_ = "the program";
   running_ = true;
@@ -218,6 +245,8 @@ void Story::on_event(const uvsim::EventView& event) {
             .client = event.peer.id,
             .unkind = false};
   const std::string_view name = event.name;
+  if (name == "finding") note_callers();
+  note_life(event, step.who);
   switch (event.kind) {
     case uvsim::EventKind::happening:
       if (name == "turn") return;
@@ -307,12 +336,19 @@ void Story::note_loans() {
 
 const Story::Block* Story::culprit() const {
   const std::size_t at = verdict_.message.find("allocation #");
-  if (at == std::string::npos) return nullptr;
-  const std::uint64_t identity = std::strtoull(verdict_.message.c_str() + at + 12, nullptr, 10);
-  for (const Block& block : blocks_) {
-    if (block.identity == identity) return &block;
+  if (at != std::string::npos) {
+    const std::uint64_t identity = std::strtoull(verdict_.message.c_str() + at + 12, nullptr, 10);
+    const auto block = std::ranges::find(blocks_, identity, &Block::identity);
+    return block == blocks_.end() ? nullptr : &*block;
   }
-  return nullptr;
+  if (verdict_.broken != Oracle::ledger || !verdict_.rule.empty()) return nullptr;
+  // More than there was before the first client came: one that was made for a client.
+  const auto first = std::ranges::find(steps_, Lane::client, &Step::lane);
+  if (first == steps_.end()) return nullptr;
+  const auto block = std::ranges::find_if(blocks_, [&first](const Block& one) {
+    return one.freed == still_live && one.made > first->step;
+  });
+  return block == blocks_.end() ? nullptr : &*block;
 }
 
 void Story::end(const Verdict& verdict) {
@@ -321,7 +357,138 @@ void Story::end(const Verdict& verdict) {
   running = nullptr;
   note_blocks();
   verdict_ = verdict;
+  evidence_ = verdict.evidence;
+  if (verdict.broken == Oracle::alive && verdict.rule.empty()) evidence_ += what_goes_on();
+  note_second_free();
+  put_times_in_order();
+  mark_broken();
+  fold();
   tell();
+}
+
+void Story::note_callers() {
+  if (running == nullptr) return;
+  const uvsim::ledger::Outside outside;
+  std::array<void*, 64> frames{};
+  const int size = backtrace(frames.data(), static_cast<int>(frames.size()));
+  const std::vector<const void*> all(frames.begin(), frames.begin() + std::max(size, 0));
+  running->callers_ = program_frames(all);
+}
+
+// Which handles are open.
+void Story::note_life(const uvsim::EventView& event, const std::string& who) {
+  if (who.empty() || event.subject_kind == subject_peer || event.subject_kind == subject_loop)
+    return;
+  if (event.kind == uvsim::EventKind::happening) return;
+  const auto known = std::find(open_.begin(), open_.end(), who);
+  const bool ends = event.closing || std::strcmp(event.name, "close_cb") == 0;
+  if (known == open_.end() && !ends) open_.push_back(who);
+  if (known != open_.end() && ends) open_.erase(known);
+}
+
+// What a program does that comes to no end: which callbacks, how often, and what is open.
+std::string Story::what_goes_on() const {
+  constexpr std::size_t recent = 400;
+  std::map<std::string, std::size_t> times;
+  const std::size_t first = steps_.size() > recent ? steps_.size() - recent : 0;
+  for (std::size_t i = first; i < steps_.size(); ++i) {
+    if (steps_[i].lane == Lane::server) ++times[steps_[i].who + ": " + steps_[i].words];
+  }
+  std::vector<std::pair<std::size_t, std::string>> most;
+  for (const auto& [words, count] : times) {
+    if (count >= 5) most.emplace_back(count, words);
+  }
+  std::sort(most.rbegin(), most.rend());
+  std::string text;
+  for (std::size_t i = 0; i < std::min<std::size_t>(most.size(), 4); ++i) {
+    if (i == 0)
+      text +=
+          "in the last " + count(static_cast<std::int64_t>(steps_.size() - first), "step") + "\n";
+    text += "  " + std::to_string(most[i].first) + " x " + most[i].second + "\n";
+  }
+  text += "open";
+  for (const std::string& one : open_) text += (&one == open_.data() ? ": " : ", ") + one;
+  return text + (open_.empty() ? ": nothing\n" : "\n");
+}
+
+// Who freed it the first time; a sanitizer remembers that of what was freed a while ago.
+void Story::note_second_free() {
+  const std::size_t at = verdict_.message.find("double free of ");
+  if (at == std::string::npos || __asan_get_free_stack == nullptr) return;
+  const auto address = std::strtoull(verdict_.message.c_str() + at + 15, nullptr, 16);
+  const Block* const block = culprit();
+  if (block == nullptr || address == 0) return;
+  std::array<void*, 24> trace{};
+  int thread = 0;
+  const std::size_t size =
+      __asan_get_free_stack(reinterpret_cast<void*>(address), trace.data(), trace.size(), &thread);
+  const std::vector<const void*> frames(trace.begin(),
+                                        trace.begin() + static_cast<std::ptrdiff_t>(size));
+  blocks_[static_cast<std::size_t>(block - blocks_.data())].freed_by = program_frames(frames);
+}
+
+// A call is told of when it returns, and stands where it began: not later than what it led to.
+void Story::put_times_in_order() {
+  for (std::size_t i = steps_.size(); i-- > 1;) {
+    steps_[i - 1].time_ns = std::min(steps_[i - 1].time_ns, steps_[i].time_ns);
+  }
+}
+
+// The step that matters: where a rule was broken; for a leak, where the leaked block was made; for
+// a client that was wronged, the last that was heard of it.
+void Story::mark_broken() {
+  if (verdict_.ok() && verdict_.message.empty()) return;
+  if (steps_.empty()) return;
+  std::uint64_t at = verdict_.step;
+  const Block* const block = culprit();
+  if (verdict_.broken == Oracle::ledger && block != nullptr && block->freed == still_live) {
+    at = block->made;
+  }
+  auto place = std::find_if(steps_.begin(), steps_.end(),
+                            [at](const Step& step) { return step.step >= at; });
+  if (place == steps_.end()) --place;
+  if (verdict_.rule.empty() && client() != 0) {
+    for (auto one = steps_.begin(); one != steps_.end(); ++one) {
+      if (one->client == client() && !one->unkind) place = one;
+    }
+  }
+  place->broken = true;
+}
+
+// Whether the `length` steps from `from` on come again right after.
+bool Story::repeats(std::size_t from, std::size_t length) const {
+  if (from + 2 * length > steps_.size()) return false;
+  for (std::size_t i = from; i < from + length; ++i) {
+    const Step& one = steps_[i];
+    const Step& other = steps_[i + length];
+    if (one.words != other.words || one.who != other.who || one.lane != other.lane) return false;
+    if (one.broken || other.broken) return false;
+  }
+  return true;
+}
+
+// Equal steps, and equal rows of a few steps, are told once.
+void Story::fold() {
+  constexpr std::uint32_t longest = 8;
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    for (std::uint32_t length = 1; length <= longest; ++length) {
+      std::uint32_t times = 1;
+      while (repeats(i + (times - 1) * length, length)) ++times;
+      if (times < 3) continue;
+      steps_[i + length - 1].times = times;
+      steps_[i + length - 1].group = length;
+      for (std::size_t j = i + length; j < i + times * length; ++j) steps_[j].folded = true;
+      i += times * length - 1;
+      break;
+    }
+  }
+}
+
+std::uint32_t Story::client() const {
+  constexpr std::string_view word = "client ";
+  if (!verdict_.message.starts_with(word)) return 0;
+  return static_cast<std::uint32_t>(
+      std::strtoul(verdict_.message.c_str() + word.size(), nullptr, 10));
 }
 
 void Story::cut_short(const char* reason) {

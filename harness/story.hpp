@@ -31,10 +31,14 @@ class Story {
     std::uint64_t time_ns;
     Lane lane;
     std::uint8_t depth;
-    std::string who;       // "client 2", "tcp#5"
-    std::string words;     // "sends 10 bytes"
-    std::uint32_t client;  // whose connection it is about, or 0
-    bool unkind;           // a fault that was chosen
+    std::string who;          // "client 2", "tcp#5"
+    std::string words;        // "sends 10 bytes"
+    std::uint32_t client;     // whose connection it is about, or 0
+    bool unkind;              // a fault that was chosen
+    bool broken = false;      // here it went wrong
+    bool folded = false;      // one more of what is told already
+    std::uint32_t times = 1;  // so often, after this step, the last `group` steps come again
+    std::uint32_t group = 1;
   };
 
   // Who had a block from this step on.
@@ -51,6 +55,7 @@ class Story {
     std::string maker;
     std::vector<std::string> stack;
     std::vector<Tenure> owners;
+    std::vector<std::string> freed_by{};  // its callers, where a sanitizer remembers them
   };
   static constexpr std::uint64_t still_live = ~std::uint64_t{0};
 
@@ -60,6 +65,8 @@ class Story {
   void begin(const char* subject);
   void on_event(const uvsim::EventView& event);
   void end(const Verdict& verdict);
+  // The program does something wrong just now: who called it is remembered.
+  static void note_callers();
   // The process is about to die in the middle of the run, for the reason that is on stderr.
   void cut_short(const char* reason);
 
@@ -69,10 +76,23 @@ class Story {
   const std::vector<Block>& blocks() const { return blocks_; }
   // The block that the verdict speaks of, or null.
   const Block* culprit() const;
+  // The program's functions that led to where it went wrong, the innermost first; may be empty.
+  const std::vector<std::string>& callers() const { return callers_; }
+  // More to see than the verdict says: bytes, what spins, what is open. Lines, or empty.
+  const std::string& evidence() const { return evidence_; }
+  // Whom the verdict is about: the number of a client, or 0.
+  std::uint32_t client() const;
 
  private:
   void note_blocks();
   void note_loans();
+  void note_life(const uvsim::EventView& event, const std::string& who);
+  void note_second_free();
+  void put_times_in_order();
+  void mark_broken();
+  void fold();
+  bool repeats(std::size_t from, std::size_t length) const;
+  std::string what_goes_on() const;
   void tell() const;
 
   std::string subject_;
@@ -81,6 +101,9 @@ class Story {
   Verdict verdict_;
   std::vector<Step> steps_;
   std::vector<Block> blocks_;
+  std::vector<std::string> open_;  // handles: "tcp#1"
+  std::vector<std::string> callers_;
+  std::string evidence_;
   std::uint64_t known_allocations_ = 0;
   std::uint64_t known_releases_ = 0;
   std::uint64_t last_step_ = 0;

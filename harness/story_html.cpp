@@ -15,7 +15,8 @@ constexpr const char* head = R"html(<!doctype html>
 header { border-bottom:1px solid var(--line); padding:10px 18px }
 h1 { font-size:16px; margin:0 0 4px } .verdict { margin:0 0 8px; color:var(--soft) } .verdict.broken { color:var(--bad) }
 .verdict b { color:inherit } .meaning { margin:-4px 0 8px; color:var(--soft) } .meaning:empty { display:none }
-.meaning a { color:var(--bad); cursor:pointer; text-decoration:underline dotted } button { font:inherit; padding:3px 11px; border:1px solid var(--line); background:#fff; border-radius:6px; cursor:pointer }
+.evidence { margin:0 0 8px; padding:6px 10px; background:#fff; border:1px solid var(--line); border-left:3px solid var(--bad); border-radius:4px; font-size:12.5px; white-space:pre-wrap } .evidence:empty { display:none }
+tr.other td { color:#98a2b3 } tr.other td .who { font-weight:400 } .again { color:var(--kernel); font-weight:600 } .meaning a { color:var(--bad); cursor:pointer; text-decoration:underline dotted } button { font:inherit; padding:3px 11px; border:1px solid var(--line); background:#fff; border-radius:6px; cursor:pointer }
 button:hover { border-color:var(--soft) } .controls { display:flex; gap:6px; align-items:center; flex-wrap:wrap }
 .controls input[type=range] { flex:1; min-width:140px } .controls .at { min-width:13em; color:var(--soft); text-align:right }
 main { flex:1; min-height:0; display:grid; grid-template-columns:minmax(0,1fr) 330px } .scroll { overflow:auto; min-height:0 } table { border-collapse:collapse; width:100%; table-layout:fixed }
@@ -31,7 +32,7 @@ aside h2 { font-size:13px; margin:0 0 6px } .block { border:1px solid var(--line
 th.client, th.kernel { width:19% } th.blocks { width:24% }
 @media (max-width:900px) { main { grid-template-columns:1fr; grid-template-rows:minmax(0,2fr) minmax(0,1fr) } aside { border-left:0; border-top:1px solid var(--line) } }
 </style></head><body>
-<header><h1 id="title"></h1><p class="verdict" id="verdict"></p><p class="meaning" id="meaning"></p><p class="meaning" id="unkind"></p><div class="controls">
+<header><h1 id="title"></h1><p class="verdict" id="verdict"></p><p class="meaning" id="meaning"></p><pre class="evidence" id="evidence"></pre><p class="meaning" id="unkind"></p><div class="controls">
 <button id="first" title="Home">&#124;&#9664;</button><button id="back" title="Left arrow">&#9664; back</button>
 <button id="on" title="Right arrow">on &#9654;</button><button id="last" title="End">&#9654;&#124;</button>
 <button id="bad" title="b">where it broke</button><button id="fault" title="f">last fault</button><input type="range" id="range" min="1" aria-label="step"><span class="at" id="at"></span></div></header>
@@ -46,11 +47,17 @@ const story = JSON.parse(document.getElementById("story").textContent);
 const el = id => document.getElementById(id);
 const steps = story.steps, count = steps.length, verdict = story.verdict, broken = verdict.message !== "";
 let brokenAt = count;
-if (broken) { const at = steps.findIndex(s => s.step >= verdict.step); if (at >= 0) brokenAt = at + 1; }
+if (broken) { const at = steps.findIndex(s => s.broken); if (at >= 0) brokenAt = at + 1; }
 function add(parent, tag, text, cls) { const e = document.createElement(tag); if (text) e.textContent = text; if (cls) e.className = cls; parent.appendChild(e); return e; }
 el("title").textContent = story.subject + ": " + count + " steps";
 if (broken) { el("verdict").className = "verdict broken"; add(el("verdict"), "b", (verdict.oracle === "none" ? "ended" : "oracle " + verdict.oracle) + (verdict.rule ? ", rule " + verdict.rule : "") + ": "); el("verdict").append(verdict.message);
   el("meaning").textContent = (verdict.oracle === "none" ? "" : "What must hold: " + verdict.meaning + ".") + (verdict.rule ? " " + verdict.rule + " is explained in docs/libuv-rules.md." : ""); }
+if (broken) {
+  const culprit = story.blocks.find(b => b.culprit), lines = story.evidence.slice();
+  if (story.callers.length) lines.push("the program went wrong in " + story.callers[0], ...story.callers.slice(1).map(c => "  called by " + c));
+  if (culprit) lines.push("the life of block #" + culprit.id + ", " + culprit.size + " bytes", ...culprit.life.map(l => "  " + l));
+  el("evidence").textContent = lines.join("\n");
+}
 else { el("verdict").textContent = "Nothing was found."; el("bad").hidden = true; }
 const changes = new Map();
 function change(at, text, cls) { if (!changes.has(at)) changes.set(at, []); changes.get(at).push([text, cls]); }
@@ -61,7 +68,7 @@ for (const b of story.blocks) {
   if (b.freed !== null) change(b.freed, "\u2212#" + b.id, "gone" + mark);
 }
 const rows = steps.map((s, i) => {
-  const row = add(el("steps"), "tr", "", (s.unkind ? "unkind " : "") + (broken && i + 1 === brokenAt ? "broken" : ""));
+  const row = add(el("steps"), "tr", "", (s.unkind ? "unkind " : "") + (story.client && s.client && s.client !== story.client && !s.unkind ? "other " : "") + (broken && i + 1 === brokenAt ? "broken" : ""));
   add(row, "td", String(s.step), "n"); add(row, "td", s.ms.toFixed(3), "t");
   for (const lane of ["client", "kernel", "connection"]) {
     const cell = add(row, "td", "", lane);
@@ -69,9 +76,11 @@ const rows = steps.map((s, i) => {
     cell.style.paddingLeft = (8 + 12 * s.depth) + "px";
     if (s.who) { add(cell, "span", s.who + " ", "who"); }
     cell.append(s.words);
+    if (s.again) add(cell, "span", s.again, "again");
   }
   const cell = add(row, "td", "", "blocks");
   for (const [text, cls] of changes.get(s.step) || []) add(cell, "span", text, "chip " + cls);
+  row.hidden = s.folded;
   row.addEventListener("click", () => go(i + 1));
   return row;
 });
@@ -84,7 +93,9 @@ if (unkind.length) {
 el("range").max = String(Math.max(count, 1));
 let now = 1;
 function go(to) {
+  const way = to < now ? -1 : 1;
   now = Math.min(Math.max(to, 1), count);
+  while (steps[now - 1] && steps[now - 1].folded && steps[now - 1 + way]) now += way;
   rows.forEach((row, i) => { row.classList.toggle("later", i + 1 > now); row.classList.toggle("now", i + 1 === now); });
   if (rows[now - 1]) rows[now - 1].scrollIntoView({ block: "center" });
   el("range").value = String(now); el("at").textContent = "step " + (steps[now - 1] ? steps[now - 1].step : 0) + " of " + (count ? steps[count - 1].step : 0);
@@ -100,7 +111,7 @@ function go(to) {
     const owner = b.owners.filter(o => o.from <= step).pop();
     const gone = b.freed !== null && b.freed <= step;
     add(box, "div", gone ? "freed in step " + b.freed : "belongs to " + (owner ? owner.owner : "the server"), "owner");
-    if (b.stack.length) add(box, "pre", b.stack.join("\n"));
+    add(box, "pre", b.life.join("\n"));
   }
 }
 el("first").onclick = () => go(1); el("back").onclick = () => go(now - 1);

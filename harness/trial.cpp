@@ -126,7 +126,8 @@ void Trial::judge(const Subject& subject) {
     const bool ledger = report.ledger.active && !report.ledger.ok;
     verdict_.rule = finding.rule;
     verdict_.step = finding.step;
-    found(ledger ? Oracle::ledger : Oracle::contract, finding.handle + ": " + finding.message);
+    found(ledger ? Oracle::ledger : Oracle::contract,
+          (finding.handle.empty() ? "" : finding.handle + ": ") + finding.message);
     return;  // the run ended there
   }
   if (!ending_.last_words.empty()) {

@@ -29,6 +29,7 @@ struct Verdict {
   Oracle broken = Oracle::none;  // the first that was
   std::string rule;              // "R27", where the contract has a number for it
   std::string message;
+  std::string evidence;  // lines that show it, where there is more to see; or empty
   std::uint64_t step = 0;
   std::uint64_t trace_hash = 0;
   std::uint64_t steps = 0;
