@@ -79,6 +79,7 @@ harness::Trial& trial() {
   static harness::Trial instance = [] {
     uvsim::Options options = harness::Trial::default_options();
     options.asked = fuzz::server_faults();
+    options.impossible = uvsim::ChoiceSet::all();
     options.fail_allocations = true;
     options.strict = true;
     options.strict_ledger = true;

@@ -46,21 +46,11 @@ uvsim::Options Trial::default_options() {
 
 uvsim::ChoiceSet Trial::usual_faults() {
   using enum uvsim::ChoicePoint;
-  return uvsim::ChoiceSet::all()
+  return uvsim::ChoiceSet::possible()
       .without(connect_result)
       .without(call_loop_init)
-      .without(call_async_init)
-      .without(call_tcp_init)
-      .without(call_pipe_init)
-      .without(call_timer_init)
-      .without(call_timer_start)
-      .without(call_signal_init)
-      .without(call_signal_start)
       .without(call_connect)
-      .without(allocation)
-      // Few servers make these calls; and without them the plans in a corpus keep their meaning.
-      .without(option_error)
-      .without(ioctl_error);
+      .without(allocation);
 }
 
 void Trial::on_event(void* trial, const uvsim::EventView& event) {

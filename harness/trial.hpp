@@ -23,8 +23,8 @@ class Trial {
 
   // Small limits, so that a run that goes nowhere is found out soon.
   static uvsim::Options default_options();
-  // What can go wrong for a server that has started, on a machine that works. Not that a TCP handle
-  // or a timer cannot be made: libuv has no way to fail there, and few programs look.
+  // What can go wrong for a server that has started, on a machine that works: nothing that libuv
+  // itself cannot answer. More: options().asked, and options().impossible.
   static uvsim::ChoiceSet usual_faults();
 
   // Apply from the next run on.

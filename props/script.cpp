@@ -167,6 +167,7 @@ Runner::Runner()
     : trial_([] {
         uvsim::Options options = harness::Trial::default_options();
         options.asked = fuzz::server_faults();
+        options.impossible = uvsim::ChoiceSet::all();
         options.fail_allocations = true;
         options.strict_ledger = true;
         return options;

@@ -62,14 +62,21 @@ harness::Subject subject_of(std::string_view shape) {
   return subject;
 }
 
+// What libuv cannot refuse, and these servers look at all the same.
+constexpr uvsim::ChoicePoint unreachable[] = {
+    uvsim::ChoicePoint::call_timer_init,   uvsim::ChoicePoint::call_timer_start,
+    uvsim::ChoicePoint::call_read_start,   uvsim::ChoicePoint::call_write,
+    uvsim::ChoicePoint::call_try_write,    uvsim::ChoicePoint::call_shutdown,
+    uvsim::ChoicePoint::call_socket_option};
+
 // All that can fail in the life of these servers, and timers. A fresh handle cannot fail to accept
 // (R38): those that accept late rely on it, for if it did they would be deaf from then on. Those
 // that must serve to the end have a listener that does not fail.
 uvsim::ChoiceSet faults_of(const harness::Subject& subject) {
   using enum uvsim::ChoicePoint;
-  uvsim::ChoiceSet faults =
-      harness::Trial::usual_faults().with(allocation).with(call_timer_init).with(call_timer_start);
-  if (std::string_view(subject.name) != "timed") faults = faults.without(call_accept);
+  uvsim::ChoiceSet faults = harness::Trial::usual_faults().with(allocation);
+  for (const auto point : unreachable) faults = faults.with(point);
+  if (std::string_view(subject.name) == "timed") faults = faults.with(call_accept);
   if (subject.reopens_listener) faults = faults.without(accept_error);
   return faults;
 }
@@ -91,6 +98,7 @@ const char* choose(const char* name) {
 uvsim::Options options_of(const harness::Subject& subject) {
   uvsim::Options options = harness::Trial::default_options();
   options.asked = faults_of(subject);
+  options.impossible = uvsim::ChoiceSet::all();
   options.fail_allocations = true;
   options.strict = true;
   options.strict_ledger = true;

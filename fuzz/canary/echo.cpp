@@ -171,10 +171,7 @@ harness::Subject echo_server(Defect defect) {
 
 int run(Defect defect, const unsigned char* data, unsigned long size) {
   static harness::Trial trial;
-  using enum uvsim::ChoicePoint;
-  // What it does not claim to survive: a client that it cannot take in.
-  trial.options().asked =
-      harness::Trial::usual_faults().without(call_tcp_init).without(call_accept);
+  trial.options().asked = harness::Trial::usual_faults();
   const harness::Setting setting{.vary = harness::Setting::Vary::nothing()};
   harness::Plan plan(data, size, trial.options().asked);
   if (!trial.run(echo_server(defect), setting, plan).ok()) {

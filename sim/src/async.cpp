@@ -31,7 +31,7 @@ using namespace uvsim;
 
 int uv_async_init(uv_loop_t* loop, uv_async_t* handle, uv_async_cb async_cb) {
   Call call(What::uv_async_init);
-  if (call.context.pick(2, ChoicePoint::call_async_init) == 1) return call.result(UV_EMFILE);
+  if (call.context.fault(1, 2, ChoicePoint::call_async_init) == 1) return call.result(UV_EMFILE);
   handle_init(call, loop, base(handle), UV_ASYNC);
   handle->async_cb = async_cb;
   handle->pending = 0;

@@ -11,14 +11,15 @@ namespace {
 struct Words {
   const char* name;
   const char* meaning;
+  const char* cause;
 };
 
 constexpr Words words[choice_point_count] = {
-#define UVSIM_CHOICE_WORDS(name, meaning) {#name, meaning},
+#define UVSIM_CHOICE_WORDS(name, meaning, cause) {#name, meaning, cause},
     UVSIM_CHOICE_POINTS(UVSIM_CHOICE_WORDS)
 #undef UVSIM_CHOICE_WORDS
-        {"action", "a World's own question: what happens next"},
-    {"detail", "a World's own question: how"},
+        {"action", "a World's own question: what happens next", "whatever the World is a model of"},
+    {"detail", "a World's own question: how", "whatever the World is a model of"},
 };
 
 }  // namespace
@@ -27,6 +28,31 @@ const char* name_of(ChoicePoint point) noexcept { return words[static_cast<size_
 
 const char* meaning_of(ChoicePoint point) noexcept {
   return words[static_cast<size_t>(point)].meaning;
+}
+
+const char* cause_of(ChoicePoint point) noexcept { return words[static_cast<size_t>(point)].cause; }
+
+ChoiceSet ChoiceSet::possible() {
+  ChoiceSet set = all();
+  for (uint32_t i = 0; i < choice_point_count; ++i) {
+    const auto point = static_cast<ChoicePoint>(i);
+    if (std::strncmp(cause_of(point), "never", 5) == 0) set = set.without(point);
+  }
+  return set;
+}
+
+bool ChoiceSet::parse(std::string_view names, ChoiceSet* set) {
+  ChoiceSet named = names == "all" ? all() : none();
+  while (!names.empty() && names != "all") {
+    const std::string_view name = names.substr(0, names.find(','));
+    names.remove_prefix(name.size() < names.size() ? name.size() + 1 : name.size());
+    uint32_t i = 0;
+    while (i < choice_point_count && name != words[i].name) ++i;
+    if (i == choice_point_count) return false;
+    named = named.with(static_cast<ChoicePoint>(i));
+  }
+  *set = named;
+  return true;
 }
 
 uint32_t Kindest::pick(uint32_t /*n*/, ChoicePoint /*point*/) { return 0; }

@@ -16,7 +16,8 @@ int buffer_size(What what, uv_handle_t* handle, int* value, bool of_sender) {
   if (record.type != UV_TCP && record.type != UV_NAMED_PIPE) return call.result(UV_ENOTSUP);
   Socket* const socket = socket_of(context, stream_of(handle));
   if (socket == nullptr) return call.result(UV_EBADF);
-  if (context.pick(2, ChoicePoint::call_socket_option, socket) == 1) return call.result(UV_EINVAL);
+  if (context.fault(1, 2, ChoicePoint::call_socket_option, socket) == 1)
+    return call.result(UV_EINVAL);
   if (*value == 0)
     *value = static_cast<int>(of_sender ? socket->send_shown : socket->receive_shown);
   else if (of_sender)

@@ -541,6 +541,7 @@ class Kernel {
   void kill(Socket& socket, int error);                // as if a RST had come in
   void fail_connection(Socket& socket);                // both ends; this one has been told
   void reset_connection(Socket& socket);               // RST to the other end
+  void lose_connection(Socket& socket);                // both ends get a RST, from the wire
   int connect_again(Socket& socket);
   void set_send_buffer(Socket& socket, int value);
   void set_receive_buffer(Socket& socket, int value);
@@ -692,6 +693,10 @@ struct Simulation::Context {
   uint32_t pick(uint32_t n, ChoicePoint point, const Socket* about = nullptr) {
     if (!asks || n < 2 || !options.asked.has(point)) return 0;
     return pick_asked(n, point, about);
+  }
+  // The same where libuv has only the first `real` answers; the others are given on request.
+  uint32_t fault(uint32_t real, uint32_t n, ChoicePoint point, const Socket* about = nullptr) {
+    return pick(options.impossible.has(point) ? n : real, point, about);
   }
   uint32_t pick_asked(uint32_t n, ChoicePoint point, const Socket* about);
   void reset(Choices& source);

@@ -508,6 +508,11 @@ void Kernel::fail_connection(Socket& socket) {
   kill(socket, 0);
 }
 
+void Kernel::lose_connection(Socket& socket) {
+  reset_connection(socket);
+  kill(socket, ECONNRESET);
+}
+
 void Kernel::release_if_done(Socket& socket) {
   if (socket.peer != nullptr) {
     if (!socket.peer->orphan) return;

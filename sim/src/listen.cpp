@@ -80,7 +80,11 @@ void server_io(Context& context, uv_stream_t* stream) {
 }
 
 int start_listening(Context& context, uv_stream_t* stream, int backlog, uv_connection_cb callback) {
-  const int error = context.kernel.listen(*socket_of(context, stream), backlog);
+  constexpr int faults[] = {0, UV_EADDRINUSE, UV_EMFILE};
+  Socket& socket = *socket_of(context, stream);
+  const uint32_t real = socket.family == Family::pipe ? 1 : 2;
+  int error = faults[context.fault(real, 3, ChoicePoint::call_listen)];
+  if (error == 0) error = context.kernel.listen(socket, backlog);
   if (error != 0) return error;
   stream->connection_cb = callback;
   stream->flags |= flag_bound | flag_listening;
@@ -98,9 +102,6 @@ int uv_listen(uv_stream_t* stream, int backlog, uv_connection_cb cb) {
   HandleRecord& record = call.live(stream, UV_STREAM);
   record.bind_error_told = true;
   if (is_closing(record.handle)) return call.result(UV_EINVAL);
-  constexpr int faults[] = {0, UV_EADDRINUSE, UV_EMFILE};
-  if (const int fault = faults[context.pick(3, ChoicePoint::call_listen)])
-    return call.result(fault);
   const int error = record.type == UV_TCP
                         ? tcp_listen(context, reinterpret_cast<uv_tcp_t*>(stream), backlog, cb)
                         : pipe_listen(context, reinterpret_cast<uv_pipe_t*>(stream), backlog, cb);
@@ -118,7 +119,7 @@ int uv_accept(uv_stream_t* server, uv_stream_t* client) {
   if (server->accepted_fd == -1) return call.result(UV_EAGAIN);
   const Socket* const parked = context.kernel.socket_at(server->accepted_fd);
   const int error =
-      context.pick(2, ChoicePoint::call_accept, parked) == 1
+      context.fault(1, 2, ChoicePoint::call_accept, parked) == 1
           ? UV_EBUSY
           : stream_open(context, client, server->accepted_fd, flag_readable | flag_writable);
   if (error != 0)

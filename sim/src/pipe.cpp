@@ -52,7 +52,7 @@ int bind_pipe(Call& call, HandleRecord& record, uv_pipe_t* pipe, const char* nam
   Socket* socket = nullptr;
   const int fd = context.kernel.open_socket(Family::pipe, &socket);
   if (fd < 0) return fd;
-  error = faults[context.pick(4, ChoicePoint::call_bind)];
+  error = faults[context.fault(3, 4, ChoicePoint::call_bind)];
   if (error == 0) error = context.kernel.bind_name(*socket, std::move(path));
   if (error != 0) {
     context.kernel.close_descriptor(fd);
@@ -72,7 +72,9 @@ int open_and_connect(Context& context, uv_pipe_t* pipe, const std::string& name)
     const int fd = context.kernel.open_socket(Family::pipe, &socket);
     if (fd < 0) return fd;
   }
-  int error = context.kernel.connect_name(*socket, name);
+  int error = context.pick(2, ChoicePoint::call_connect) == 1
+                  ? -EACCES
+                  : context.kernel.connect_name(*socket, name);
   if (error == 0 && is_new)
     error = stream_open(context, stream_of(pipe), socket->fd, flag_readable | flag_writable);
   if (error != 0) {
@@ -93,7 +95,6 @@ int connect_pipe(Call& call, HandleRecord& record, uv_connect_t* req, uv_pipe_t*
   // uv_pipe_connect has no result, so that everything is told in the callback.
   if (error != 0 && !told_late) return error;
   request_begin(context, pipe->loop, req, UV_CONNECT, record, "R13");
-  if (error == 0 && context.pick(2, ChoicePoint::call_connect) == 1) error = UV_EADDRNOTAVAIL;
   if (error == 0) error = open_and_connect(context, pipe, path);
   pipe->delayed_error = error;
   pipe->connect_req = req;
@@ -134,7 +135,7 @@ using namespace uvsim;
 
 int uv_pipe_init(uv_loop_t* loop, uv_pipe_t* handle, int ipc) {
   Call call(What::uv_pipe_init, ipc);
-  if (call.context.pick(2, ChoicePoint::call_pipe_init) == 1) return call.result(UV_ENOMEM);
+  if (call.context.fault(1, 2, ChoicePoint::call_pipe_init) == 1) return call.result(UV_ENOMEM);
   HandleRecord& record = handle_init(call, loop, base(handle), UV_NAMED_PIPE);
   stream_init(call, record, stream_of(handle));
   handle->pipe_fname = nullptr;

@@ -85,7 +85,7 @@ int start(What what, uv_signal_t* handle, uv_signal_cb callback, int signum, boo
   }
   stop(context, handle);
   if (!can_be_caught(signum)) return call.result(UV_EINVAL);
-  if (context.pick(2, ChoicePoint::call_signal_start) == 1) return call.result(UV_EINVAL);
+  if (context.fault(1, 2, ChoicePoint::call_signal_start) == 1) return call.result(UV_EINVAL);
   if (context.options.real_signals) install(signum);
   handle->signum = signum;
   handle->signal_cb = callback;
@@ -158,7 +158,7 @@ using namespace uvsim;
 
 int uv_signal_init(uv_loop_t* loop, uv_signal_t* handle) {
   Call call(What::uv_signal_init);
-  if (call.context.pick(2, ChoicePoint::call_signal_init) == 1) return call.result(UV_EMFILE);
+  if (call.context.fault(1, 2, ChoicePoint::call_signal_init) == 1) return call.result(UV_EMFILE);
   handle_init(call, loop, base(handle), UV_SIGNAL);
   handle->signum = 0;
   handle->signal_cb = nullptr;

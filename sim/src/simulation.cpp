@@ -45,6 +45,12 @@ Options options_from_environment() {
   options.real_descriptors = true;
   if (const char* const text = std::getenv("UVSIM_VERSION"))
     options.version = std::strncmp(text, "1.44", 4) == 0 ? Version::v1_44 : Version::v1_52;
+  if (const char* const names = std::getenv("UVSIM_FAULTS")) {
+    if (!ChoiceSet::parse(names, &options.impossible)) {
+      std::fprintf(stderr, "uvsim: UVSIM_FAULTS=%s names what is no choice point\n", names);
+      std::exit(2);
+    }
+  }
   if (const char* const text = std::getenv("UVSIM_CHECKS")) options.checks = number_of(text) != 0;
   if (const char* const text = std::getenv("UVSIM_LEDGER")) options.ledger = number_of(text) != 0;
   if (const char* const text = std::getenv("UVSIM_MAX_TURNS")) options.max_turns = number_of(text);

@@ -88,7 +88,8 @@ ssize_t read_socket(Context& context, Socket& socket, const uv_buf_t& buffer) {
   size_t size = buffer.len;
   const size_t there = socket.readable() < size ? socket.readable() : size;
   if (context.asks) {
-    const int fault = faults[context.pick(4, ChoicePoint::read_error, &socket)];
+    const uint32_t real = socket.family == Family::pipe ? 2 : 3;
+    const int fault = faults[context.fault(real, 4, ChoicePoint::read_error, &socket)];
     if (fault != 0) {
       if (fault != ENOMEM) context.kernel.fail_connection(socket);
       return -fault;
@@ -273,7 +274,7 @@ int uv_read_start(uv_stream_t* stream, uv_alloc_cb alloc_cb, uv_read_cb read_cb)
   if ((stream->flags & flag_closing) != 0) return call.result(UV_EINVAL);
   if ((stream->flags & flag_reading) != 0) return call.result(UV_EALREADY);
   if ((stream->flags & flag_readable) == 0) return call.result(UV_ENOTCONN);
-  if (call.context.pick(2, ChoicePoint::call_read_start, socket_of(call.context, stream)) == 1)
+  if (call.context.fault(1, 2, ChoicePoint::call_read_start, socket_of(call.context, stream)) == 1)
     return call.result(UV_ENOMEM);
   stream->flags |= flag_reading;
   stream->flags &= ~unsigned{flag_read_eof};

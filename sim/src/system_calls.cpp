@@ -97,7 +97,7 @@ int set_simulated(Socket& socket, int fd, int level, int name, const void* value
   SystemCall call(What::setsockopt, name, socket);
   Context& context = call.context();
   std::optional<int> result;
-  if (context.pick(2, ChoicePoint::option_error, &socket) == 1)
+  if (context.fault(1, 2, ChoicePoint::option_error, &socket) == 1)
     result = -EACCES;
   else
     result = set_option(context.kernel, socket, level, name, value, size);
@@ -113,7 +113,7 @@ int get_simulated(Socket& socket, int fd, int level, int name, void* value, sock
   SystemCall call(What::getsockopt, name, socket);
   Context& context = call.context();
   std::optional<int> result;
-  if (context.pick(2, ChoicePoint::option_error, &socket) == 1)
+  if (context.fault(1, 2, ChoicePoint::option_error, &socket) == 1)
     result = -EACCES;
   else
     result = get_option(socket, level, name, value, size);
@@ -133,7 +133,7 @@ size_t readable_bytes(const Socket& socket) {
 int control_simulated(Socket& socket, int fd, unsigned long request, void* argument) {
   SystemCall call(What::ioctl, static_cast<int64_t>(request), socket);
   Context& context = call.context();
-  if (context.pick(2, ChoicePoint::ioctl_error, &socket) == 1) {
+  if (context.fault(1, 2, ChoicePoint::ioctl_error, &socket) == 1) {
     call.result(-EACCES);
     return -EACCES;
   }
@@ -165,11 +165,10 @@ int shut_down_simulated(Socket& socket, int how) {
   const bool listens = socket.state == SocketState::listening;
   if (socket.state == SocketState::connecting) call.not_simulated("shutdown(2) while connecting");
   if (listens && how != SHUT_WR) call.not_simulated("shutdown(2) of a listener's input");
-  int result = 0;
-  if (context.pick(2, ChoicePoint::shutdown_error, &socket) == 1)
-    result = -ENOTCONN;
-  else if (!listens)
-    result = context.kernel.shutdown(socket, how);
+  if (!listens && socket.family != Family::pipe &&
+      context.pick(2, ChoicePoint::shutdown_error, &socket) == 1)
+    context.kernel.lose_connection(socket);
+  const int result = listens ? 0 : context.kernel.shutdown(socket, how);
   call.result(result);
   return result;
 }

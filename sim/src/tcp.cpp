@@ -119,7 +119,8 @@ int bind_tcp(Call& call, HandleRecord& record, uv_tcp_t* tcp, const sockaddr* ad
   socket.options.reuse_address = true;
   if ((flags & reuse_port) != 0 && !context.v1_44()) socket.options.reuse_port = true;
   constexpr int faults[] = {0, -EADDRINUSE, -EACCES, -EADDRNOTAVAIL};
-  error = faults[context.pick(4, ChoicePoint::call_bind)];
+  const bool privileged = address.port > 0 && address.port < 1024;
+  error = faults[context.fault(privileged ? 3 : 2, 4, ChoicePoint::call_bind)];
   if (error == 0) error = context.kernel.bind(socket, address);
   if (error != 0 && error != -EADDRINUSE) return error;
   // Told later, by listen, connect or getsockname (R40).
@@ -138,10 +139,11 @@ int connect_tcp(Call& call, HandleRecord& record, uv_connect_t* req, uv_tcp_t* t
   if (context.v1_44()) call.must_be_open(record);
   if (is_closing(record.handle)) return UV_EINVAL;
   if (tcp->connect_req != nullptr) return UV_EALREADY;
-  if (context.pick(2, ChoicePoint::call_connect) == 1) return UV_EADDRNOTAVAIL;
   if (tcp->delayed_error == 0) {
     int error = tcp_new_socket(context, tcp, address.family, flag_readable | flag_writable);
     if (error != 0) return error;
+    // The socket that it was tried with stays.
+    if (context.pick(2, ChoicePoint::call_connect) == 1) return UV_EADDRNOTAVAIL;
     error = context.kernel.connect(*socket_of(context, stream_of(tcp)), address);
     if (error != 0 && error != -EINPROGRESS) return error;
   }
@@ -162,11 +164,22 @@ int get_name(What what, const uv_tcp_t* tcp, sockaddr* name, int* namelen, bool 
   HandleRecord& record = call.live(tcp, UV_TCP);
   record.bind_error_told = true;
   if (tcp->delayed_error != 0) return call.result(tcp->delayed_error);
-  const Socket* const socket = socket_of(context, reinterpret_cast<const uv_stream_t*>(tcp));
+  Socket* const socket = socket_of(context, reinterpret_cast<const uv_stream_t*>(tcp));
   if (socket == nullptr) return call.result(UV_EBADF);
-  if (context.pick(2, ChoicePoint::call_address, socket) == 1) return call.result(UV_ENOBUFS);
-  const bool connected =
-      socket->was_connected && socket->state != SocketState::dead && socket->peer != nullptr;
+  const auto is_connected = [socket] {
+    return socket->was_connected && socket->state != SocketState::dead && socket->peer != nullptr;
+  };
+  const bool may_be_lost = of_peer && is_connected();
+  switch (
+      context.fault(may_be_lost ? 2 : 1, may_be_lost ? 3 : 2, ChoicePoint::call_address, socket)) {
+    case 0: break;
+    case 1:
+      if (!may_be_lost) return call.result(UV_ENOBUFS);
+      context.kernel.lose_connection(*socket);
+      break;
+    default: return call.result(UV_ENOBUFS);
+  }
+  const bool connected = is_connected();
   if (of_peer && !connected) return call.result(UV_ENOTCONN);
   address_to(of_peer ? socket->remote : socket->local, name, namelen);
   return call.result(0);
@@ -176,7 +189,7 @@ int get_name(What what, const uv_tcp_t* tcp, sockaddr* name, int* namelen, bool 
 int option_refused(Context& context, const uv_tcp_t* tcp) {
   const Socket* const socket = socket_of(context, reinterpret_cast<const uv_stream_t*>(tcp));
   if (socket == nullptr) return 0;
-  if (context.pick(2, ChoicePoint::call_socket_option, socket) == 1) return UV_EINVAL;
+  if (context.fault(1, 2, ChoicePoint::call_socket_option, socket) == 1) return UV_EINVAL;
   return socket->family == Family::pipe ? -EOPNOTSUPP : 0;
 }
 
@@ -212,7 +225,7 @@ int uv_tcp_init_ex(uv_loop_t* loop, uv_tcp_t* tcp, unsigned int flags) {
   const unsigned domain = flags & 0xff;
   if (domain != AF_INET && domain != AF_INET6 && domain != AF_UNSPEC) return call.result(UV_EINVAL);
   if ((flags & ~0xffu) != 0) return call.result(UV_EINVAL);
-  if (context.pick(2, ChoicePoint::call_tcp_init) == 1) return call.result(UV_ENOMEM);
+  if (context.fault(1, 2, ChoicePoint::call_tcp_init) == 1) return call.result(UV_ENOMEM);
   HandleRecord& record = handle_init(call, loop, base(tcp), UV_TCP);
   stream_init(call, record, stream_of(tcp));
   if (domain == AF_UNSPEC) return call.result(0);

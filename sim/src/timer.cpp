@@ -149,7 +149,7 @@ using namespace uvsim;
 
 int uv_timer_init(uv_loop_t* loop, uv_timer_t* handle) {
   Call call(What::uv_timer_init);
-  if (call.context.pick(2, ChoicePoint::call_timer_init) == 1) return call.result(UV_ENOMEM);
+  if (call.context.fault(1, 2, ChoicePoint::call_timer_init) == 1) return call.result(UV_ENOMEM);
   handle_init(call, loop, base(handle), UV_TIMER);
   handle->timer_cb = nullptr;
   handle->timeout = 0;
@@ -163,7 +163,7 @@ int uv_timer_start(uv_timer_t* handle, uv_timer_cb cb, uint64_t timeout, uint64_
   Call call(What::uv_timer_start, static_cast<int64_t>(timeout));
   HandleRecord& record = call.live(handle, UV_TIMER);
   if (is_closing(record.handle) || cb == nullptr) return call.result(UV_EINVAL);
-  if (call.context.pick(2, ChoicePoint::call_timer_start) == 1) return call.result(UV_EINVAL);
+  if (call.context.fault(1, 2, ChoicePoint::call_timer_start) == 1) return call.result(UV_EINVAL);
   handle->timer_cb = cb;
   start(*record.loop, handle, timeout, repeat);
   return call.result(0);

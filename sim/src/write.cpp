@@ -59,7 +59,7 @@ ssize_t write_socket(Context& context, HandleRecord& record, Socket& socket,
   constexpr int faults[] = {0, ECONNRESET, EPIPE, ENOBUFS};
   size_t limit = SIZE_MAX;
   if (context.asks && socket.state == SocketState::established) {
-    const int fault = faults[context.pick(4, ChoicePoint::write_error, &socket)];
+    const int fault = faults[context.fault(3, 4, ChoicePoint::write_error, &socket)];
     if (fault != 0) {
       if (fault != ENOBUFS) context.kernel.fail_connection(socket);
       if (fault == EPIPE) sigpipe(context, record);
@@ -197,9 +197,9 @@ void drain(Context& context, uv_stream_t* stream) {
     error = UV_ECANCELED;
   } else {
     Socket& socket = *socket_of(context, stream);
-    error = context.pick(2, ChoicePoint::shutdown_error, &socket) == 1
-                ? UV_ENOTCONN
-                : context.kernel.shutdown_write(socket);
+    if (socket.family != Family::pipe && context.pick(2, ChoicePoint::shutdown_error, &socket) == 1)
+      context.kernel.lose_connection(socket);
+    error = context.kernel.shutdown_write(socket);
     if (error == 0) stream->flags |= flag_shut;
   }
   request_end(context, stream->loop, request);
@@ -244,11 +244,13 @@ int write_request(Call& call, uv_write_t* request, uv_stream_t* stream, const uv
   constexpr unsigned buffers_inside = sizeof request->bufsml / sizeof request->bufsml[0];
   // Only where libuv has to allocate can it run out of memory; and then it leaves the request
   // counted, so that the loop never ends.
-  switch (context.pick(nbufs > buffers_inside ? 3 : 2, ChoicePoint::call_write,
-                       socket_of(context, stream))) {
-    case 1: return UV_EBADF;
-    case 2: ++stream->loop->active_reqs.count; return UV_ENOMEM;
-    default: break;
+  const uint32_t real = nbufs > buffers_inside ? 2 : 1;
+  const uint32_t fault =
+      context.fault(real, real + 1, ChoicePoint::call_write, socket_of(context, stream));
+  if (fault == real) return UV_EBADF;
+  if (fault != 0) {
+    ++stream->loop->active_reqs.count;
+    return UV_ENOMEM;
   }
   const bool idle = stream->write_queue_size == 0;
   RequestRecord& pending = request_begin(context, stream->loop, request, UV_WRITE, record, "R13");
@@ -312,7 +314,7 @@ int uv_try_write2(uv_stream_t* handle, const uv_buf_t bufs[], unsigned int nbufs
   const int error = check_before_write(context, handle, record, nbufs, bufs);
   if (error != 0) return call.result(error);
   Socket& socket = *socket_of(context, handle);
-  if (context.pick(2, ChoicePoint::call_try_write, &socket) == 1) return call.result(UV_EBADF);
+  if (context.fault(1, 2, ChoicePoint::call_try_write, &socket) == 1) return call.result(UV_EBADF);
   const ssize_t count = write_socket(context, record, socket, bufs, nbufs);
   if (count == -EAGAIN) let_the_wire_move(context);
   return call.result(count);
@@ -328,7 +330,7 @@ int uv_shutdown(uv_shutdown_t* req, uv_stream_t* handle, uv_shutdown_cb cb) {
   // A closing stream is not writable either.
   if ((handle->flags & flag_writable) == 0 || (handle->flags & (flag_shut | flag_shutting)) != 0)
     return call.result(UV_ENOTCONN);
-  if (call.context.pick(2, ChoicePoint::call_shutdown, socket_of(call.context, handle)) == 1)
+  if (call.context.fault(1, 2, ChoicePoint::call_shutdown, socket_of(call.context, handle)) == 1)
     return call.result(UV_ENOTCONN);
   request_begin(call.context, handle->loop, req, UV_SHUTDOWN, record, "R13");
   req->handle = handle;

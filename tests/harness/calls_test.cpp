@@ -119,6 +119,7 @@ Story run(std::string_view name, std::vector<Failures> failures = {}) {
   uvsim::Options options;
   options.version = uvsim::Version::v1_44;  // the other keeps failures of accept(2) for itself
   options.asked = uvsim::ChoiceSet::none();
+  options.impossible = uvsim::ChoiceSet::all();
   for (const Failures& due : failures) options.asked = options.asked.with(due.point);
   uvsim::Simulation simulation(options);
   const harness::Subject subject = fuzz::server_subject(shape);

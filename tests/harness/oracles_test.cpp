@@ -33,8 +33,7 @@ uvsim::ChoiceSet no_faults() {
 }
 
 uvsim::ChoiceSet faults() {
-  using enum uvsim::ChoicePoint;
-  return harness::Trial::usual_faults().without(call_tcp_init).without(call_accept);
+  return harness::Trial::usual_faults();
 }
 
 harness::Setting as_it_is(harness::Setting setting) {

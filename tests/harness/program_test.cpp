@@ -57,6 +57,7 @@ Outcome run(uvsim::Choices& choices, uvsim::ChoiceSet asked, std::vector<int> si
   reports = 0;
   uvsim::Options options;
   options.asked = asked;
+  options.impossible = uvsim::ChoiceSet::all();
   uvsim::Simulation simulation(options);
   uvsim::Peer client;
   Outcome result;

@@ -1,8 +1,15 @@
 # Fails unless README has a row for every choice point of HEADER, in its order, and none besides.
 file(READ ${HEADER} header)
-string(REGEX MATCHALL "\n *X\\([a-z_]+, \"[^\"]*\"\\)" points "${header}")
-list(TRANSFORM points REPLACE "^.*X\\(([a-z_]+), \"([^\"]*)\"\\)$" "| `\\1` | \\2 |")
-file(STRINGS ${README} rows REGEX "^\\| `[a-z_]+` \\| ")
+string(REPLACE ";" "," header "${header}")  # which would end an element of a list
+string(REPLACE " \\\n    \"" " \"" header "${header}")
+string(REGEX MATCHALL "\n *X\\([a-z_]+, \"[^\"]*\", \"[^\"]*\"\\)" points "${header}")
+list(TRANSFORM points REPLACE "^.*X\\(([a-z_]+), \"([^\"]*)\", \"([^\"]*)\"\\)$"
+     "| `\\1` | \\2 | \\3 |")
+file(READ ${README} rows)
+string(REPLACE ";" "," rows "${rows}")
+string(REGEX MATCHALL "\n\\| `[a-z_]+` \\| [^|\n]+ \\| [^|\n]+ \\|" rows "${rows}")
+list(TRANSFORM rows REPLACE "^\n" "")
+list(FILTER rows EXCLUDE REGEX "^\\| `r[0-9][0-9]_")
 if(NOT points STREQUAL rows)
   list(JOIN points "\n" points)
   message(FATAL_ERROR "The table of choice points in ${README} should read:\n${points}")

@@ -6,6 +6,7 @@
 // variables below set the options, and a broken rule ends it with a message and the trace.
 //
 //   UVSIM_VERSION=1.44|1.52   UVSIM_SEED=n (random choices)   UVSIM_CHOICES=hexbytes
+//   UVSIM_FAULTS=name,name|all (answers that libuv never gives, too)
 //   UVSIM_TRACE=text|json (to stderr at exit)   UVSIM_CHECKS=0   UVSIM_MAX_TURNS=n
 //   UVSIM_MAX_SECONDS=n (virtual)   UVSIM_WATCHDOG=n (real seconds)   UVSIM_LEDGER=0
 //
@@ -34,45 +35,84 @@ enum class Version : uint8_t { v1_44, v1_52 };
 // Every question that the real world answers is asked of a Choices source as pick(n, point); the
 // answer is 0..n-1 and 0 is always the kindest. Nothing is asked when n would be 1.
 
-// X(name, what is asked; answers in order, kindest first)
-#define UVSIM_CHOICE_POINTS(X)                                                                 \
-  X(ready_order, "which of n ready handles goes first: the order of readiness, or another")    \
-  X(ready_count, "how many of n ready handles this poll reports: all, all but 1, ... one")     \
-  X(turn_time, "how long a turn takes: as usual, 1 ms, 50 ms")                                 \
-  X(read_size, "how much a read returns: all there is, 1 byte, half, all but one byte")        \
-  X(read_again, "does a read find nothing after all: no, EAGAIN")                              \
-  X(read_error, "does a read fail: no, ECONNRESET, ETIMEDOUT, ENOMEM")                         \
-  X(write_size, "how much a write accepts: all that fits, 1 byte, half, all but one byte")     \
-  X(write_again, "does a write find no room: no, EAGAIN")                                      \
-  X(write_error, "does a write fail: no, ECONNRESET, EPIPE, ENOBUFS")                          \
-  X(shutdown_error, "does shutdown(2) fail: no, ENOTCONN")                                     \
-  X(connect_result, "a connect's end: as the network says, refused, timed out, unreachable")   \
-  X(accept_error, "does accept(2) fail: no, EMFILE, ECONNABORTED")                             \
-  X(socket_error, "does socket(2) fail: no, EMFILE, ENOBUFS")                                  \
-  X(call_loop_init, "does uv_loop_init fail: no, EMFILE")                                      \
-  X(call_tcp_init, "does uv_tcp_init fail: no, ENOMEM")                                        \
-  X(call_pipe_init, "does uv_pipe_init fail: no, ENOMEM")                                      \
-  X(call_timer_init, "does uv_timer_init fail: no, ENOMEM")                                    \
-  X(call_timer_start, "does uv_timer_start fail: no, EINVAL")                                  \
-  X(call_async_init, "does uv_async_init fail: no, EMFILE")                                    \
-  X(call_signal_init, "does uv_signal_init fail: no, EMFILE")                                  \
-  X(call_signal_start, "does uv_signal_start fail: no, EINVAL")                                \
-  X(call_bind, "does a bind fail: no, EADDRINUSE (reported later), EACCES, EADDRNOTAVAIL")     \
-  X(call_listen, "does uv_listen fail: no, EADDRINUSE, EMFILE")                                \
-  X(call_accept, "does uv_accept fail: no, EBUSY")                                             \
-  X(call_read_start, "does uv_read_start fail: no, ENOMEM")                                    \
-  X(call_write, "does uv_write refuse: no, EBADF, ENOMEM")                                     \
-  X(call_try_write, "does uv_try_write refuse: no, EBADF")                                     \
-  X(call_shutdown, "does uv_shutdown refuse: no, ENOTCONN")                                    \
-  X(call_connect, "does a connect call refuse: no, EADDRNOTAVAIL")                             \
-  X(call_socket_option, "does a nodelay, keepalive or buffer size call fail: no, EINVAL")      \
-  X(allocation, "does an allocation of the program fail: no, yes (Options::fail_allocations)") \
-  X(call_address, "does getsockname or getpeername fail: no, ENOBUFS")                         \
-  X(option_error, "does setsockopt(2) or getsockopt(2) fail: no, EACCES")                      \
-  X(ioctl_error, "does ioctl(2) on a socket fail: no, EACCES")
+// X(name, what is asked; answers in order, kindest first, when the real one answers so). The last
+// names the place in libuv 1.44.2, in src/unix; `never` means that no answer but the kindest is
+// possible there. Answers behind "on request" are given only where Options::impossible has the
+// point.
+// clang-format off
+#define UVSIM_CHOICE_POINTS(X) \
+  X(ready_order, "which of n ready handles goes first: the order of readiness, or another", \
+    "as epoll lists them: uv__io_poll, epoll.c:103") \
+  X(ready_count, "how many of n ready handles this poll reports: all, all but 1, ... one", \
+    "what comes in a moment later: uv__io_poll, epoll.c:103") \
+  X(turn_time, "how long a turn takes: as usual, 1 ms, 50 ms", \
+    "a busy machine: uv__update_time, epoll.c:254") \
+  X(read_size, "how much a read returns: all there is, 1 byte, half, all but one byte", \
+    "the rest comes in a moment later: uv__read, stream.c:1117") \
+  X(read_again, "does a read find nothing after all: no, EAGAIN", \
+    "a readiness that was none: uv__read, stream.c:1138") \
+  X(read_error, "does a read fail: no, ECONNRESET, ETIMEDOUT; on request ENOMEM", \
+    "the connection ends; a pipe has ECONNRESET only: uv__read, stream.c:1117") \
+  X(write_size, "how much a write accepts: all that fits, 1 byte, half, all but one byte", \
+    "a send buffer that others fill: uv__try_write, stream.c:856") \
+  X(write_again, "does a write find no room: no, EAGAIN", \
+    "no memory for sockets: uv__try_write, stream.c:863") \
+  X(write_error, "does a write fail: no, ECONNRESET, EPIPE; on request ENOBUFS", \
+    "the connection is gone; ENOBUFS is EAGAIN to libuv: uv__try_write, stream.c:856") \
+  X(shutdown_error, "does shutdown(2) fail: no, ENOTCONN", \
+    "a TCP connection is reset before: uv__drain, stream.c:684") \
+  X(connect_result, "a connect's end: as the network says, refused, timed out, unreachable", \
+    "the other end, or the way to it: uv__stream_connect, stream.c:1328") \
+  X(accept_error, "does accept(2) fail: no, EMFILE, ECONNABORTED", \
+    "limits; a client that is gone: uv__server_io, stream.c:524") \
+  X(socket_error, "does socket(2) fail: no, EMFILE, ENOBUFS", \
+    "limits, memory: uv__socket, core.c:462") \
+  X(call_loop_init, "does uv_loop_init fail: no, EMFILE", \
+    "limits: uv_loop_init, loop.c:77") \
+  X(call_tcp_init, "does uv_tcp_init fail: on request ENOMEM", \
+    "never; what uv_tcp_init_ex asks for is socket_error: tcp.c:114") \
+  X(call_pipe_init, "does uv_pipe_init fail: on request ENOMEM", \
+    "never: uv_pipe_init, pipe.c:33") \
+  X(call_timer_init, "does uv_timer_init fail: on request ENOMEM", \
+    "never: uv_timer_init, timer.c:58") \
+  X(call_timer_start, "does uv_timer_start fail: on request EINVAL", \
+    "never without a mistake: uv_timer_start, timer.c:67") \
+  X(call_async_init, "does uv_async_init fail: on request EMFILE", \
+    "never; the loop has its descriptor: uv__async_start, async.c:202") \
+  X(call_signal_init, "does uv_signal_init fail: on request EMFILE", \
+    "never; the loop has its pipe: uv__signal_loop_once_init, signal.c:261") \
+  X(call_signal_start, "does uv_signal_start fail: on request EINVAL", \
+    "never without a mistake: uv__signal_start, signal.c:352") \
+  X(call_bind, "does a bind fail: no, EADDRINUSE (of TCP told later), EACCES; on request EADDRNOTAVAIL", \
+    "taken; a port below 1024, a directory: uv__tcp_bind, tcp.c:187; uv_pipe_bind, pipe.c:74") \
+  X(call_listen, "does uv_listen fail: no, EADDRINUSE; on request EMFILE", \
+    "another TCP socket listens there: uv__tcp_listen, tcp.c:371") \
+  X(call_accept, "does uv_accept fail: on request EBUSY", \
+    "never into a fresh handle: uv__stream_open, stream.c:398") \
+  X(call_read_start, "does uv_read_start fail: on request ENOMEM", \
+    "never: uv__read_start, stream.c:1501") \
+  X(call_write, "does uv_write refuse: no, ENOMEM; on request EBADF", \
+    "more than four buffers and no memory: uv_write2, stream.c:1429") \
+  X(call_try_write, "does uv_try_write refuse: on request EBADF", \
+    "never; what write(2) says is write_error: uv_try_write2, stream.c:1483") \
+  X(call_shutdown, "does uv_shutdown refuse: on request ENOTCONN", \
+    "never on an open stream: uv_shutdown, stream.c:1230") \
+  X(call_connect, "does a connect call fail: no, EADDRNOTAVAIL (of a pipe EACCES)", \
+    "no free port, no permission: uv__tcp_connect, tcp.c:251; uv_pipe_connect, pipe.c:198") \
+  X(call_socket_option, "does a nodelay, keepalive or buffer size call fail: on request EINVAL", \
+    "never without a mistake: uv__tcp_nodelay, tcp.c:385") \
+  X(allocation, "does an allocation of the program fail: no, yes (Options::fail_allocations)", \
+    "no memory: malloc(3)") \
+  X(call_address, "does getsockname or getpeername fail: no, ENOTCONN; on request ENOBUFS", \
+    "getpeername, when TCP was reset: uv__getsockpeername, core.c:1518") \
+  X(option_error, "does setsockopt(2) or getsockopt(2) fail: on request EACCES", \
+    "never on Linux without a policy that says so") \
+  X(ioctl_error, "does ioctl(2) on a socket fail: on request EACCES", \
+    "never on Linux without a policy that says so")
+// clang-format on
 
 enum class ChoicePoint : uint8_t {
-#define UVSIM_CHOICE_ENUMERATOR(name, meaning) name,
+#define UVSIM_CHOICE_ENUMERATOR(name, meaning, cause) name,
   UVSIM_CHOICE_POINTS(UVSIM_CHOICE_ENUMERATOR)
 #undef UVSIM_CHOICE_ENUMERATOR
   // Free for a World's own questions: what happens next, and how. uvsim never asks them.
@@ -84,12 +124,17 @@ constexpr uint32_t choice_point_count = static_cast<uint32_t>(ChoicePoint::detai
 constexpr bool is_machines(ChoicePoint point) { return point < ChoicePoint::action; }
 const char* name_of(ChoicePoint point) noexcept;
 const char* meaning_of(ChoicePoint point) noexcept;
+const char* cause_of(ChoicePoint point) noexcept;  // when the real one answers so, and where
 
-// A set of choice points; a point outside Options::asked is answered 0 without being asked.
+// A set of choice points.
 class ChoiceSet {
  public:
   static constexpr ChoiceSet none() { return ChoiceSet(0); }
   static constexpr ChoiceSet all() { return ChoiceSet(~uint64_t{0}); }
+  // All where the real libuv, or the world around it, has more than one answer.
+  static ChoiceSet possible();
+  // "call_write,read_error", or "all". False: a name is unknown, and nothing was changed.
+  static bool parse(std::string_view names, ChoiceSet* set);
   constexpr ChoiceSet with(ChoicePoint p) const { return ChoiceSet(bits_ | bit(p)); }
   constexpr ChoiceSet without(ChoicePoint p) const { return ChoiceSet(bits_ & ~bit(p)); }
   constexpr bool has(ChoicePoint p) const { return (bits_ & bit(p)) != 0; }
@@ -225,7 +270,10 @@ struct Options {
   Version version = Version::v1_52;
   OnViolation on_violation = OnViolation::leave;
   OnQuiescence on_quiescence = OnQuiescence::leave;
+  // Other points are answered 0 without being asked.
   ChoiceSet asked = ChoiceSet::all();
+  // Points that may also be answered with what libuv never says in that place.
+  ChoiceSet impossible = ChoiceSet::none();
 
   bool checks = true;           // contract checks
   bool strict = false;          // R15: also calls on closing handles that libuv refuses harmlessly
