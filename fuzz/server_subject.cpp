@@ -131,7 +131,10 @@ uvsim::ChoiceSet server_faults() {
       .without(call_signal_init)
       .without(call_timer_start)
       .without(ioctl_error)
-      .without(call_signal_start);
+      .without(call_signal_start)
+      .without(thread_turn)
+      .without(thread_order)
+      .without(worker_start);
 }
 
 }  // namespace fuzz

@@ -119,6 +119,9 @@ void Judge::chosen(uvsim::ChoicePoint point, uvsim::Peer about) {
     case turn_time: ++slow_turns_; [[fallthrough]];
     case ready_order:
     case ready_count:
+    case thread_turn:
+    case thread_order:
+    case worker_start:
     case read_again: delayed_ = true; return;
     case read_size:
     case write_size:

@@ -1,6 +1,7 @@
 #include "harness/trial.hpp"
 
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 
 #include "harness/campaign.hpp"
@@ -88,6 +89,12 @@ const Verdict& Trial::run(const Subject& subject, const Setting& setting, uvsim:
     return status;
   });
   options() = usual;
+  const std::vector<uvsim::Finding>& found = report().violations;
+  if (!found.empty() && found.front().cannot_run) {
+    // To go on would be to say nothing, or something wrong, of a server that was not tried.
+    std::fputs(report().summary().c_str(), stderr);
+    std::_Exit(cannot_run_status);
+  }
   judge(subject);
   if (story_ != nullptr) story_->end(verdict_);
   Campaign::count(subject, simulation_.report());

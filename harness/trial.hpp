@@ -15,6 +15,9 @@
 
 namespace harness {
 
+// With which the process ends when a server does what uvsim cannot run.
+constexpr int cannot_run_status = 69;
+
 class Trial {
  public:
   explicit Trial(const uvsim::Options& options = default_options());

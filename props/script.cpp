@@ -153,6 +153,9 @@ bool is_failure(uvsim::ChoicePoint point) {
     case ready_order:
     case ready_count:
     case turn_time:
+    case thread_turn:
+    case thread_order:
+    case worker_start:
     case read_size:
     case read_again:
     case write_size:

@@ -1,4 +1,5 @@
 // Async handles, for sends from the loop's own thread. Sends before the loop gets to look are one.
+#include "foreign.hpp"
 #include "internal.hpp"
 
 namespace uvsim {
@@ -41,6 +42,10 @@ int uv_async_init(uv_loop_t* loop, uv_async_t* handle, uv_async_cb async_cb) {
 }
 
 int uv_async_send(uv_async_t* handle) {
+  if (is_foreign()) {
+    send_from_foreign(handle);
+    return 0;
+  }
   Call call(What::uv_async_send);
   const HandleRecord& record = call.live(handle, UV_ASYNC);
   if (record.life == Life::closed) return call.result(0);

@@ -1,7 +1,7 @@
 // What every public function does first: find the context, step out of the program, count, write
 // the trace, and make sure that the handle and the loop it was given are what they should be.
 #include "internal.hpp"
-#include "periphery.hpp"
+#include "scheduler.hpp"
 
 namespace uvsim {
 namespace {
@@ -12,8 +12,9 @@ bool fits(uv_handle_type actual, uv_handle_type expected) {
   return actual == expected;
 }
 
-const char* kind_name(uv_handle_type type) {
-  return type == UV_HANDLE ? "" : uv_handle_type_name(type);
+// With a blank behind it.
+std::string kind_name(uv_handle_type type) {
+  return type == UV_HANDLE ? "" : std::string(uv_handle_type_name(type)) + " ";
 }
 
 }  // namespace
@@ -57,8 +58,9 @@ HandleRecord& Call::handle(const void* handle, uv_handle_type type) {
     violate(context, "", Subject{}, "%s was called with a null handle", name_of(what_));
   HandleRecord* const record = context.handles.find(handle);
   if (record == nullptr)
-    violate(context, "", Subject{}, "%s was called with a %s handle that was never initialised",
-            name_of(what_), kind_name(type));
+    violate(context, "", Subject{},
+            "%s was called with a %shandle that was never initialised; a copy of one is none",
+            name_of(what_), kind_name(type).c_str());
   subject(record->subject());
   record_ = record;
   if (record->life != Life::closed) must_be_of_this_thread(*record->loop);

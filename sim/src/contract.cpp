@@ -12,6 +12,7 @@
 #include <string>
 
 #include "internal.hpp"
+#include "scheduler.hpp"
 
 // Present only where the program is built with AddressSanitizer.
 extern "C" void* __asan_region_is_poisoned(void* begin, size_t size) __attribute__((weak));
@@ -32,12 +33,6 @@ __attribute__((format(printf, 1, 0))) std::string format_message(const char* for
   return text;
 }
 
-// REQUIRES: can_leave.
-[[noreturn]] void leave(Context& context) {
-  context.can_leave = false;
-  std::longjmp(context.leave, 1);
-}
-
 bool must_abort(const Context& context) {
   return context.options.on_violation == OnViolation::abort || !context.can_leave;
 }
@@ -51,6 +46,7 @@ void print(Context& context, const std::string& headline) {
 }
 
 std::string headline(const Finding& finding) {
+  if (finding.cannot_run) return "uvsim cannot run this: " + finding.message;
   std::string line = finding.rule.empty() ? std::string() : finding.rule + ": ";
   if (!finding.handle.empty()) line += finding.handle + ": ";
   return line + finding.message + " (step " + std::to_string(finding.step) + ")";
@@ -67,6 +63,19 @@ std::string headline(const Finding& finding) {
 }
 
 }  // namespace
+
+void leave(Context& context) {
+  if (!on_first_thread()) leave_from_first_thread(context);
+  context.can_leave = false;
+  std::longjmp(context.leave, 1);
+}
+
+void leave_as_wanted(Context& context) {
+  context.leave_wanted = false;
+  context.report.quiescent = true;
+  if (context.can_leave) leave(context);
+  std::exit(EXIT_FAILURE);
+}
 
 const char* name_of(Limit limit) noexcept {
   constexpr const char* names[] = {
@@ -90,6 +99,17 @@ void write_coverage() {
 void give_up() {
   write_coverage();
   std::abort();
+}
+
+void refuse(Context& context, Subject subject, const char* format, ...) {
+  const ledger::Outside outside;
+  va_list arguments;
+  va_start(arguments, format);
+  Finding finding{"", text_of(subject), format_message(format, arguments), context.step, true};
+  va_end(arguments);
+  if (must_abort(context)) cannot_run(finding.message.c_str());
+  context.event(What::finding, subject, 0);
+  end_with(context, std::move(finding));
 }
 
 void violate(Context& context, const char* rule, Subject subject, const char* format, ...) {
@@ -135,6 +155,9 @@ std::string describe_pending(Context& context, LoopState& loop) {
   const unsigned requests = loop.loop->active_reqs.count;
   if (requests > 0)
     out += (out.empty() ? "" : ", ") + std::to_string(requests) + " pending request(s)";
+  const size_t waiting = waiting_threads();
+  if (waiting > 0)
+    out += (out.empty() ? "" : ", ") + std::to_string(waiting) + " thread(s) that wait";
   return out.empty() ? "nothing it knows of" : out;
 }
 
@@ -197,7 +220,13 @@ void must_not_have_freed_early(Context& context) {
 
 void unsimulated(const char* function) noexcept {
   Context& context = current();
-  violate(context, "", Subject{}, "%s is not simulated by uvsim", function);
+  refuse(context, Subject{}, "%s is not simulated by uvsim", function);
+}
+
+void cannot_run(const char* what) noexcept {
+  std::fflush(stdout);
+  std::fprintf(stderr, "uvsim cannot run this: %s\n", what);
+  std::_Exit(cannot_run_status);
 }
 
 void touch(Context& context, const char* rule, Subject subject, const void* memory, size_t size,

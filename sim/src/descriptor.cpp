@@ -45,8 +45,8 @@ int open_pair(Context& context, int* fds, Socket** ends) {
 bool is_real_descriptor(int fd) { return fcntl(fd, F_GETFD) >= 0; }
 
 void not_simulated(Context& context, const char* function, int fd) {
-  violate(context, "", Subject{}, "%s of descriptor %d is not simulated: it is of the real machine",
-          function, fd);
+  refuse(context, Subject{}, "%s of descriptor %d is not simulated: it is of the real machine",
+         function, fd);
 }
 
 }  // namespace uvsim

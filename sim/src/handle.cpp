@@ -114,6 +114,22 @@ void handle_drop(Context& context, HandleRecord& record) {
   take_no_more(context, record);
 }
 
+void check_linked(Context& context, const HandleRecord& record, const char* what) {
+  Link* const link = link_of(record.handle->handle_queue);
+  const HandleRecord* broken = &record;
+  if (link->next != nullptr && link->prev != nullptr) {
+    if (link->next->prev == link && link->prev->next == link) return;
+    // It is the neighbour's memory, if its own is as it was.
+    Link* const other = link->next->prev == link ? link->prev : link->next;
+    const HandleRecord* const neighbour =
+        context.handles.find(UVSIM_OWNER(other, uv_handle_t, handle_queue));
+    if (neighbour != nullptr && record.handle->type == record.type) broken = neighbour;
+  }
+  violate(context, "", broken->subject(),
+          "%s finds the memory of an open handle overwritten: copied over, cleared or reused",
+          what);
+}
+
 void begin_close(Context& context, HandleRecord& record, uv_close_cb callback) {
   uv_handle_t* const handle = record.handle;
   handle->flags |= flag_closing;
@@ -159,23 +175,21 @@ void finish_close(Context& context, uv_handle_t* handle) {
 // ---------------------------------------------------------------------------------------------
 // Requests
 
-void check_request_free(Context& context, const void* request, HandleRecord& handle) {
+void check_request_free(Context& context, const void* request, Subject user) {
   const RequestRecord* const pending = context.requests.find(request);
   if (pending == nullptr) return;
-  violate(context, "R13", handle.subject(),
-          "a %s request is used while it is still pending since step %llu",
+  violate(context, "R13", user, "a %s request is used while it is still pending since step %llu",
           uv_req_type_name(pending->type), static_cast<unsigned long long>(pending->step));
 }
 
 RequestRecord& request_begin(Context& context, uv_loop_t* loop, void* request, uv_req_type type,
-                             HandleRecord& handle, const char* rule) {
-  static_cast<void>(rule);
+                             HandleRecord* handle) {
   auto* const req = static_cast<uv_req_t*>(request);
-  check_request_free(context, request, handle);
+  check_request_free(context, request, handle == nullptr ? Subject{} : handle->subject());
   RequestRecord* const record = context.request_pool.take();
   context.requests.put(request, record);
   record->request = req;
-  record->handle = &handle;
+  record->handle = handle;
   record->type = type;
   record->buffer_loans.clear();
   record->buffers.clear();
@@ -184,9 +198,9 @@ RequestRecord& request_begin(Context& context, uv_loop_t* loop, void* request, u
   record->step = context.step;
   record->loan = ledger::no_loan;
   if (context.ledger_running)
-    record->loan =
-        ledger::lend(request, uv_req_size(type), ledger::LoanKind::request, handle.handle, 13);
-  ++handle.pending_requests;
+    record->loan = ledger::lend(request, uv_req_size(type), ledger::LoanKind::request,
+                                handle == nullptr ? nullptr : handle->handle, 13);
+  if (handle != nullptr) ++handle->pending_requests;
   req->type = type;
   ++loop->active_reqs.count;
   return *record;
@@ -202,7 +216,7 @@ void request_end(Context& context, uv_loop_t* loop, void* request) {
     ledger::give_back(record->loan);
     for (const ledger::LoanId loan : record->buffer_loans) ledger::give_back(loan);
   }
-  --record->handle->pending_requests;
+  if (record->handle != nullptr) --record->handle->pending_requests;
   --loop->active_reqs.count;
   context.requests.erase(request);
   context.request_pool.give_back(record);
@@ -228,6 +242,7 @@ void uv_close(uv_handle_t* handle, uv_close_cb close_cb) {
   if (!record.bind_error_told)
     warn(call.context, "R40", record.subject(),
          "closed, and nobody has asked whether its bind had worked");
+  check_linked(call.context, record, "uv_close");
   begin_close(call.context, record, close_cb);
 }
 
@@ -276,5 +291,5 @@ void uv_req_set_data(uv_req_t* req, void* data) { req->data = data; }
 
 int uv_cancel(uv_req_t* req) {
   Call call(What::uv_cancel);
-  return call.result(cancel_work(req));
+  return call.result(cancel_request(req));
 }

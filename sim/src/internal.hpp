@@ -128,7 +128,7 @@ enum Flag : unsigned {
   X(uv_timer_again) X(uv_timer_set_repeat) X(uv_signal_init) X(uv_signal_start)                   \
   X(uv_signal_stop) X(uv_kill) X(uv_cancel) X(uv_library_shutdown) X(uv_queue_work)               \
   X(uv_getaddrinfo) X(uv_getnameinfo) X(uv_random) X(uv_fs_unlink) X(ioctl) X(setsockopt)          \
-  X(getsockopt) X(shutdown)
+  X(getsockopt) X(shutdown) X(sleep) X(raise)
 
 #define UVSIM_CALLBACKS(X)                                                                        \
   X(alloc_cb) X(read_cb) X(write_cb) X(shutdown_cb) X(connect_cb) X(connection_cb) X(close_cb)    \
@@ -644,7 +644,8 @@ struct Simulation::Context {
   void* event_context = nullptr;
   uint32_t asked_about = 0;  // Peer::id
   bool leave_wanted = false;
-  bool was_left = false;  // by a long jump
+  bool was_left = false;    // by a long jump
+  bool ended_busy = false;  // threads of the program had not ended
   uint64_t baseline_live = 0;
   bool plain = false;  // made by the first uv_* call of a program without a driver
   bool in_run = false;
@@ -668,7 +669,8 @@ struct Simulation::Context {
   const void* owner = nullptr;  // whom the program is being called back for
   uint32_t next_handle_id = 0;
   uint32_t next_loop_id = 0;
-  uint64_t end_ns = 0;  // virtual time must stay below
+  uint64_t end_ns = 0;                // virtual time must stay below
+  uint64_t alarm_ns = Wait::forever;  // alarm(2)
   Trace trace;
   Report report;
   bool ledger_running = false;
@@ -711,6 +713,8 @@ struct Simulation::Context {
 
 // Thread-local: what the calling thread's uv_* calls work on. Makes a plain context if need be.
 Context& current() noexcept;
+bool has_current() noexcept;        // whether the calling thread works on one
+Context** current_slot() noexcept;  // where that is kept
 
 // ---------------------------------------------------------------------------------------------
 // Findings (contract.cpp)
@@ -718,11 +722,18 @@ Context& current() noexcept;
 // Ends the run: the program has broken a rule. `rule` is "R27", or "" outside the contract.
 [[noreturn, gnu::cold]] void violate(Context& context, const char* rule, Subject subject,
                                      const char* format, ...) __attribute__((format(printf, 4, 5)));
+// The program does what uvsim cannot run: nothing is said against it.
+[[noreturn, gnu::cold]] void refuse(Context& context, Subject subject, const char* format, ...)
+    __attribute__((format(printf, 3, 4)));
 // Libuv survives it; noted in the report.
 [[gnu::cold]] void warn(Context& context, const char* rule, Subject subject, const char* format,
                         ...) __attribute__((format(printf, 4, 5)));
 [[noreturn, gnu::cold]] void give_up();  // abort()
 void write_coverage();                   // what a dying process has covered counts, too
+// By a long jump, from whichever thread. REQUIRES: can_leave.
+[[noreturn, gnu::cold]] void leave(Context& context);
+// Because the hook called Network::leave; where no loop waits that could be unblocked.
+[[noreturn, gnu::cold]] void leave_as_wanted(Context& context);
 [[noreturn, gnu::cold]] void limit_reached(Context& context, Limit limit);
 // Nothing can happen any more in `loop`. Returns only with OnQuiescence::unblock.
 [[gnu::cold]] void quiescent(Context& context, LoopState& loop);
@@ -733,6 +744,9 @@ void ledger_incident(void* context, const ledger::Incident& incident);
 void must_not_have_freed_early(Context& context);
 // A uv_* function that uvsim does not simulate was called: says so and ends.
 [[noreturn, gnu::cold]] void unsimulated(const char* function) noexcept;
+// The same where there is no run that could be left: ends the process.
+constexpr int cannot_run_status = 69;
+[[noreturn, gnu::cold]] void cannot_run(const char* what) noexcept;
 // The memory must be readable, as far as a sanitizer can tell. R12, R2.
 void touch(Context& context, const char* rule, Subject subject, const void* memory, size_t size,
            const char* what);
@@ -808,6 +822,7 @@ void call_back(Context& context, What what, Subject subject, const void* owner, 
     const ledger::Inside inside;
     function(arguments...);
   }
+  if (!has_current()) current();  // it waited for what uvsim knows nothing of
   end_callback(context, outer_owner);
 }
 
@@ -836,14 +851,18 @@ HandleRecord& handle_init(Call& call, uv_loop_t* loop, uv_handle_t* handle, uv_h
 void handle_drop(Context& context, HandleRecord& record);
 void begin_close(Context& context, HandleRecord& record, uv_close_cb callback);
 void finish_close(Context& context, uv_handle_t* handle);
+// The loop's list of handles must lead to it and on from it: where a handle was copied over or
+// cleared, libuv would crash, or never see the others again.
+void check_linked(Context& context, const HandleRecord& record, const char* what);
 HandleRecord& record_of(Context& context, const void* handle);
 // The outside end of the handle's connection: Peer::id, or 0.
 uint32_t peer_of(Context& context, const HandleRecord& record);
 
 // Requests
+// R13 unless it is free. `handle` is null for what the pool does.
 RequestRecord& request_begin(Context& context, uv_loop_t* loop, void* request, uv_req_type type,
-                             HandleRecord& handle, const char* rule);
-void check_request_free(Context& context, const void* request, HandleRecord& handle);
+                             HandleRecord* handle);
+void check_request_free(Context& context, const void* request, Subject user);
 // The request is the program's again; its record is gone.
 void request_end(Context& context, uv_loop_t* loop, void* request);
 RequestRecord& request_record(Context& context, const void* request);
@@ -853,6 +872,8 @@ RequestRecord& request_record(Context& context, const void* request);
 
 LoopState& loop_state(Context& context, const uv_loop_t* loop);
 void update_time(Context& context, uv_loop_t* loop);
+uint64_t look_at_clock(Context& context);  // ns since some time; looking takes time, too
+constexpr uint64_t epoch_ns = 1'790'000'000ull * 1'000'000'000;  // some day in 2026, for the other
 int backend_timeout(const uv_loop_t* loop, const LoopState& state);
 void poll(Context& context, LoopState& state, int timeout);
 void io_start(uv_stream_t* stream, unsigned events);
@@ -904,8 +925,10 @@ std::optional<int> get_option(Socket& socket, int level, int name, void* value, 
 
 // The system's own, which uvsim stands in front of.
 namespace real {
+unsigned alarm(unsigned seconds) noexcept;
+void sleep(uint64_t ns) noexcept;
 int get_option(int fd, int level, int name, void* value, socklen_t* size) noexcept;
-}
+}  // namespace real
 
 // ---------------------------------------------------------------------------------------------
 // The rest
@@ -924,6 +947,8 @@ void run_async(Context& context, LoopState& state);
 void signal_close(Context& context, uv_signal_t* signal);
 bool signal_is_trapped(const uv_signal_t* signal);
 bool deliver_signal(Context& context, int signum);
+// To the program itself: to who waits for it, or else really.
+void raise_signal(Context& context, int signum);
 void run_signals(Context& context, LoopState& state);
 void restore_real_signals() noexcept;
 void take_real_signals(Context& context);

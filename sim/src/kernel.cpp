@@ -18,6 +18,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 
@@ -675,9 +676,16 @@ int Kernel::listen(Socket& socket, int backlog) {
 
 namespace {
 
-bool is_file(const std::string& path) {
+// What the real file system says of the way to a name, and of what is there; 0: nothing. A socket
+// that another program has left is in nobody's way.
+int refused_by_files(const std::string& name) {
   struct stat status;
-  return ::stat(path.c_str(), &status) == 0;
+  if (name[0] == '\0' || ::stat(name.c_str(), &status) == 0)
+    return name[0] == '\0' || S_ISSOCK(status.st_mode) ? 0 : -EADDRINUSE;
+  if (errno != ENOENT) return -errno;
+  const size_t slash = name.rfind('/');
+  const std::string directory = slash == std::string::npos ? "." : name.substr(0, slash + 1);
+  return ::access(directory.c_str(), W_OK | X_OK) == 0 ? 0 : -errno;
 }
 
 }  // namespace
@@ -690,10 +698,8 @@ int Kernel::bind_name(Socket& socket, std::string name) {
     name = std::string(1, '\0') + digits;
   }
   if (find_name(name) != nullptr) return -EADDRINUSE;
-  // Names are the simulated machine's, directories are not: one that is missing is missing here
-  // too.
-  const size_t slash = name[0] == '\0' ? std::string::npos : name.rfind('/');
-  if (slash != std::string::npos && !is_file(name.substr(0, slash + 1))) return -ENOENT;
+  // Names are the simulated machine's, directories and files are not.
+  if (const int error = refused_by_files(name)) return error;
   socket.path = std::move(name);
   socket.bound = true;
   bound_.push_back(&socket);
@@ -784,13 +790,17 @@ void Kernel::schedule(Socket& socket, uint64_t delay_ns, uint32_t attempt) {
 }
 
 uint64_t Kernel::next_timer() const {
-  uint64_t next = Wait::forever;
+  uint64_t next = context_->alarm_ns;
   for (const NetworkTimer& timer : timers_)
     if (timer.at_ns < next) next = timer.at_ns;
   return next;
 }
 
 void Kernel::run_timers() {
+  if (context_->alarm_ns <= context_->now_ns) {
+    context_->alarm_ns = Wait::forever;
+    raise_signal(*context_, SIGALRM);
+  }
   constexpr uint32_t attempts = 7;  // 1 + 2 + 4 + ... + 64 seconds, then it is given up
   for (size_t i = 0; i < timers_.size();) {
     const NetworkTimer timer = timers_[i];
@@ -884,7 +894,11 @@ int Kernel::connect_name(Socket& socket, const std::string& name) {
     return socket.state == SocketState::established ? -EISCONN : -EINVAL;
   Socket* const listener = find_name(name);
   // Abstract names are never missing, and a file that is no socket refuses like one without owner.
-  if (listener == nullptr) return name[0] == '\0' || is_file(name) ? -ECONNREFUSED : -ENOENT;
+  if (listener == nullptr) {
+    struct stat status;
+    if (name[0] == '\0' || ::stat(name.c_str(), &status) == 0) return -ECONNREFUSED;
+    return -errno;
+  }
   if (listener->state != SocketState::listening) return -ECONNREFUSED;
   if (queue_full(*listener)) return -EAGAIN;
   constexpr int outcomes[] = {0, ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH};

@@ -16,6 +16,7 @@
 // never written. It costs nothing if nothing is left, and some 100 microseconds otherwise.
 #include <dlfcn.h>
 #include <link.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -271,6 +272,14 @@ bool is_kept_by_name(const Allocation& allocation) noexcept {
   return false;
 }
 
+// A thread's local data, which the dynamic loader makes with the thread. The C library keeps it
+// with the stack, for the next one, where no search comes.
+bool is_of_loader(const Allocation& allocation) noexcept {
+  Dl_info info;
+  return allocation.frames[0] != nullptr && dladdr(allocation.frames[0], &info) != 0 &&
+         number(info.dli_fbase) == getauxval(AT_BASE);
+}
+
 // What putenv was given is the environment's, whoever made it.
 bool is_in_environment(const Allocation& allocation) noexcept {
   if (allocation.address == environ) return true;
@@ -308,7 +317,7 @@ void find_kept(Live* live, std::size_t count) noexcept {
   }
   for (std::size_t i = 0; i < count; ++i) {
     live[i].kept = live[i].reached_by_library || is_in_environment(*live[i].allocation) ||
-                   is_kept_by_name(*live[i].allocation);
+                   is_of_loader(*live[i].allocation) || is_kept_by_name(*live[i].allocation);
   }
 }
 

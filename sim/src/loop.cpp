@@ -6,8 +6,10 @@
 #include <cstdarg>
 #include <cstring>
 
+#include "foreign.hpp"
 #include "internal.hpp"
 #include "periphery.hpp"
+#include "scheduler.hpp"
 
 namespace uvsim {
 
@@ -18,8 +20,6 @@ void spend(Context& context, uint64_t ns) {
 
 void update_time(Context& context, uv_loop_t* loop) { loop->time = context.now_ns / 1'000'000; }
 
-namespace {
-
 // Looking at the clock takes time, and ever more of it for a program that does nothing else: one
 // that spins until a second has passed gets there.
 uint64_t look_at_clock(Context& context) {
@@ -28,6 +28,8 @@ uint64_t look_at_clock(Context& context) {
   spend(context, context.options.clock_ns << (haste < 10 ? haste : 10));
   return context.now_ns;
 }
+
+namespace {
 
 bool loop_alive(const uv_loop_t* loop) {
   // Whatever is in the pending queue belongs to an active request.
@@ -342,17 +344,19 @@ void uv_update_time(uv_loop_t* loop) {
   update_time(context, loop);
 }
 
-uint64_t uv_hrtime() { return look_at_clock(look()); }
+uint64_t uv_hrtime() { return is_foreign() ? foreign_now_ns() : look_at_clock(look()); }
 
 void uv_sleep(unsigned int msec) {
+  if (is_foreign()) {
+    real::sleep(uint64_t{msec} * 1'000'000);
+    return;
+  }
   Call call(What::uv_sleep, msec);
-  spend(call.context, uint64_t{msec} * 1'000'000);
+  sleep_for(call.context, uint64_t{msec} * 1'000'000);
 }
 
 int uv_gettimeofday(uv_timeval64_t* tv) {
   if (tv == nullptr) return UV_EINVAL;
-  // Some day in 2026; the simulated machine knows no better.
-  constexpr uint64_t epoch_ns = 1'790'000'000ull * 1'000'000'000;
   const uint64_t ns = epoch_ns + look_at_clock(look());
   tv->tv_sec = static_cast<int64_t>(ns / 1'000'000'000);
   tv->tv_usec = static_cast<int32_t>(ns / 1'000 % 1'000'000);
@@ -386,7 +390,6 @@ int uv_metrics_info(uv_loop_t* loop, uv_metrics_t* metrics) {
 int uv_clock_gettime(uv_clock_id clock_id, uv_timespec64_t* ts) {
   if (ts == nullptr) return UV_EFAULT;
   if (clock_id != UV_CLOCK_MONOTONIC && clock_id != UV_CLOCK_REALTIME) return UV_EINVAL;
-  constexpr uint64_t epoch_ns = 1'790'000'000ull * 1'000'000'000;
   const uint64_t ns =
       look_at_clock(look()) + (clock_id == UV_CLOCK_REALTIME ? epoch_ns : uint64_t{0});
   ts->tv_sec = static_cast<int64_t>(ns / 1'000'000'000);
@@ -395,10 +398,24 @@ int uv_clock_gettime(uv_clock_id clock_id, uv_timespec64_t* ts) {
 }
 #endif
 
+namespace {
+
+void check_list(Context& context, LoopState& state) {
+  Link* const list = link_of(state.loop->handle_queue);
+  for (Link* link = list->next; link != list; link = link->next) {
+    const uv_handle_t* const handle = UVSIM_OWNER(link, uv_handle_t, handle_queue);
+    if (const HandleRecord* const record = context.handles.find(handle))
+      check_linked(context, *record, "uv_walk");
+  }
+}
+
+}  // namespace
+
 void uv_walk(uv_loop_t* loop, uv_walk_cb walk_cb, void* arg) {
   Call call(What::uv_walk);
   LoopState& state = call.loop(loop);
   call.subject(state.subject());
+  check_list(call.context, state);
   Link turn;
   move_all(link_of(loop->handle_queue), &turn);
   while (!empty(&turn)) {

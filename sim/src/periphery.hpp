@@ -1,4 +1,4 @@
-// What names.cpp, system.cpp, threads.cpp and work.cpp offer to the rest of uvsim.
+// What names.cpp, system.cpp, threads.cpp, pool.cpp and work.cpp offer to the rest of uvsim.
 #ifndef UVSIM_PERIPHERY_HPP
 #define UVSIM_PERIPHERY_HPP
 
@@ -20,33 +20,24 @@ void reset_program_allocator() noexcept;
 void reset_threads() noexcept;
 void reset_process() noexcept;
 
-// As uv_thread_self, without being a call of the program.
-uv_thread_t this_thread() noexcept;
-// What runs until the end of the scope runs on that thread, which has to outlive it.
-struct Thread;
-Thread& pool_thread() noexcept;  // the only one of the pool
-class RunsOn {
- public:
-  explicit RunsOn(Thread& thread) noexcept;
-  ~RunsOn() noexcept;
-  RunsOn(const RunsOn&) = delete;
-  RunsOn& operator=(const RunsOn&) = delete;
-
- private:
-  Thread* outer_;
-};
-
 // The name and index of the one network interface that there is.
 constexpr char interface_name[] = "lo";
 constexpr unsigned interface_index = 1;
 unsigned interface_index_of(const char* name) noexcept;  // 0: there is none
 
-// Work for the thread pool (uv_queue_work, uv_getaddrinfo, uv_getnameinfo, uv_random,
-// uv_fs_unlink). It is queued in the loop by the call, and done and reported, in order, when that
-// loop polls next.
-bool has_work(const LoopState& state) noexcept;
-int run_work(LoopState& state);  // how many callbacks could run
-int cancel_work(uv_req_t* request);
+// Work for the thread pool (pool.cpp): uv_queue_work, uv_getaddrinfo, uv_getnameinfo, uv_random,
+// uv_fs_unlink. What libuv's private uv__work holds: `work` does it and `done` reports it.
+using Work = struct uv__work;
+void submit_work(Context& context, uv_loop_t* loop, Work* work, void (*do_it)(Work*),
+                 void (*done)(Work*, int));
+size_t idle_workers() noexcept;
+bool work_is_queued() noexcept;                      // and no worker has taken it
+void start_workers(Context& context);                // as many as the queue needs and there may be
+bool work_is_done(const LoopState& state) noexcept;  // and not reported
+int report_work(LoopState& state);                   // how many callbacks could run
+int cancel_work(Work* work);
+int cancel_request(uv_req_t* request);
+void reset_pool() noexcept;
 
 }  // namespace uvsim
 

@@ -71,16 +71,16 @@ int open_and_connect(Context& context, uv_pipe_t* pipe, const std::string& name)
   if (is_new) {
     const int fd = context.kernel.open_socket(Family::pipe, &socket);
     if (fd < 0) return fd;
+    // It stays, whatever comes of it.
+    pipe->io_watcher.fd = fd;
+    socket->owner = stream_of(pipe);
   }
   int error = context.pick(2, ChoicePoint::call_connect) == 1
                   ? -EACCES
                   : context.kernel.connect_name(*socket, name);
   if (error == 0 && is_new)
     error = stream_open(context, stream_of(pipe), socket->fd, flag_readable | flag_writable);
-  if (error != 0) {
-    if (is_new) context.kernel.close_descriptor(socket->fd);
-    return error;
-  }
+  if (error != 0) return error;
   io_start(stream_of(pipe), POLLOUT);
   return 0;
 }
@@ -94,7 +94,7 @@ int connect_pipe(Call& call, HandleRecord& record, uv_connect_t* req, uv_pipe_t*
   if (path.empty()) error = UV_EINVAL;
   // uv_pipe_connect has no result, so that everything is told in the callback.
   if (error != 0 && !told_late) return error;
-  request_begin(context, pipe->loop, req, UV_CONNECT, record, "R13");
+  request_begin(context, pipe->loop, req, UV_CONNECT, &record);
   if (error == 0) error = open_and_connect(context, pipe, path);
   pipe->delayed_error = error;
   pipe->connect_req = req;

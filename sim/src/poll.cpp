@@ -8,8 +8,12 @@
 // the next poll. A descriptor that libuv stopped watching stays with epoll until it is heard of.
 #include <poll.h>
 
+#include <algorithm>
+
+#include "foreign.hpp"
 #include "internal.hpp"
 #include "periphery.hpp"
+#include "scheduler.hpp"
 
 namespace uvsim {
 
@@ -19,7 +23,7 @@ uint32_t events_of(Context& context, Watch& watch) {
   if (watch.kind == Watch::Kind::socket)
     return context.kernel.events(*watch.socket) & (watch.interest | POLLERR | POLLHUP);
   const bool ready = watch.kind == Watch::Kind::async
-                         ? watch.loop->async_written || has_work(*watch.loop)
+                         ? watch.loop->async_written || work_is_done(*watch.loop)
                          : !watch.loop->signal_pipe.empty();
   return ready ? uint32_t{POLLIN} : 0;
 }
@@ -76,13 +80,25 @@ void drop_stale(LoopState& state) {
   }
 }
 
+bool is_ready(void* state) { return anything_ready(*static_cast<LoopState*>(state)); }
+
+// Other threads run while the loop waits; on a busy machine, only if it has nothing else to do.
+void give_turn(Context& context, LoopState& state) {
+  if (!has_threads() || !on_first_thread()) return;
+  if (anything_ready(state) && context.pick(2, ChoicePoint::thread_turn) == 1) return;
+  run_threads(context);
+}
+
 // False when the deadline comes first. With one in the past, everything is looked at once.
 bool wait_for_events(Context& context, LoopState& state, uint64_t deadline) {
   uint64_t fruitless = 0;
   for (;;) {
     take_real_signals(context);
+    take_foreign_sends(context);
+    give_turn(context, state);
     if (context.kernel.next_timer() <= context.now_ns) context.kernel.run_timers();
-    const Progress progress = ask_hook(context, anything_ready(state), deadline);
+    const Progress progress =
+        on_first_thread() ? ask_hook(context, anything_ready(state), deadline) : Progress::nothing;
     if (context.leave_wanted) {
       context.leave_wanted = false;
       quiescent(context, state);
@@ -91,13 +107,19 @@ bool wait_for_events(Context& context, LoopState& state, uint64_t deadline) {
     if (anything_ready(state)) return true;
     drop_stale(state);
     if (deadline <= context.now_ns) return false;
+    if (!on_first_thread()) {
+      wait_until(context, is_ready, &state, deadline);
+      continue;
+    }
+    if (any_thread_ready(context)) continue;
     if (progress == Progress::made) {
       if (++fruitless > context.options.max_idle_hooks) limit_reached(context, Limit::hooks);
       continue;
     }
-    const uint64_t network_ns = context.kernel.next_timer();
-    if (network_ns < deadline) {
-      jump(context, state, network_ns);
+    const uint64_t next_ns = std::min(context.kernel.next_timer(), next_thread_ns());
+    if (wait_for_foreign(context, std::min(next_ns, deadline))) continue;
+    if (next_ns < deadline) {
+      jump(context, state, next_ns);
       continue;
     }
     if (deadline != Wait::forever) {
@@ -180,7 +202,7 @@ int dispatch(Context& context, LoopState& state) {
       continue;
     }
     // The thread pool reports through the loop's first async handle.
-    run_work(state);
+    report_work(state);
     run_async(context, state);
   }
   if (has_signals) run_signals(context, state);
@@ -228,7 +250,6 @@ void poll(Context& context, LoopState& state, int timeout) {
   ++state.poll_count;
   state.registered = true;
   register_watchers(context, state);
-  if (has_work(state)) make_ready(state.async_watch);
   const uint64_t deadline =
       timeout < 0 ? Wait::forever : context.now_ns + static_cast<uint64_t>(timeout) * 1'000'000;
   for (;;) {

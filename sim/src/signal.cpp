@@ -117,6 +117,11 @@ bool deliver_signal(Context& context, int signum) {
   return heard;
 }
 
+void raise_signal(Context& context, int signum) {
+  context.event(What::raise, Subject{}, signum);
+  if (!deliver_signal(context, signum)) std::raise(signum);
+}
+
 void take_real_signals(Context& context) {
   while (g_taken != g_caught) {
     const int signum = g_ring[g_taken % ring_size];

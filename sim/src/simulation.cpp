@@ -8,8 +8,10 @@
 #include <cstring>
 #include <string>
 
+#include "foreign.hpp"
 #include "internal.hpp"
 #include "periphery.hpp"
+#include "scheduler.hpp"
 
 namespace uvsim {
 namespace {
@@ -77,12 +79,15 @@ bool g_plain_leaked = false;
 
 // What static objects free from now on is nobody's business any more.
 void plain_program_exits() {
-  if (ledger::running()) {
+  // What a thread still has in its frames is no leak, and is not searched for.
+  const bool busy = has_busy_threads();
+  if (!busy && on_first_thread()) end_threads();
+  if (ledger::running() && !busy) {
     std::fflush(stdout);
     // Frames of the program are left where exit() was called in one of them.
     g_plain_leaked = ledger::report_leaks(__builtin_frame_address(0)) > 0;
-    ledger::end();
   }
+  if (ledger::running()) ledger::end();
   const char* const wish = std::getenv("UVSIM_TRACE");
   if (wish == nullptr) return;
   const bool json = std::strcmp(wish, "json") == 0;
@@ -104,9 +109,11 @@ __attribute__((constructor(101))) void will_exit() { on_exit(plain_program_has_e
 
 Context& make_plain_context() {
   const ledger::Outside outside;
-  if (g_plain != nullptr && g_plain->simulation.context().in_run)
-    violate(g_plain->simulation.context(), "R36", Subject{},
-            "a uv_* function was called from a second thread; uvsim runs programs of one thread");
+  if (Context* const context = come_back()) return *context;
+  if (is_foreign())
+    cannot_run(
+        "a thread that uv_thread_create did not make uses more of libuv than "
+        "uv_async_send, locks and clocks");
   if (g_plain != nullptr) {
     g_plain->simulation.begin(g_plain->choices != nullptr ? *g_plain->choices : kindest());
     return g_plain->simulation.context();
@@ -131,7 +138,7 @@ void watchdog_barks(int /*signum*/) {
 void start_watchdog(const Context& context) {
   if (context.options.watchdog_seconds == 0) return;
   std::signal(SIGALRM, watchdog_barks);
-  alarm(context.options.watchdog_seconds);
+  real::alarm(context.options.watchdog_seconds);
 }
 
 struct Leaks {
@@ -161,7 +168,8 @@ void close_ledger(Context& context) {
   summary.live_bytes = totals.live_bytes;
   summary.peak_bytes = totals.peak_bytes;
   Leaks leaks;
-  if (context.report.finished && totals.live > 0) ledger::for_each_leak(note_leak, &leaks);
+  const bool complete = context.report.finished && !context.ended_busy;
+  if (complete && totals.live > 0) ledger::for_each_leak(note_leak, &leaks);
   if (leaks.count > 0) {
     summary.ok = false;
     summary.message =
@@ -182,6 +190,9 @@ Context& current() noexcept {
   ledger::detail::inside = 1;
   return context;
 }
+
+bool has_current() noexcept { return t_current != nullptr; }
+Context** current_slot() noexcept { return &t_current; }
 
 uint32_t Simulation::Context::pick_asked(uint32_t n, ChoicePoint point, const Socket* about) {
   const ledger::Outside outside;
@@ -223,6 +234,7 @@ void Simulation::Context::reset(Choices& source) {
   step = callbacks = turns = choices_made = calls_here = 0;
   step_limit = options.max_steps;
   clock_looks = refusals = 0;
+  alarm_ns = Wait::forever;
   depth = 0;
   owner = nullptr;
   next_handle_id = next_loop_id = 0;
@@ -309,6 +321,7 @@ void Simulation::begin(Choices& choices) {
   if (!context.plain) {
     reset_program_allocator();
     reset_threads();
+    reset_pool();
     reset_process();
   }
   t_current = context_;
@@ -331,6 +344,8 @@ void Simulation::begin(Choices& choices) {
     }
   }
   start_watchdog(context);
+  begin_foreign(context);
+  begin_threads();
   context.base_inside = ledger::detail::inside;
   ledger::detail::inside = 1;
 }
@@ -338,9 +353,12 @@ void Simulation::begin(Choices& choices) {
 const Report& Simulation::end(int result) {
   Context& context = *context_;
   ledger::detail::inside = context.base_inside;
-  if (context.options.watchdog_seconds != 0) alarm(0);
+  if (context.options.watchdog_seconds != 0) real::alarm(0);
   if (context.options.real_signals) restore_real_signals();
   Report& report = context.report;
+  end_foreign();
+  context.ended_busy = has_busy_threads();
+  end_threads();
   report.result = result;
   report.steps = context.step;
   report.callbacks = context.callbacks;

@@ -72,7 +72,7 @@ class SystemCall {
   Context& context() { return call_.context; }
   void result(int value) { call_.result(value); }
   [[noreturn]] void not_simulated(const char* what) {
-    violate(call_.context, "", Subject{}, "%s is not simulated by uvsim", what);
+    refuse(call_.context, Subject{}, "%s is not simulated by uvsim", what);
   }
 
  private:

@@ -62,12 +62,19 @@ std::string text_of(const Address& address) {
 
 namespace {
 
-void keep_alive(Socket& socket, bool on, unsigned idle, unsigned interval, unsigned count) {
+// One option after the other, as libuv sets them: up to the one that the kernel refuses.
+int keep_alive(Socket& socket, bool on, unsigned idle, unsigned interval, unsigned count) {
+  constexpr unsigned seconds_max = 32'767;
+  constexpr unsigned count_max = 127;
   socket.options.keepalive = on;
-  if (!on) return;
+  if (!on) return 0;
+  if (idle < 1 || idle > seconds_max) return UV_EINVAL;
   socket.options.keep_idle = static_cast<int>(idle);
+  if (interval < 1 || interval > seconds_max) return UV_EINVAL;
   socket.options.keep_interval = static_cast<int>(interval);
+  if (count < 1 || count > count_max) return UV_EINVAL;
   socket.options.keep_count = static_cast<int>(count);
+  return 0;
 }
 
 }  // namespace
@@ -148,7 +155,7 @@ int connect_tcp(Call& call, HandleRecord& record, uv_connect_t* req, uv_tcp_t* t
     if (error != 0 && error != -EINPROGRESS) return error;
   }
   record.bind_error_told = true;
-  request_begin(context, tcp->loop, req, UV_CONNECT, record, "R13");
+  request_begin(context, tcp->loop, req, UV_CONNECT, &record);
   req->cb = cb;
   req->handle = stream_of(tcp);
   init(link_of(req->queue));
@@ -204,12 +211,12 @@ int keepalive(uv_tcp_t* handle, int on, unsigned idle, unsigned interval, unsign
   Call call(What::uv_tcp_keepalive, on);
   call.live(handle, UV_TCP);
   const bool has_socket = handle->io_watcher.fd != -1;
-  if (on != 0 && has_socket && (idle < 1 || interval < 1 || count < 1))
+  if (!call.context.v1_44() && on != 0 && has_socket && (idle < 1 || interval < 1 || count < 1))
     return call.result(UV_EINVAL);
-  const int error = option_refused(call.context, handle);
+  int error = option_refused(call.context, handle);
+  if (error == 0 && has_socket)
+    error = keep_alive(*socket_of(call.context, stream_of(handle)), on != 0, idle, interval, count);
   if (error != 0) return call.result(error);
-  if (has_socket)
-    keep_alive(*socket_of(call.context, stream_of(handle)), on != 0, idle, interval, count);
   set_flag(handle, flag_keepalive, on != 0);
   return call.result(0);
 }

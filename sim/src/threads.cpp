@@ -1,9 +1,8 @@
-// Threads, locks and thread-local data, for programs of one thread and for those that start some.
+// uv_thread_*, locks and thread-local data. Who runs when is the scheduler's affair.
 //
-// Theory. A thread runs from beginning to end inside uv_thread_create, as if its creator had not
-// been scheduled until then: one of the orders that a real machine may choose. So nobody ever holds
-// a lock, and nobody posts a semaphore, while another waits; who would have to wait would wait for
-// ever. That is reported as what it is, and ends the run.
+// Theory. Only one thread runs at a time, so that a lock is free or it is not, and who has to wait
+// gives the baton away. Who would wait for what nobody is left to bring about is told so, and
+// stopped.
 //
 // The objects are pthread's, so that a program may also initialise them statically. A barrier is
 // ours, because pthread's cannot be asked how many it waits for.
@@ -11,43 +10,61 @@
 #include <semaphore.h>
 #include <uv.h>
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
+#include <mutex>
+#include <vector>
 
+#include "foreign.hpp"
 #include "internal.hpp"
 #include "periphery.hpp"
+#include "scheduler.hpp"
 
 namespace uvsim {
-
-constexpr size_t keys_max = 1024;
-
-// A new thread begins without data.
-struct Thread {
-  uv_thread_t id;
-  std::array<void*, keys_max> values{};
-};
-
 namespace {
 
-constexpr uv_thread_t first_id = 1;
-constexpr uv_thread_t pool_id = 2;
-
-Thread first_thread{first_id};
-Thread the_pool_thread{pool_id};
-Thread* running = &first_thread;
 std::array<bool, keys_max> keys_taken{};
-uv_thread_t last_thread = pool_id;
+
+// A foreign thread has its own.
+std::array<void*, keys_max>& values_here() {
+  static thread_local std::array<void*, keys_max> foreign{};
+  return is_foreign() ? foreign : running_values();
+}
 
 struct Barrier {
   unsigned count;
+  unsigned arrived;
+  unsigned round;
 };
 static_assert(sizeof(Barrier) <= sizeof(uv_barrier_t));
 
 Barrier* barrier_in(uv_barrier_t* barrier) { return reinterpret_cast<Barrier*>(barrier); }
 
+// Who waits for a condition, in order.
+struct Waiter {
+  const uv_cond_t* condition;
+  std::atomic<bool> signalled{false};
+};
+std::vector<Waiter*> waiters;
+std::mutex waiters_lock;  // a foreign thread may signal
+
 [[noreturn]] void would_wait(const char* function, const char* what) {
   violate(current(), "", Subject{}, "%s would wait for ever: %s", function, what);
+}
+
+// Whether `over` came true before `until_ns`; what never can is a finding.
+bool wait_for(const char* function, const char* why, Over over, void* what,
+              uint64_t until_ns = Wait::forever) {
+  switch (wait_until(look(), over, what, until_ns)) {
+    case Waited::over: return true;
+    case Waited::timed_out: return false;
+    case Waited::for_ever: break;
+  }
+  would_wait(function, why);
 }
 
 // For what fails only in a program that is wrong; libuv aborts too.
@@ -62,22 +79,66 @@ int tried(int error, const char* function) {
   return 0;
 }
 
+// The C library's own mark: to try the lock would be to take it, or not, in the asker's name.
+bool is_free(void* mutex) { return static_cast<uv_mutex_t*>(mutex)->__data.__lock == 0; }
+
+bool can_be_read(void* lock) {
+  auto* const rwlock = static_cast<uv_rwlock_t*>(lock);
+  return pthread_rwlock_tryrdlock(rwlock) == 0 && pthread_rwlock_unlock(rwlock) == 0;
+}
+
+bool can_be_written(void* lock) {
+  auto* const rwlock = static_cast<uv_rwlock_t*>(lock);
+  return pthread_rwlock_trywrlock(rwlock) == 0 && pthread_rwlock_unlock(rwlock) == 0;
+}
+
+bool is_posted(void* semaphore) {
+  int value = 0;
+  return sem_getvalue(static_cast<uv_sem_t*>(semaphore), &value) == 0 && value > 0;
+}
+
+bool is_signalled(void* waiter) { return static_cast<Waiter*>(waiter)->signalled; }
+
+// Between giving the mutex back and taking it again. False: nobody signalled in time.
+bool await_signal(const char* function, uv_cond_t* condition, uv_mutex_t* mutex,
+                  uint64_t until_ns) {
+  Waiter waiter{condition};
+  const auto change_waiters = [&waiter](bool add) {
+    const ledger::Outside outside;
+    const std::lock_guard<std::mutex> lock(waiters_lock);
+    if (add)
+      waiters.push_back(&waiter);
+    else
+      waiters.erase(std::find(waiters.begin(), waiters.end(), &waiter));
+  };
+  change_waiters(true);
+  uv_mutex_unlock(mutex);
+  const bool heard =
+      wait_for(function, "nobody is left to signal the condition", is_signalled, &waiter, until_ns);
+  change_waiters(false);
+  uv_mutex_lock(mutex);
+  return heard;
+}
+
+int create(uv_thread_t* tid, size_t stack_size, uv_thread_cb entry, void* arg) {
+  Context& context = look();
+  const Thread* const thread = start_thread(context, stack_size, entry, arg);
+  if (thread == nullptr) return UV_EAGAIN;
+  *tid = id_of(*thread);
+  // The new one goes first, as if the other had not been scheduled until it had to wait.
+  if (on_first_thread())
+    run_threads(context);
+  else
+    sleep_for(context, 0);
+  return 0;
+}
+
 }  // namespace
 
 void reset_threads() noexcept {
-  first_thread = Thread{first_id};
-  the_pool_thread = Thread{pool_id};
-  running = &first_thread;
-  last_thread = pool_id;
+  waiters.clear();
   keys_taken = {};
 }
-
-uv_thread_t this_thread() noexcept { return running->id; }
-
-Thread& pool_thread() noexcept { return the_pool_thread; }
-
-RunsOn::RunsOn(Thread& thread) noexcept : outer_(running) { running = &thread; }
-RunsOn::~RunsOn() noexcept { running = outer_; }
 
 }  // namespace uvsim
 
@@ -88,25 +149,27 @@ extern "C" {
 // ---- Threads -----------------------------------------------------------------------------------
 
 int uv_thread_create(uv_thread_t* tid, uv_thread_cb entry, void* arg) {
-  look();
-  Thread thread{++last_thread};
-  *tid = thread.id;
-  const RunsOn inside(thread);
-  entry(arg);
-  return 0;
+  return create(tid, 0, entry, arg);
 }
 
 int uv_thread_create_ex(uv_thread_t* tid, const uv_thread_options_t* params, uv_thread_cb entry,
                         void* arg) {
-  static_cast<void>(params);
-  return uv_thread_create(tid, entry, arg);
+  constexpr size_t page = 4096;
+  size_t size = (params->flags & UV_THREAD_HAS_STACK_SIZE) != 0 ? params->stack_size : 0;
+  if (size != 0)
+    size = std::max((size + page - 1) / page * page, static_cast<size_t>(PTHREAD_STACK_MIN));
+  return create(tid, size, entry, arg);
 }
 
-uv_thread_t uv_thread_self(void) { return running->id; }
+uv_thread_t uv_thread_self(void) { return is_foreign() ? pthread_self() : this_thread(); }
 
 int uv_thread_join(uv_thread_t* tid) {
-  if (*tid == running->id) would_wait("uv_thread_join", "a thread joins itself");
-  if (*tid <= pool_id || *tid > last_thread) return UV_ESRCH;
+  if (*tid == this_thread()) would_wait("uv_thread_join", "a thread joins itself");
+  Thread* const thread = find_thread(*tid);
+  if (thread == nullptr) return UV_ESRCH;
+  const auto has_ended_now = [](void* other) { return has_ended(*static_cast<Thread*>(other)); };
+  wait_for("uv_thread_join", "the thread never ends", has_ended_now, thread);
+  join(*thread);
   return 0;
 }
 
@@ -141,7 +204,9 @@ int uv_mutex_trylock(uv_mutex_t* handle) {
 }
 
 void uv_mutex_lock(uv_mutex_t* handle) {
-  if (uv_mutex_trylock(handle) != 0) would_wait("uv_mutex_lock", "the mutex is locked");
+  if (is_foreign()) return must(pthread_mutex_lock(handle), "uv_mutex_lock");
+  while (uv_mutex_trylock(handle) != 0)
+    wait_for("uv_mutex_lock", "the mutex is locked", is_free, handle);
 }
 
 void uv_mutex_unlock(uv_mutex_t* handle) { must(pthread_mutex_unlock(handle), "uv_mutex_unlock"); }
@@ -163,11 +228,15 @@ int uv_rwlock_trywrlock(uv_rwlock_t* rwlock) {
 }
 
 void uv_rwlock_rdlock(uv_rwlock_t* rwlock) {
-  if (uv_rwlock_tryrdlock(rwlock) != 0) would_wait("uv_rwlock_rdlock", "it is locked for writing");
+  if (is_foreign()) return must(pthread_rwlock_rdlock(rwlock), "uv_rwlock_rdlock");
+  while (uv_rwlock_tryrdlock(rwlock) != 0)
+    wait_for("uv_rwlock_rdlock", "it is locked for writing", can_be_read, rwlock);
 }
 
 void uv_rwlock_wrlock(uv_rwlock_t* rwlock) {
-  if (uv_rwlock_trywrlock(rwlock) != 0) would_wait("uv_rwlock_wrlock", "it is locked");
+  if (is_foreign()) return must(pthread_rwlock_wrlock(rwlock), "uv_rwlock_wrlock");
+  while (uv_rwlock_trywrlock(rwlock) != 0)
+    wait_for("uv_rwlock_wrlock", "it is locked", can_be_written, rwlock);
 }
 
 void uv_rwlock_rdunlock(uv_rwlock_t* rwlock) {
@@ -196,7 +265,9 @@ int uv_sem_trywait(uv_sem_t* sem) {
 }
 
 void uv_sem_wait(uv_sem_t* sem) {
-  if (uv_sem_trywait(sem) != 0) would_wait("uv_sem_wait", "nobody is left to post the semaphore");
+  if (is_foreign()) return must(sem_wait(sem) == 0 ? 0 : errno, "uv_sem_wait");
+  while (uv_sem_trywait(sem) != 0)
+    wait_for("uv_sem_wait", "nobody is left to post the semaphore", is_posted, sem);
 }
 
 // ---- Condition variables -----------------------------------------------------------------------
@@ -205,19 +276,44 @@ int uv_cond_init(uv_cond_t* cond) { return -pthread_cond_init(cond, nullptr); }
 
 void uv_cond_destroy(uv_cond_t* cond) { must(pthread_cond_destroy(cond), "uv_cond_destroy"); }
 
-// Nobody waits.
-void uv_cond_signal(uv_cond_t*) {}
-
-void uv_cond_broadcast(uv_cond_t*) {}
-
-void uv_cond_wait(uv_cond_t*, uv_mutex_t*) {
-  would_wait("uv_cond_wait", "nobody is left to signal the condition");
+// Foreign threads wait for the C library's condition, all others for ours.
+void uv_cond_signal(uv_cond_t* cond) {
+  pthread_cond_signal(cond);
+  const std::lock_guard<std::mutex> lock(waiters_lock);
+  for (Waiter* const waiter : waiters) {
+    if (waiter->condition != cond || waiter->signalled) continue;
+    waiter->signalled = true;
+    return;
+  }
 }
 
-int uv_cond_timedwait(uv_cond_t*, uv_mutex_t*, uint64_t timeout) {
-  const ledger::Outside outside;
-  spend(look(), timeout);
-  return UV_ETIMEDOUT;
+void uv_cond_broadcast(uv_cond_t* cond) {
+  pthread_cond_broadcast(cond);
+  const std::lock_guard<std::mutex> lock(waiters_lock);
+  for (Waiter* const waiter : waiters)
+    if (waiter->condition == cond) waiter->signalled = true;
+}
+
+void uv_cond_wait(uv_cond_t* cond, uv_mutex_t* mutex) {
+  if (is_foreign())
+    pthread_cond_wait(cond, mutex);
+  else
+    await_signal("uv_cond_wait", cond, mutex, Wait::forever);
+}
+
+int uv_cond_timedwait(uv_cond_t* cond, uv_mutex_t* mutex, uint64_t timeout) {
+  if (is_foreign()) {
+    // The time that it waits is real; the first thread gives it that.
+    timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    const uint64_t ns = static_cast<uint64_t>(until.tv_nsec) + timeout;
+    until.tv_sec += static_cast<time_t>(ns / 1'000'000'000);
+    until.tv_nsec = static_cast<long>(ns % 1'000'000'000);
+    return -pthread_cond_timedwait(cond, mutex, &until);
+  }
+  const uint64_t now_ns = look().now_ns;
+  const uint64_t until_ns = timeout < Wait::forever - now_ns ? now_ns + timeout : Wait::forever;
+  return await_signal("uv_cond_timedwait", cond, mutex, until_ns) ? 0 : UV_ETIMEDOUT;
 }
 
 // ---- Barriers ----------------------------------------------------------------------------------
@@ -230,10 +326,22 @@ int uv_barrier_init(uv_barrier_t* barrier, unsigned int count) {
 }
 
 int uv_barrier_wait(uv_barrier_t* barrier) {
-  if (barrier_in(barrier)->count > 1) {
-    would_wait("uv_barrier_wait", "the others are not running at the same time");
+  Barrier& shared = *barrier_in(barrier);
+  if (++shared.arrived == shared.count) {
+    shared.arrived = 0;
+    ++shared.round;
+    return 1;
   }
-  return 1;
+  struct Round {
+    const Barrier* barrier;
+    unsigned number;
+  } mine{&shared, shared.round};
+  const auto is_over = [](void* round) {
+    const auto* const waited = static_cast<const Round*>(round);
+    return waited->barrier->round != waited->number;
+  };
+  wait_for("uv_barrier_wait", "the others do not come", is_over, &mine);
+  return 0;
 }
 
 void uv_barrier_destroy(uv_barrier_t* barrier) { barrier_in(barrier)->count = 0; }
@@ -248,7 +356,7 @@ int uv_key_create(uv_key_t* key) {
   for (size_t i = 0; i < keys_max; ++i) {
     if (keys_taken[i]) continue;
     keys_taken[i] = true;
-    running->values[i] = nullptr;
+    values_here()[i] = nullptr;
     *key = static_cast<uv_key_t>(i);
     return 0;
   }
@@ -261,12 +369,12 @@ void uv_key_delete(uv_key_t* key) {
 }
 
 void* uv_key_get(uv_key_t* key) {
-  return *key < keys_max && keys_taken[*key] ? running->values[*key] : nullptr;
+  return *key < keys_max && keys_taken[*key] ? values_here()[*key] : nullptr;
 }
 
 void uv_key_set(uv_key_t* key, void* value) {
   must(*key < keys_max && keys_taken[*key] ? 0 : EINVAL, "uv_key_set");
-  running->values[*key] = value;
+  values_here()[*key] = value;
 }
 
 }  // extern "C"

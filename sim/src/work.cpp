@@ -1,10 +1,5 @@
-// The thread pool without threads: uv_queue_work, uv_getaddrinfo, uv_getnameinfo, uv_random,
-// uv_fs_unlink.
-//
-// Theory. A request waits in the loop's own queue of finished work, loop->wq. When the loop polls,
-// each request that was there is done and its callback called, in the order of the calls: as if the
-// pool had been free and had finished everything just before the loop looked. Until then it can be
-// cancelled. The request is lent from the call to its callback (R13).
+// What the pool does: uv_queue_work, uv_getaddrinfo, uv_getnameinfo, uv_random, uv_fs_unlink. How
+// it comes to be done is in pool.cpp. The request is lent from the call to its callback (R13).
 //
 // Of the file system there is only the taking away of a pipe's name.
 //
@@ -27,51 +22,25 @@ namespace uvsim {
 
 namespace {
 
-// What libuv's private uv__work holds, as used here: `work` does it and `done` reports it.
-using Work = struct uv__work;
-
-Link* link_in(Work* work) { return link_of(work->wq); }
-
-Work* work_at(Link* link) { return UVSIM_OWNER(link, Work, wq); }
-
 template <class Request>
 Request* request_of(Work* work) {
-  return owner_at<Request>(link_in(work), offsetof(Request, work_req) + offsetof(Work, wq));
-}
-
-// A word of the request that libuv keeps for itself holds the loan.
-void lend_request(Context& context, void** word, const void* request, size_t size) {
-  ledger::LoanId loan = ledger::no_loan;
-  if (context.ledger_running)
-    loan = ledger::lend(request, size, ledger::LoanKind::request, nullptr, 13);
-  *word = reinterpret_cast<void*>(static_cast<uintptr_t>(loan));
-}
-
-void give_back_request(const Context& context, const void* word) {
-  const auto loan = reinterpret_cast<uintptr_t>(word);
-  if (context.ledger_running) ledger::give_back(static_cast<ledger::LoanId>(loan));
+  return owner_at<Request>(link_of(work->wq), offsetof(Request, work_req) + offsetof(Work, wq));
 }
 
 template <class Request>
 void submit(Call& call, uv_loop_t* loop, Request* request, uv_req_type type, void (*work)(Work*),
             void (*done)(Work*, int)) {
   call.loop(loop);
-  request->type = type;
+  request_begin(call.context, loop, request, type, nullptr);
   request->loop = loop;
-  request->work_req.work = work;
-  request->work_req.done = done;
-  request->work_req.loop = loop;
-  lend_request(call.context, &request->reserved[0], request, sizeof *request);
-  ++loop->active_reqs.count;
-  push_back(link_of(loop->wq), link_in(&request->work_req));
+  submit_work(call.context, loop, &request->work_req, work, done);
 }
 
 // The request is the program's again.
 template <class Request>
 Context& finish(Request* request) {
   Context& context = current();
-  give_back_request(context, request->reserved[0]);
-  --request->loop->active_reqs.count;
+  request_end(context, request->loop, request);
   return context;
 }
 
@@ -79,7 +48,6 @@ Context& finish(Request* request) {
 
 void do_queued(Work* work) {
   auto* const request = request_of<uv_work_t>(work);
-  const RunsOn inside(pool_thread());
   call_back(current(), What::work_cb, Subject{}, request, 0, request->work_cb, request);
 }
 
@@ -377,40 +345,11 @@ Work* work_of(uv_req_t* request) {
   }
 }
 
-bool waits_in(uv_loop_t* loop, Work* work) {
-  Link* const queue = link_of(loop->wq);
-  for (Link* link = queue->next; link != queue; link = link->next) {
-    if (work_at(link) == work) return true;
-  }
-  return false;
-}
-
 }  // namespace
 
-bool has_work(const LoopState& state) noexcept { return !empty(link_of(state.loop->wq)); }
-
-int run_work(LoopState& state) {
-  Link turn;
-  move_all(link_of(state.loop->wq), &turn);
-  int count = 0;
-  while (!empty(&turn)) {
-    Link* const link = turn.next;
-    remove(link);
-    Work* const work = work_at(link);
-    const bool cancelled = work->work == nullptr;
-    if (!cancelled) work->work(work);
-    work->done(work, cancelled ? UV_ECANCELED : 0);
-    ++count;
-  }
-  return count;
-}
-
-int cancel_work(uv_req_t* request) {
+int cancel_request(uv_req_t* request) {
   Work* const work = work_of(request);
-  if (work == nullptr) return UV_EINVAL;
-  if (work->work == nullptr || !waits_in(work->loop, work)) return UV_EBUSY;
-  work->work = nullptr;
-  return 0;
+  return work == nullptr ? UV_EINVAL : cancel_work(work);
 }
 
 }  // namespace uvsim
@@ -422,6 +361,7 @@ extern "C" {
 int uv_queue_work(uv_loop_t* loop, uv_work_t* req, uv_work_cb work_cb,
                   uv_after_work_cb after_work_cb) {
   Call call(What::uv_queue_work);
+  check_request_free(call.context, req, Subject{});
   if (work_cb == nullptr) return call.result(UV_EINVAL);
   req->work_cb = work_cb;
   req->after_work_cb = after_work_cb;
@@ -434,6 +374,7 @@ int uv_getaddrinfo(uv_loop_t* loop, uv_getaddrinfo_t* req, uv_getaddrinfo_cb get
   Call call(What::uv_getaddrinfo);
   if (req == nullptr || (node == nullptr && service == nullptr)) return call.result(UV_EINVAL);
   if (node != nullptr && std::strlen(node) > 255) return call.result(UV_EINVAL);
+  check_request_free(call.context, req, Subject{});
   req->cb = getaddrinfo_cb;
   req->addrinfo = nullptr;
   req->retcode = 0;
@@ -466,6 +407,7 @@ int uv_getnameinfo(uv_loop_t* loop, uv_getnameinfo_t* req, uv_getnameinfo_cb get
   if (addr->sa_family == AF_INET) size = sizeof(sockaddr_in);
   if (addr->sa_family == AF_INET6) size = sizeof(sockaddr_in6);
   if (size == 0) return call.result(UV_EINVAL);
+  check_request_free(call.context, req, Subject{});
   std::memset(&req->storage, 0, sizeof req->storage);
   std::memcpy(&req->storage, addr, size);
   req->getnameinfo_cb = getnameinfo_cb;
@@ -490,6 +432,7 @@ int uv_random(uv_loop_t* loop, uv_random_t* req, void* buf, size_t buflen, unsig
     fill_random(call.context, buf, buflen);
     return call.result(0);
   }
+  check_request_free(call.context, req, Subject{});
   req->buf = buf;
   req->buflen = buflen;
   req->cb = cb;
@@ -500,6 +443,7 @@ int uv_random(uv_loop_t* loop, uv_random_t* req, void* buf, size_t buflen, unsig
 int uv_fs_unlink(uv_loop_t* loop, uv_fs_t* req, const char* path, uv_fs_cb cb) {
   Call call(What::uv_fs_unlink);
   if (req == nullptr) return call.result(UV_EINVAL);
+  check_request_free(call.context, req, Subject{});
   req->type = UV_FS;
   req->fs_type = UV_FS_UNLINK;
   req->loop = loop;

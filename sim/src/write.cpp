@@ -7,7 +7,9 @@
 // if they have changed when their turn comes (R12).
 #include <poll.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -57,6 +59,8 @@ void sigpipe(Context& context, HandleRecord& record) {
 ssize_t write_socket(Context& context, HandleRecord& record, Socket& socket,
                      const uv_buf_t* buffers, unsigned count) {
   constexpr int faults[] = {0, ECONNRESET, EPIPE, ENOBUFS};
+  constexpr unsigned most_at_once = 1024;  // IOV_MAX
+  count = std::min(count, most_at_once);
   size_t limit = SIZE_MAX;
   if (context.asks && socket.state == SocketState::established) {
     const int fault = faults[context.fault(3, 4, ChoicePoint::write_error, &socket)];
@@ -212,6 +216,8 @@ namespace {
 
 int check_before_write(Context& context, const uv_stream_t* stream, HandleRecord& record,
                        unsigned nbufs, const uv_buf_t* bufs) {
+  constexpr unsigned most = 1024 * 1024;
+  if (nbufs > most && !context.v1_44()) return UV_EINVAL;
   if (bufs == nullptr || nbufs == 0) {
     if (!context.v1_44()) return UV_EINVAL;
     violate(context, "R14", record.subject(), "a write of no buffers: libuv 1.44 asserts");
@@ -244,6 +250,11 @@ int write_request(Call& call, uv_write_t* request, uv_stream_t* stream, const uv
   constexpr unsigned buffers_inside = sizeof request->bufsml / sizeof request->bufsml[0];
   // Only where libuv has to allocate can it run out of memory; and then it leaves the request
   // counted, so that the loop never ends.
+  // So many that 1.44 has no memory for the list of them.
+  if (nbufs > INT_MAX) {
+    ++stream->loop->active_reqs.count;
+    return UV_ENOMEM;
+  }
   const uint32_t real = nbufs > buffers_inside ? 2 : 1;
   const uint32_t fault =
       context.fault(real, real + 1, ChoicePoint::call_write, socket_of(context, stream));
@@ -253,7 +264,7 @@ int write_request(Call& call, uv_write_t* request, uv_stream_t* stream, const uv
     return UV_ENOMEM;
   }
   const bool idle = stream->write_queue_size == 0;
-  RequestRecord& pending = request_begin(context, stream->loop, request, UV_WRITE, record, "R13");
+  RequestRecord& pending = request_begin(context, stream->loop, request, UV_WRITE, &record);
   request->cb = callback;
   request->handle = stream;
   request->send_handle = nullptr;
@@ -292,8 +303,8 @@ int uv_write2(uv_write_t* req, uv_stream_t* handle, const uv_buf_t bufs[], unsig
               uv_stream_t* send_handle, uv_write_cb cb) {
   Call call(What::uv_write, nbufs);
   if (send_handle != nullptr)
-    violate(call.context, "", call.live(handle, UV_STREAM).subject(),
-            "uv_write2 with a handle to send is not simulated by uvsim");
+    refuse(call.context, call.live(handle, UV_STREAM).subject(),
+           "uv_write2 with a handle to send is not simulated by uvsim");
   return call.result(write_request(call, req, handle, bufs, nbufs, cb));
 }
 
@@ -308,11 +319,13 @@ int uv_try_write2(uv_stream_t* handle, const uv_buf_t bufs[], unsigned int nbufs
   Context& context = call.context;
   HandleRecord& record = call.live(handle, UV_STREAM);
   if (send_handle != nullptr)
-    violate(context, "", record.subject(), "uv_try_write2 with a handle is not simulated by uvsim");
+    refuse(context, record.subject(), "uv_try_write2 with a handle is not simulated by uvsim");
   if (handle->connect_req != nullptr || handle->write_queue_size != 0)
     return call.result(UV_EAGAIN);
   const int error = check_before_write(context, handle, record, nbufs, bufs);
   if (error != 0) return call.result(error);
+  // What writev(2) thinks of a negative count.
+  if (nbufs > INT_MAX) return call.result(UV_EINVAL);
   Socket& socket = *socket_of(context, handle);
   if (context.fault(1, 2, ChoicePoint::call_try_write, &socket) == 1) return call.result(UV_EBADF);
   const ssize_t count = write_socket(context, record, socket, bufs, nbufs);
@@ -332,7 +345,7 @@ int uv_shutdown(uv_shutdown_t* req, uv_stream_t* handle, uv_shutdown_cb cb) {
     return call.result(UV_ENOTCONN);
   if (call.context.fault(1, 2, ChoicePoint::call_shutdown, socket_of(call.context, handle)) == 1)
     return call.result(UV_ENOTCONN);
-  request_begin(call.context, handle->loop, req, UV_SHUTDOWN, record, "R13");
+  request_begin(call.context, handle->loop, req, UV_SHUTDOWN, &record);
   req->handle = handle;
   req->cb = cb;
   handle->shutdown_req = req;

@@ -39,3 +39,14 @@ execute_process(COMMAND ${WORK}/echo COMMAND_ERROR_IS_FATAL ANY)
 execute_process(COMMAND ${CXX} -std=c++20 ${SOURCE}/driver.cpp ${flags} -o ${WORK}/driver
                 COMMAND_ERROR_IS_FATAL ANY)
 execute_process(COMMAND ${WORK}/driver COMMAND_ERROR_IS_FATAL ANY)
+
+# Without a shared library; the linker's word about getaddrinfo and its like is no error.
+execute_process(COMMAND pkg-config --static --cflags --libs uvsim OUTPUT_VARIABLE flags
+                OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+separate_arguments(flags UNIX_COMMAND "${flags}")
+if(uv_include)
+  list(PREPEND flags -I${uv_include})
+endif()
+execute_process(COMMAND ${C} -static ${SOURCE}/echo.c ${flags} -o ${WORK}/echo-static ERROR_QUIET
+                COMMAND_ERROR_IS_FATAL ANY)
+execute_process(COMMAND ${WORK}/echo-static COMMAND_ERROR_IS_FATAL ANY)

@@ -63,7 +63,8 @@ int main() {
     int status = 0;
     const std::string output = call(function.address, &status);
     const bool named = output.find(std::string(function.name) + " is not simulated") != output.npos;
-    if (named && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT) continue;
+    constexpr int cannot_run = 69;
+    if (named && WIFEXITED(status) && WEXITSTATUS(status) == cannot_run) continue;
     ++failures;
     std::printf("%s: ended with %d and said: %s\n", function.name, status, output.c_str());
   }

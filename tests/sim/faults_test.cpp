@@ -121,7 +121,7 @@ TEST_F(Faults, that_are_possible_are_those_with_a_cause) {
     EXPECT_EQ(ChoiceSet::possible().has(point), point == ChoicePoint::call_write) << name_of(point);
   for (const ChoicePoint point :
        {ChoicePoint::read_error, ChoicePoint::write_error, ChoicePoint::accept_error,
-        ChoicePoint::call_bind, ChoicePoint::ready_order, ChoicePoint::world})
+        ChoicePoint::call_bind, ChoicePoint::ready_order, ChoicePoint::action})
     EXPECT_TRUE(ChoiceSet::possible().has(point)) << name_of(point);
 }
 

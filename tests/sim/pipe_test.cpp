@@ -221,7 +221,7 @@ TEST_F(Pipes, may_fail_to_come_into_being) {
     return turns(1);
   });
   EXPECT_EQ(log(),
-            "ENOMEM EMFILE EACCES client:connected:EMFILE client:connected:EADDRNOTAVAIL "
+            "ENOMEM EMFILE EACCES client:connected:EMFILE client:connected:EACCES "
             "client:connected:ECONNREFUSED");
 }
 

@@ -411,7 +411,7 @@ TEST_F(SocketCalls, fail_where_choices_say_so) {
   };
   EXPECT_EQ(with(ChoicePoint::ioctl_error), "EACCES 0 0 EOF");
   EXPECT_EQ(with(ChoicePoint::option_error), "0 EACCES 0 EOF");
-  EXPECT_EQ(with(ChoicePoint::shutdown_error), "0 0 ENOTCONN EOF");
+  EXPECT_EQ(with(ChoicePoint::shutdown_error), "0 0 ENOTCONN ECONNRESET");
 }
 
 // ---- Descriptors of the process, and of nobody

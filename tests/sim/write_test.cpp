@@ -343,7 +343,7 @@ TEST_F(Writing, calls_may_be_refused) {
 }
 
 TEST_F(Writing, out_of_memory_leaves_the_loop_alive_as_libuv_does) {
-  Only fault(ChoicePoint::call_write, 2);
+  Only fault(ChoicePoint::call_write, 1);
   run(fault, [] {
     return with_pair(
         [] {

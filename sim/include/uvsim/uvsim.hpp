@@ -108,7 +108,13 @@ enum class Version : uint8_t { v1_44, v1_52 };
   X(option_error, "does setsockopt(2) or getsockopt(2) fail: on request EACCES", \
     "never on Linux without a policy that says so") \
   X(ioctl_error, "does ioctl(2) on a socket fail: on request EACCES", \
-    "never on Linux without a policy that says so")
+    "never on Linux without a policy that says so") \
+  X(thread_turn, "do threads and workers run while the loop has something to do: yes, no", \
+    "a busy machine: worker, threadpool.c:57") \
+  X(thread_order, "which of n ready threads and workers goes first: the oldest, or another", \
+    "a busy machine: worker, threadpool.c:57") \
+  X(worker_start, "when a worker takes what is queued: as the loop waits, at once", \
+    "an idle machine: uv_cancel comes too late: uv__work_cancel, threadpool.c:280")
 // clang-format on
 
 enum class ChoicePoint : uint8_t {
@@ -323,6 +329,8 @@ struct Finding {
   std::string handle;   // "tcp#3"
   std::string message;  // one sentence
   uint64_t step = 0;
+  // No mistake of the program's: uvsim cannot run it. A plain program then ends with status 69.
+  bool cannot_run = false;
 };
 
 struct LedgerSummary {

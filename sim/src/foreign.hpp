@@ -1,0 +1,41 @@
+// Threads of the process that uvsim did not make: std::thread, pthread_create, a library's own.
+//
+// Theory. They run as they like, in real time, beside the simulation. They may wake a loop with
+// uv_async_send and use libuv's locks and clocks, as libuv allows. The first thread, before it lets
+// virtual time jump or says that nothing can happen any more, looks whether one of them is at
+// work: then it gives them real time. One that waits on a lock or a condition, with no end in
+// sight, is at rest: only somebody else can wake it.
+#ifndef UVSIM_FOREIGN_HPP
+#define UVSIM_FOREIGN_HPP
+
+#include <sys/types.h>
+#include <uv.h>
+
+#include "internal.hpp"
+
+namespace uvsim {
+
+// For the start of a run: who is there now is not of the program. A program without a driver owns
+// all that came after its main() began.
+void begin_foreign(const Context& context);
+void end_foreign() noexcept;
+
+// Whether the caller is one of them, while a run goes on elsewhere.
+bool is_foreign() noexcept;
+uint64_t foreign_now_ns() noexcept;  // the run's clock
+// From a foreign thread; the loop hears of it when the first thread looks.
+void send_from_foreign(uv_async_t* handle);
+void take_foreign_sends(Context& context);
+
+// Whether any are there; cheap where none ever was.
+bool any_foreign() noexcept;
+// If one is at work: a little real time passes, and as much virtual time, up to `until_ns`. False:
+// all are at rest, and nothing was sent.
+bool wait_for_foreign(Context& context, uint64_t until_ns);
+
+// Whether the thread waits in the kernel for another one, for ever.
+bool is_at_rest(pid_t tid) noexcept;
+
+}  // namespace uvsim
+
+#endif  // UVSIM_FOREIGN_HPP
