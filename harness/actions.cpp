@@ -37,6 +37,8 @@ bool World::act() {
     if (action == Action::wait_long) {
       Marks::hit(Mark::waited_long);
       waits_until_ns_ = network_->now_ns() + long_ns;
+      waited_ns_ = 0;
+      fruitless_ = 0;
       acted = true;
       break;
     }

@@ -232,7 +232,7 @@ void World::wait_a_turn(std::uint64_t ns) {
   Marks::hit(Mark::waited_for_timer);
   waited_ns_ += ns;
   if (++fruitless_ <= turns_in_full) return;
-  const std::uint64_t skipped = waited_ns_ / 4;
+  const std::uint64_t skipped = std::min(waited_ns_, patience_ns) / 4;
   waited_ns_ += skipped;
   network_->advance(skipped);
   judge_.time_passed(skipped);

@@ -42,6 +42,7 @@ uvsim::Options Trial::default_options() {
   options.max_callbacks = 100'000;
   options.max_calls_in_callback = 100'000;
   options.max_turns = 100'000;
+  options.max_seconds = 10ULL * 365 * 24 * 3600;  // the World waits for hours, many times
   return options;
 }
 

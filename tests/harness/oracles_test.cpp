@@ -254,9 +254,11 @@ TEST(RightServer, that_is_patient_gives_no_oracle_anything_to_say) {
   worlds.judge(patient::echo_server(Time::none), {.clients = 3, .send_max = 1000}, 40 * runs);
   EXPECT_EQ(worlds.words(), std::set<std::string>{});
   const std::vector<const char*> hit = harness::Marks::of_this_run();
-  for (const char* const mark : {"client_steady", "client_trickle", "client_burst",
-                                 "client_never_reads", "client_comes_back", "client_half_closes",
-                                 "client_stays", "lingered_for", "cut_by_reset"}) {
+  for (const char* const mark :
+       {"client_steady", "client_trickle", "client_burst", "client_never_reads",
+        "client_comes_back", "client_half_closes", "client_stays", "client_lingers",
+        "client_returns", "client_says_nothing", "client_pair", "client_crowd", "waited_long",
+        "lingered_for", "cut_by_reset"}) {
     EXPECT_TRUE(std::ranges::any_of(hit, [mark](std::string_view one) { return one == mark; }))
         << mark;
   }
