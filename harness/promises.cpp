@@ -26,7 +26,7 @@ constexpr std::array flags{
     Flag FIELD(echoes),          Flag FIELD(answers_half_close), Flag FIELD(echoes_urgent),
     Flag FIELD(may_reject),      Flag FIELD(reopens_listener),   Flag FIELD(ends_clean),
     Flag FIELD(fails_clean),     Flag FIELD(notices_taking),     Flag FIELD(tells_of_cuts),
-    Flag FIELD(answers_at_once), Flag FIELD(ends_when_answered),
+    Flag FIELD(answers_at_once), Flag FIELD(ends_when_answered), Flag FIELD(ends_when_answered),
 };
 constexpr std::array numbers{
     Number FIELD(start_bytes_max),  Number FIELD(live_bytes_max), Number FIELD(connections_max),
@@ -96,6 +96,10 @@ bool promise(Subject& subject, std::string_view text) {
     subject.upstreams.push_back(static_cast<std::uint16_t>(port));
     return true;
   }
+  if (name == "echoes_at") {
+    subject.echoes_at = value;
+    return true;
+  }
   for (const Signal& one : signals) {
     int parsed = 0;
     if (one.name == name)
@@ -108,6 +112,7 @@ std::string promises() {
   std::string text;
   for (const Flag& flag : flags) text += "  " + std::string(flag.name) + "=true|false\n";
   for (const Number& one : numbers) text += "  " + std::string(one.name) + "=NUMBER\n";
+  text += "  echoes_at=PORT or pipe's name\n";
   for (const Signal& one : signals) text += "  " + std::string(one.name) + "=SIGNAL\n";
   return text + "  echoes_at=PORT|PIPE\n  upstream=PORT\n";
 }
