@@ -32,7 +32,7 @@ def _sources():
     """(preset, file) of all that ctest wrote, the oldest first."""
     found = [(path.parts[-4], path) for path in BUILD.glob("*/Testing/Temporary/LastTest.log")]
     for path in [*BUILD.glob("logs/**/*.log"), *BUILD.glob("logs/**/*.xml"), *BUILD.glob("*/*.xml")]:
-        preset = re.match(r"(?:prove-)?([a-z]+)", path.name if path.parent.name == "logs" else path.parent.name)
+        preset = re.match(r"(?:prove-|server-of-)?([a-z]+)", path.name if path.parent.name == "logs" else path.parent.name)
         if preset:
             found.append((preset.group(1), path))
     return sorted(found, key=lambda each: each[1].stat().st_mtime)

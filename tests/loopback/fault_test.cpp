@@ -153,10 +153,9 @@ TEST(Refusal, OfASharedPortForASecondThreadIsOneLine) {
       << outcome.errors.front();
 }
 
-#ifdef MEMORY_CAN_BE_REFUSED
-
 // Of three threads the second serves already when there is none for the third.
 TEST(Refusal, OfAThreadIsOneLine) {
+  if (ServerProcess::sanitized()) GTEST_SKIP() << "a sanitizer starts threads of its own";
   const Outcome outcome =
       run_to_end({"--port", "0", "--threads", "3"},
                  {.environment = {"LD_PRELOAD=" FAULT_SHIM, "ECHO_FAULTS=thread=EAGAIN@2"}});
@@ -167,8 +166,15 @@ TEST(Refusal, OfAThreadIsOneLine) {
       << outcome.errors.front();
 }
 
+class RefusedMemory : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (ServerProcess::sanitized()) GTEST_SKIP() << "operator new is the sanitizer's";
+  }
+};
+
 // The k-th allocation fails, for every k that this scenario reaches: the torture of a whole run.
-TEST(RefusedMemory, AtEveryPointConcernsOneClientAtMost) {
+TEST_F(RefusedMemory, AtEveryPointConcernsOneClientAtMost) {
   for (unsigned long point = 1;; ++point) {
     SCOPED_TRACE("allocation " + std::to_string(point));
     FaultyServer server("new=null@" + std::to_string(point));
@@ -190,7 +196,7 @@ TEST(RefusedMemory, AtEveryPointConcernsOneClientAtMost) {
   }
 }
 
-TEST(RefusedMemory, ForEverBringsServiceBackWhenItEnds) {
+TEST_F(RefusedMemory, ForEverBringsServiceBackWhenItEnds) {
   FaultyServer server("new=null@3-200");
   Client early(server->port());
   early.send_some("hello");
@@ -199,7 +205,7 @@ TEST(RefusedMemory, ForEverBringsServiceBackWhenItEnds) {
   stop_cleanly(*server);
 }
 
-TEST(RefusedMemory, EveryOtherTimeLeavesABalancedLedger) {
+TEST_F(RefusedMemory, EveryOtherTimeLeavesABalancedLedger) {
   FaultyServer server("new=null@*2");
   for (int round = 0; round < 20; ++round) {
     std::vector<Conversation> conversations = conversations_with(*server, 5, 50 * kibi);
@@ -208,8 +214,6 @@ TEST(RefusedMemory, EveryOtherTimeLeavesABalancedLedger) {
   EXPECT_GT(server.injected(), 0U);
   stop_cleanly(*server);
 }
-
-#endif
 
 }  // namespace
 }  // namespace loopback

@@ -281,9 +281,7 @@ long connections_beside_a_hundred(const Arguments& before, const Setting& settin
 }
 
 TEST(Descriptors, ThatAreInheritedAreCountedWithoutProc) {
-#ifndef MEMORY_CAN_BE_REFUSED
-  GTEST_SKIP() << "a sanitizer needs /proc";
-#endif
+  if (ServerProcess::sanitized()) GTEST_SKIP() << "a sanitizer needs /proc";
   if (on_newer_libuv()) GTEST_SKIP() << "its host needs /proc";
   const char* const hide = "mount -t tmpfs none /proc && exec \"$0\" \"$@\"";
   if (std::system("unshare --mount sh -c 'mount -t tmpfs none /proc' 2>/dev/null") != 0) {
@@ -297,9 +295,7 @@ TEST(Descriptors, ThatAreInheritedAreCountedWithoutProc) {
 }
 
 TEST(Refusal, OfThreadsNamesTheLimitOnProcesses) {
-#ifndef MEMORY_CAN_BE_REFUSED
-  GTEST_SKIP() << "a sanitizer starts threads of its own";
-#endif
+  if (ServerProcess::sanitized()) GTEST_SKIP() << "a sanitizer starts threads of its own";
   if (on_newer_libuv()) GTEST_SKIP() << "its host starts threads of its own";
   for (const char* const threads : {"1", "8"}) {
     const rlim_t limit = *threads == '1' ? 1 : 3;

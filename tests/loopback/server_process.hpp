@@ -19,6 +19,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <optional>
 #include <sstream>
 #include <vector>
@@ -97,6 +98,18 @@ class ServerProcess {
   static std::string program() {
     const char* const other = std::getenv("ECHO_SERVER");
     return other != nullptr && *other != '\0' ? other : ECHO_SERVER_PROGRAM;
+  }
+
+  // Whether the program brings a sanitizer's run time, which is linked into it. Then operator new
+  // is the sanitizer's, and no preloaded library replaces it; and it needs /proc and threads of its
+  // own.
+  static bool sanitized() {
+    static const bool found = [] {
+      std::ifstream file(program(), std::ios::binary);
+      const std::string bytes((std::istreambuf_iterator<char>(file)), {});
+      return bytes.find("__sanitizer_") != std::string::npos;
+    }();
+    return found;
   }
 
   // On a free port, and answering.
