@@ -1,15 +1,14 @@
 // echo-server: limits, messages and the exit status. Program does the serving; this file holds what
 // a process owes to its operator.
 #include <fcntl.h>
-#include <fmt/chrono.h>
 #include <sys/resource.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <csignal>
+#include <ctime>
 #include <limits>
 #include <memory>
 #include <new>
@@ -41,11 +40,16 @@ void log_line(Severity severity, fmt::format_string<const Values&...> form,
   if (level < log_level) return;
   std::array<char, 512> text{};
   fmt::format_to_n(text.data(), text.size() - 1, form, values...);
-  const auto now = std::chrono::system_clock::now();
-  const auto ms = std::chrono::floor<std::chrono::milliseconds>(now.time_since_epoch()).count();
-  errors.print("{:%Y-%m-%dT%H:%M:%S}.{:03} {} {}",
-               fmt::localtime(std::chrono::system_clock::to_time_t(now)), ms % 1000,
-               severities[level], text.data());
+  timespec now{};
+  static_cast<void>(clock_gettime(CLOCK_REALTIME, &now));  // cannot fail
+  tm local{};
+  std::array<char, 32> time{};
+  if (localtime_r(&now.tv_sec, &local) != nullptr) {
+    static_cast<void>(std::strftime(time.data(), time.size(), "%Y-%m-%dT%H:%M:%S", &local));
+  }
+  constexpr long ns_per_ms = 1'000'000;
+  errors.print("{}.{:03} {} {}", time.data(), now.tv_nsec / ns_per_ms, severities[level],
+               text.data());
 }
 
 void log(Severity severity, const char* what, int status) {
