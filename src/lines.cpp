@@ -1,7 +1,6 @@
 #include "lines.hpp"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -79,14 +78,17 @@ int Lines::print_line(fmt::string_view form, fmt::format_args values) {
   return error;
 }
 
-// MSG_DONTWAIT keeps a socket from blocking. For a stream that open() could not open, poll() tells
-// whether there is room for a line.
+// MSG_DONTWAIT keeps a socket from blocking. A stream that open() could not open does not block
+// while its description says so; others that share it see that for a moment.
 int Lines::write(std::string_view text) {
   ssize_t count = send(fd_, text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   if (count < 0 && errno == ENOTSOCK) {
-    pollfd stream{.fd = fd_, .events = POLLOUT, .revents = 0};
-    if (waits_ && poll(&stream, 1, 0) == 0) return EAGAIN;
+    const int flags = waits_ ? fcntl(fd_, F_GETFL) : -1;
+    if (flags >= 0) static_cast<void>(fcntl(fd_, F_SETFL, flags | O_NONBLOCK));
     count = ::write(fd_, text.data(), text.size());
+    const int error = errno;
+    if (flags >= 0) static_cast<void>(fcntl(fd_, F_SETFL, flags));
+    errno = error;
   }
   if (count < 0) return errno;
   torn_ = static_cast<std::size_t>(count) < text.size();

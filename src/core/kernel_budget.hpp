@@ -23,16 +23,24 @@ class KernelBudget {
  public:
   // A budget without a bound.
   static constexpr std::size_t unlimited = std::numeric_limits<std::size_t>::max();
+  // The receive buffer, in bytes, that a connection has before it is accepted. The kernel tells its
+  // client so. No grant makes a receive buffer smaller: Linux drops what a client then sends beyond
+  // the smaller buffer, with the acknowledgements in it. So an echo could wait for ever.
+  static constexpr int promised = 16 << 10;
   // Bytes that a connection is granted when nothing else is left. Bulk transfers are slow then.
-  static constexpr std::size_t least = std::size_t{24} << 10;
+  static constexpr std::size_t least = std::size_t{50} << 10;
 
   // A part of the budget. The connection holds it until give_back().
   struct Grant {
     std::size_t bytes = 0;
     bool tuned = false;  // the kernel sizes the buffers
-    // If not tuned: the bytes to set each of the two buffers to. The kernel doubles that, and takes
-    // up to a quarter more: see bench/README.
-    int buffer() const { return static_cast<int>(bytes / 5); }
+    // If not tuned: the bytes to set the two buffers to. The kernel doubles them, and takes up to a
+    // quarter more: see bench/README.
+    int receive_buffer() const { return std::max(promised, half()); }
+    int send_buffer() const { return bytes > least ? half() : least_send; }
+
+   private:
+    int half() const { return static_cast<int>(bytes / 5); }
   };
 
   // `total` bytes for `connections` at once. `tuned_cost` is the most bytes that a socket can come
@@ -43,16 +51,9 @@ class KernelBudget {
     ECHOPROOF_ASSERT(total / least >= connections);
     ECHOPROOF_ASSERT(tuned_cost >= 1);
     rest_ = total - least * connections;
-    tuned_left_ = total / tuned_part / tuned_cost;
+    tuned_left_ = std::max(total / tuned_part / tuned_cost, std::size_t{1});
     tuned_left_ = std::min({tuned_left_, rest_ / tuned_cost, connections});
     rest_ -= tuned_left_ * tuned_cost;
-  }
-
-  // The receive buffer in bytes that the listener needs for the next connection: an accepted socket
-  // inherits it, with what the client sent before. 0: the kernel sizes it.
-  int listener_buffer() const {
-    const Grant grant = next();
-    return grant.tuned ? 0 : std::max(grant.buffer(), listener_least);
   }
 
   // For a new connection. REQUIRES: fewer grants are held than the budget's connections.
@@ -93,17 +94,16 @@ class KernelBudget {
     return {.bytes = wanted - least <= rest_ ? wanted : least};
   }
 
-  // Sockets that the kernel tunes get at most an eighth of the budget.
+  // Sockets that the kernel tunes get at most an eighth of the budget, or one gets what it may
+  // need.
   static constexpr std::size_t tuned_part = 8;
   static constexpr std::size_t fraction = 512;
   // With fewer bytes than `little` a bulk transfer falls to a tenth of its speed. More than eight
   // times as many make none faster: see bench/README.
   static constexpr std::size_t little = std::size_t{80} << 10;
   static constexpr std::size_t little_max = 8;
-
-  // Bytes. With fewer, a crowd's data arrives in many small steps, and honest clients wait for
-  // them.
-  static constexpr int listener_least = 32 << 10;
+  static constexpr int least_send = 4
+                                    << 10;  // bytes of the send buffer of a connection with `least`
 
   std::size_t total_;
   std::size_t tuned_cost_;

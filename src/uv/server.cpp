@@ -142,7 +142,6 @@ void Server::on_close(uv_handle_t* stream) noexcept {
   Session& session = session_of(stream);
   Server& server = session.server;
   server.perform(session, server.service_.on(session, Event::close_done, server.now()));
-  server.size_listener();
   server.settle();
 }
 
@@ -319,8 +318,7 @@ int Server::open_listener() {
   }
   // Urgent data is data. Accepted sockets inherit the option, so no urgent byte is lost before.
   if (status == 0) status = set_option(listener_, SO_OOBINLINE);
-  listener_buffer_ = 0;
-  size_listener();
+  if (status == 0 && service_.kernel_memory().total() != KernelBudget::unlimited) size_listener();
   if (status == 0) status = uv_listen(listener(), backlog_, on_connection);
   if (status != 0) close_listener();
   return status;
@@ -364,7 +362,6 @@ void Server::accept() {
     perform(session, service_.on(session, Event::refused, now()));
   }
   if (accepted != 0) reopen_listener(accepted);
-  size_listener();
 }
 
 bool Server::set_up(Session& session, const KernelBudget::Grant& grant) {
@@ -380,24 +377,22 @@ bool Server::set_up(Session& session, const KernelBudget::Grant& grant) {
   if (grant.bytes == KernelBudget::least) {
     warn(Warning::kernel_memory, "kernel memory for sockets is short; new clients get the least");
   }
-  int size = grant.buffer();
-  return uv_recv_buffer_size(handle(session.tcp), &size) == 0 &&
-         uv_send_buffer_size(handle(session.tcp), &size) == 0;
+  int receive = grant.receive_buffer();
+  int send = grant.send_buffer();
+  return uv_recv_buffer_size(handle(session.tcp), &receive) == 0 &&
+         uv_send_buffer_size(handle(session.tcp), &send) == 0;
 }
 
-// Accepted sockets inherit the listener's buffer. If it cannot be set, a client may use more until
-// it is accepted.
+// Accepted sockets inherit the listener's receive buffer. The kernel may still size theirs, from
+// Linux 5.14 on. Before that the buffer is left alone, and a client may use more until it is
+// accepted.
 void Server::size_listener() {
-  int size = service_.kernel_memory().listener_buffer();
-  if (size == listener_buffer_ || listener_state_ != Handle::open) return;
-  listener_buffer_ = size;
-  if (size == 0) {
-    const int locks = 0;  // lets the kernel size the buffers again, from Linux 5.14 on
-    const int socket = socket_of(listener_);
-    static_cast<void>(setsockopt(socket, SOL_SOCKET, SO_BUF_LOCK, &locks, sizeof locks));
-  } else {
-    static_cast<void>(uv_recv_buffer_size(handle(listener_), &size));
-  }
+  const int locks = 0;
+  const int socket = socket_of(listener_);
+  if (setsockopt(socket, SOL_SOCKET, SO_BUF_LOCK, &locks, sizeof locks) != 0) return;
+  int size = KernelBudget::promised;
+  static_cast<void>(uv_recv_buffer_size(handle(listener_), &size));
+  static_cast<void>(setsockopt(socket, SOL_SOCKET, SO_BUF_LOCK, &locks, sizeof locks));
 }
 
 // libuv accepts no further client until uv_accept has taken this one (R37).

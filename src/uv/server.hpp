@@ -177,7 +177,6 @@ class Server {
   Time reopen_at_ = Time::max();  // when to open the listener again
   Time timer_at_ = Time::max();   // when the timer fires
   Time due_since_ = Time::max();  // looks are due since then, and wait for the end of a poll
-  int listener_buffer_ = 0;       // its receive buffer in bytes; 0: the kernel sizes it
   int refusals_ = 0;              // errors of the listener in a row
 
   Ledger ledger_;  // of sessions; each pool counts its blocks

@@ -107,10 +107,10 @@ variant(every_late_write_is_canceled core/transitions.hpp
 ]] [[]]
   "assertion failed")
 variant(touched_after_release uv/server.cpp
-  [[  server.size_listener();
+  [[  server.perform(session, server.service_.on(session, Event::close_done, server.now()));
   server.settle();]]
-  [[  session.server.size_listener();
-  server.settle();]]
+  [[  server.perform(session, server.service_.on(session, Event::close_done, server.now()));
+  session.server.settle();]]
   "AddressSanitizer")
 variant(listener_closed_twice uv/server.cpp
   [[  if (listener_state_ != Handle::open) return;
@@ -236,9 +236,9 @@ variant(timer_not_set_after_a_read uv/server.cpp
   [[  server.perform(session, action);]]
   "oracle (whole|alive|apart)")
 variant(room_comes_back_unnoticed uv/server.cpp
-  [[  server.size_listener();
+  [[  server.perform(session, server.service_.on(session, Event::close_done, server.now()));
   server.settle();]]
-  [[  server.size_listener();]]
+  [[  server.perform(session, server.service_.on(session, Event::close_done, server.now()));]]
   "oracle (whole|alive|apart)")
 variant(spare_comes_back_unnoticed uv/server.cpp
   [[  server.spare_state_ = Handle::none;

@@ -130,13 +130,38 @@ TEST(Stream, SocketThatNobodyReadsHoldsUpNothing) {
   expect_service_and_end(server);
 }
 
-TEST(Stream, TerminalThatNobodyReadsHoldsUpNothing) {
-  const Descriptor terminal(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
-  if (terminal.get() < 0 || ::grantpt(terminal.get()) != 0 || ::unlockpt(terminal.get()) != 0) {
-    GTEST_SKIP() << "no terminal is to be had";
+// A terminal: the side that a program has, and the side that nobody reads. Both -1: none is to be
+// had.
+struct Terminal {
+  Terminal() : reader(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)) {
+    if (reader.get() < 0 || ::grantpt(reader.get()) != 0 || ::unlockpt(reader.get()) != 0) return;
+    writer = Descriptor(::open(::ptsname(reader.get()), O_RDWR | O_NOCTTY | O_CLOEXEC));
   }
-  const Descriptor other(::open(::ptsname(terminal.get()), O_RDWR | O_NOCTTY | O_CLOEXEC));
-  ServerProcess server({"--port", "0"}, {.output = other.get(), .errors = other.get()});
+  Descriptor reader;
+  Descriptor writer;
+};
+
+TEST(Stream, TerminalThatNobodyReadsHoldsUpNothing) {
+  const Terminal terminal;
+  if (terminal.writer.get() < 0) GTEST_SKIP() << "no terminal is to be had";
+  const int stream = terminal.writer.get();
+  ServerProcess server({"--port", "0"}, {.output = stream, .errors = stream});
+  expect_service_and_end(server);
+}
+
+// As a terminal of another user is, and any stream without /proc.
+TEST(Stream, TerminalThatCannotBeOpenedAnewHoldsUpNothing) {
+  if (ServerProcess::sanitized()) GTEST_SKIP() << "a sanitizer needs /proc";
+  if (on_newer_libuv()) GTEST_SKIP() << "its host needs /proc";
+  const Terminal terminal;
+  if (terminal.writer.get() < 0) GTEST_SKIP() << "no terminal is to be had";
+  if (std::system("unshare --mount sh -c 'mount -t tmpfs none /proc' 2>/dev/null") != 0) {
+    GTEST_SKIP() << "/proc cannot be hidden here";
+  }
+  const char* const hide = "mount -t tmpfs none /proc && exec \"$0\" \"$@\"";
+  const int stream = terminal.writer.get();
+  ServerProcess server({"--mount", "sh", "-c", hide, ServerProcess::program(), "--port", "0"},
+                       {.output = stream, .errors = stream, .program = "/usr/bin/unshare"});
   expect_service_and_end(server);
 }
 

@@ -12,6 +12,11 @@ namespace {
 constexpr std::size_t least = KernelBudget::least;
 constexpr std::size_t mib = std::size_t{1} << 20;
 
+// What the kernel may come to: it doubles each buffer and takes a quarter more.
+std::size_t kernel_bytes(const KernelBudget::Grant& grant) {
+  return static_cast<std::size_t>(grant.receive_buffer() + grant.send_buffer()) * 5 / 2;
+}
+
 std::vector<KernelBudget::Grant> grant_all(KernelBudget& budget, std::size_t count) {
   std::vector<KernelBudget::Grant> grants;
   for (std::size_t i = 0; i < count; ++i) grants.push_back(budget.grant());
@@ -77,20 +82,27 @@ TEST(KernelBudget, GrantsAgainWhatCameBack) {
 }
 
 TEST(KernelBudget, SetsBuffersThatFitTheGrantAlthoughTheKernelDoublesThem) {
-  KernelBudget budget(100 * mib, 10, 50 * mib);
+  KernelBudget budget(100 * mib, 10, 200 * mib);
   const auto grant = budget.grant();
   ASSERT_FALSE(grant.tuned);
-  EXPECT_LE(4U * static_cast<std::size_t>(grant.buffer()), grant.bytes);
+  EXPECT_LE(kernel_bytes(grant), grant.bytes);
+  KernelBudget short_of_all(5 * least, 5, 10 * mib);
+  EXPECT_LE(kernel_bytes(short_of_all.grant()), least);
 }
 
-TEST(KernelBudget, SizesTheListenerForTheNextConnection) {
-  KernelBudget budget(100 * mib, 10, 10 * mib);
-  EXPECT_EQ(budget.listener_buffer(), 0);  // the kernel tunes the first
+// Whatever is left: a window that a client was told of does not shrink.
+TEST(KernelBudget, MakesNoReceiveBufferSmallerThanWhatWasPromised) {
+  KernelBudget budget(20 * mib, 200, mib);
+  for (const auto& grant : grant_all(budget, 200)) {
+    EXPECT_GE(grant.receive_buffer(), KernelBudget::promised);
+  }
+}
+
+// As one of many threads has it.
+TEST(KernelBudget, LeavesOneSocketToTheKernelWhereAnEighthIsNotEnough) {
+  KernelBudget budget(16 * mib, 10, 10 * mib);
   EXPECT_TRUE(budget.grant().tuned);
-  const int size = budget.listener_buffer();
-  EXPECT_EQ(size, budget.grant().buffer());
-  KernelBudget short_of_all(5 * least, 5, 10 * mib);
-  EXPECT_GT(short_of_all.listener_buffer(), short_of_all.grant().buffer());
+  EXPECT_FALSE(budget.grant().tuned);
 }
 
 TEST(KernelBudgetDeathTest, RefusesMoreConnectionsThanTheLeastOfEachFits) {
