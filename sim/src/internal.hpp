@@ -420,7 +420,7 @@ struct Socket {
   bool reset_seen = false;
   bool refused = false;
   bool was_connected = false;
-  bool own = false;  // the program asked for the connection
+  bool own = false;         // the program asked for the connection
   bool read_shut = false;   // no more input: our shutdown, or the connection is dead
   bool write_shut = false;  // no more output
   bool shut_for_good = false;

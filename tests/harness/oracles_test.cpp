@@ -32,9 +32,7 @@ uvsim::ChoiceSet no_faults() {
   return uvsim::ChoiceSet::none().with(ready_order).with(read_size).with(write_size);
 }
 
-uvsim::ChoiceSet faults() {
-  return harness::Trial::usual_faults();
-}
+uvsim::ChoiceSet faults() { return harness::Trial::usual_faults(); }
 
 harness::Setting as_it_is(harness::Setting setting) {
   setting.vary = harness::Setting::Vary::nothing();
