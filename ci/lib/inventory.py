@@ -38,11 +38,11 @@ _DELETED = re.compile(r"=\s*delete")
 _HIDDEN = re.compile(r"\busing\s+namespace\b|\busing\s+(?:std|fmt|CLI)::|\bnamespace\s+\w+\s*=")
 
 # What a header brings is either nothing that allocates, or among the words above.
-_HARMLESS = """algorithm array atomic bit cerrno charconv chrono climits cmath csignal cstddef cstdint
+_HARMLESS = """algorithm array atomic bit cerrno charconv chrono climits cmath csignal cstddef cstdint ctime
 cstdio cstdlib cstring limits mutex new optional span string_view system_error utility variant
 sanitizer/asan_interface.h fcntl.h linux/sockios.h netinet/in.h poll.h pthread.h sys/ioctl.h
 sys/resource.h sys/socket.h sys/stat.h unistd.h""".split()
-_LOOKED_FOR = "CLI/CLI.hpp fmt/chrono.h fmt/format.h fstream map memory string thread uv.h vector".split()
+_LOOKED_FOR = "CLI/CLI.hpp fmt/format.h fstream map memory string thread uv.h vector".split()
 
 
 def rows():
