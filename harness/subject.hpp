@@ -21,8 +21,9 @@ namespace harness {
 struct Subject {
   const char* name = "server";
 
-  // Serves until the end; returns the exit status. Called once per trial, from a clean start: it
-  // must not rely on anything that an earlier call left behind.
+  // Serves until the end; returns the exit status, or calls exit with it. Called once per run, from a
+  // clean start: in a fuzz target its static data is put back, elsewhere it must not rely on
+  // anything that an earlier call left behind.
   std::function<int()> start;
 
   // How start() came back, where the driver sees to that exit() and abort() come back at all.

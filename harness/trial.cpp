@@ -8,6 +8,9 @@
 #include "harness/machine.hpp"
 #include "harness/marks.hpp"
 
+// Present in fuzz targets only.
+extern "C" [[gnu::weak]] int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
+
 namespace harness {
 
 const char* name_of(Oracle oracle) {
@@ -37,6 +40,8 @@ uvsim::Options Trial::default_options() {
   options.on_violation = uvsim::OnViolation::leave;
   options.on_quiescence = uvsim::OnQuiescence::leave;
   options.asked = usual_faults();
+  // A driver of another kind may keep in static data what it wants to know of a run.
+  options.fresh_statics = &LLVMFuzzerTestOneInput != nullptr;
   options.trace_events = 1U << 10;
   options.max_steps = 400'000;
   options.max_callbacks = 100'000;
@@ -72,6 +77,23 @@ Trial::Trial(const uvsim::Options& options) : simulation_(options), story_(Story
 }
 
 const Verdict& Trial::run(const Subject& subject, const Setting& setting, uvsim::Choices& choices) {
+  uvsim::Recorder recorder(choices);
+  run_once(subject, setting, recorder);
+  constexpr std::uint64_t every_so_often = 1024;
+  // A story is of one run; and who drives in another way may look at what a run left behind.
+  const bool twice = simulation_.options().fresh_statics && story_ == nullptr &&
+                     (!verdict_.ok() || runs_ % every_so_often == 1);
+  if (!twice) return verdict_;
+  const Verdict first = verdict_;
+  uvsim::Replay replay(recorder.answers());
+  run_once(subject, setting, replay);
+  if (verdict_.trace_hash == first.trace_hash && verdict_.broken == first.broken) return verdict_;
+  Campaign::count_left_over();
+  if (verdict_.broken != first.broken || verdict_.message != first.message) verdict_ = Verdict{};
+  return verdict_;
+}
+
+void Trial::run_once(const Subject& subject, const Setting& setting, uvsim::Choices& choices) {
   // As a process begins: a server that relies on it being ignored has to say so (R21).
   std::signal(SIGPIPE, SIG_DFL);
   Marks::begin_run();
@@ -82,12 +104,13 @@ const Verdict& Trial::run(const Subject& subject, const Setting& setting, uvsim:
   vary(varied, options(), choices);
   if (forgiven_.has_rule("R21")) options().check_sigpipe = false;
   world_.begin(simulation_, subject, varied, forgiven_, choices);
+  simulation_.on_end([this, &subject](int status) {
+    if (subject.ending) ending_ = subject.ending();
+    if (ending_.last_words.empty()) world_.on_end(status);
+  });
   simulation_.run(world_.choices(), [this, &subject] {
     world_.before_start();
-    const int status = subject.start();
-    ending_ = subject.ending ? subject.ending() : Subject::Ending();
-    if (ending_.last_words.empty()) world_.on_end(status);
-    return status;
+    return subject.start();
   });
   options() = usual;
   const std::vector<uvsim::Finding>& found = report().violations;
@@ -102,14 +125,15 @@ const Verdict& Trial::run(const Subject& subject, const Setting& setting, uvsim:
   Marks::gather();
   ++runs_;
   steps_ += verdict_.steps;
-  return verdict_;
 }
 
 bool Trial::repeats(const Subject& subject, const Setting& setting, uvsim::Choices& choices) {
   uvsim::Recorder recorder(choices);
-  const std::uint64_t first = run(subject, setting, recorder).trace_hash;
+  run_once(subject, setting, recorder);
+  const std::uint64_t first = verdict_.trace_hash;
   uvsim::Replay replay(recorder.answers());
-  return run(subject, setting, replay).trace_hash == first;
+  run_once(subject, setting, replay);
+  return verdict_.trace_hash == first;
 }
 
 // The World speaks first: it stopped the run when it found something.
@@ -119,12 +143,16 @@ void Trial::judge(const Subject& subject) {
   verdict_.trace_hash = report.trace_hash;
   verdict_.steps = verdict_.step = report.steps;
   if (!verdict_.ok()) return;
+  // Many a program ends itself for want of memory, and says so.
+  if (report.aborted && report.ledger.failures > 0) return;
   if (!report.violations.empty()) {
     const uvsim::Finding& finding = report.violations.front();
     const bool ledger = report.ledger.active && !report.ledger.ok;
     verdict_.rule = finding.rule;
     verdict_.step = finding.step;
-    found(ledger ? Oracle::ledger : Oracle::contract,
+    found(report.aborted ? Oracle::alive
+          : ledger       ? Oracle::ledger
+                         : Oracle::contract,
           (finding.handle.empty() ? "" : finding.handle + ": ") + finding.message);
     return;  // the run ended there
   }
@@ -137,7 +165,7 @@ void Trial::judge(const Subject& subject) {
     found(Oracle::alive, name_of(report.limit));
   } else if (!report.finished) {
     found(Oracle::alive, "the server neither listens nor ends");
-  } else if (ending_.exited || (!world_.served() && !subject.fails_clean)) {
+  } else if (ending_.exited || report.exited || (!world_.served() && !subject.fails_clean)) {
     return;  // it could not start, or ended by exit(): the process is gone with all it had
   } else if (report.ledger.active && !report.ledger.ok) {
     found(Oracle::ledger, report.ledger.message);

@@ -38,6 +38,9 @@ class Trial {
 
   // The machine and the crowd are as options() and `setting` say, varied by the first choices
   // (machine.hpp); Setting::vary says what is not.
+  // The first run of a fuzz target, each thousandth, and one that finds something, are made twice.
+  // If the second differs, state was left over, which is counted (campaign.hpp); and if it does not
+  // end with the same, it is not held against the server.
   const Verdict& run(const Subject& subject, const Setting& setting, uvsim::Choices& choices);
 
   // The same twice, with the answers of `choices`. True if both runs were the same, event by event;
@@ -56,6 +59,7 @@ class Trial {
  private:
   static void on_event(void* trial, const uvsim::EventView& event);
   static void on_event_told(void* trial, const uvsim::EventView& event);
+  void run_once(const Subject& subject, const Setting& setting, uvsim::Choices& choices);
   void judge(const Subject& subject);
   void found(Oracle oracle, std::string message);
 

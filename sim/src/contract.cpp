@@ -67,7 +67,7 @@ std::string headline(const Finding& finding) {
 void leave(Context& context) {
   if (!on_first_thread()) leave_from_first_thread(context);
   context.can_leave = false;
-  std::longjmp(context.leave, 1);
+  std::longjmp(context.leave, context.left_by);
 }
 
 void leave_as_wanted(Context& context) {

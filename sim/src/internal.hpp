@@ -633,6 +633,14 @@ struct LoopState {
 // ---------------------------------------------------------------------------------------------
 // The context of a run
 
+// How a program is left: the value of setjmp.
+enum LeftBy : int { left_by_finding = 1, left_by_exit = 2 };
+
+struct ExitHandler {
+  void (*function)(void*);
+  void* argument;
+};
+
 struct Simulation::Context {
   Simulation* simulation = nullptr;
   Options options;       // of this run
@@ -640,6 +648,7 @@ struct Simulation::Context {
   Choices* choices = nullptr;
   bool asks = false;  // false: every answer is 0
   PollHook hook;
+  std::function<void(int)> end_hook;
   EventHook event_hook = nullptr;
   void* event_context = nullptr;
   uint32_t asked_about = 0;  // Peer::id
@@ -674,6 +683,10 @@ struct Simulation::Context {
   Trace trace;
   Report report;
   bool ledger_running = false;
+  LeftBy left_by = left_by_finding;
+  bool leaks_are_judged = false;
+  bool keeps_exit_handlers = false;
+  std::vector<ExitHandler> exit_handlers;  // registered by the program in this run
   Finding freed_early;  // R12, R13, R28, R29, R34, in a plain program, while no loop was running
 
   AddressMap<HandleRecord> handles;
@@ -715,6 +728,13 @@ struct Simulation::Context {
 Context& current() noexcept;
 bool has_current() noexcept;        // whether the calling thread works on one
 Context** current_slot() noexcept;  // where that is kept
+// The same, or null if there is none.
+Context* current_or_null() noexcept;
+
+// Says in the report what leaked. `stack`: from there up are frames of the program; null: none.
+void judge_leaks(Context& context, const void* stack);
+// Referred to, so that the linker takes the file that defines exit and its kin.
+void ends_of_the_program_are_ours();
 
 // ---------------------------------------------------------------------------------------------
 // Findings (contract.cpp)

@@ -753,12 +753,13 @@ void for_each_loan(LoanVisitor visit, void* context) noexcept {
   }
 }
 
-void release_live() noexcept {
+void release_live(bool only_forgotten) noexcept {
   const Outside outside;
   clear_loans();
   LiveList list(0);
   list.find_kept();
-  list.visit([](const detail::Live& one) { return !one.kept; },
+  if (only_forgotten) list.find_reached(nullptr);
+  list.visit([](const detail::Live& one) { return !one.kept && !one.reached_by_program; },
              [](void*, const Allocation& allocation) {
                void* const address = const_cast<void*>(allocation.address);
                const Record* const record = lookup(address);

@@ -63,6 +63,14 @@ struct Live {
 // Once, before the first run.
 void prepare_for_leaks() noexcept;
 
+// Where the program's own static data is, if that is known better than "in the executable": next to
+// a sanitizer's megabytes it is little. Must live on.
+struct DataRange {
+  const void* begin;
+  std::size_t size;
+};
+void set_program_data(const DataRange* ranges, std::size_t count) noexcept;
+
 // Both sort, and are defined in ledger_leaks.cpp. The first says which are a library's; the second,
 // called after it, which ones the program still reaches, also from its frames between `stack` and
 // `stack_end`, if there are any.

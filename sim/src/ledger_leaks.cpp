@@ -84,6 +84,9 @@ struct Map {
 };
 Map map_now{};
 
+const detail::DataRange* program_ranges = nullptr;
+std::size_t program_ranges_count = 0;
+
 int note_object(dl_phdr_info* info, std::size_t, void*) {
   // A sanitizer's runtime knows of every block, and keeps none.
   if (std::strstr(info->dlpi_name, "san.so") != nullptr) return 0;
@@ -94,6 +97,7 @@ int note_object(dl_phdr_info* info, std::size_t, void*) {
     const ElfW(Phdr)& part = info->dlpi_phdr[i];
     const std::uintptr_t begin = info->dlpi_addr + part.p_vaddr;
     if (part.p_type == PT_LOAD && (part.p_flags & PF_W) != 0) {
+      if (is_program && program_ranges != nullptr) continue;
       Map::add(data, count, begin, part.p_memsz);
     } else if (part.p_type == PT_LOAD && (part.p_flags & PF_X) != 0 && !is_program) {
       Map::add(map_now.code, map_now.code_count, begin, part.p_memsz);
@@ -299,6 +303,11 @@ void prepare_for_leaks() noexcept {
   names_of_the_c_library.streams = static_cast<std::FILE**>(dlsym(RTLD_DEFAULT, "_IO_list_all"));
 }
 
+void set_program_data(const DataRange* ranges, std::size_t count) noexcept {
+  program_ranges = ranges;
+  program_ranges_count = count;
+}
+
 void find_kept(Live* live, std::size_t count) noexcept {
   if (count == 0) return;
   map_objects();
@@ -327,6 +336,10 @@ void find_reached(Live* live, std::size_t count, const void* stack,
   Search search(live, count);
   for (std::size_t i = 0; i < map_now.program_count; ++i) {
     search.reach(map_now.program_data[i], false);
+  }
+  for (std::size_t i = 0; i < program_ranges_count; ++i) {
+    const std::uintptr_t begin = number(program_ranges[i].begin);
+    search.reach({begin, begin + program_ranges[i].size}, false);
   }
   if (stack != nullptr) search.reach({number(stack), number(stack_end)}, false);
   const auto reach_loan = [](void* opaque, const Loan& loan) {

@@ -11,7 +11,11 @@
 #include "foreign.hpp"
 #include "internal.hpp"
 #include "periphery.hpp"
+<<<<<<< HEAD
 #include "scheduler.hpp"
+=======
+#include "statics.hpp"
+>>>>>>> f97dbe9 (Each run starts alike: static data is put back, exit and abort end a run, not the process)
 
 namespace uvsim {
 namespace {
@@ -167,6 +171,7 @@ void close_ledger(Context& context) {
   summary.live = totals.live;
   summary.live_bytes = totals.live_bytes;
   summary.peak_bytes = totals.peak_bytes;
+<<<<<<< HEAD
   Leaks leaks;
   const bool complete = context.report.finished && !context.ended_busy;
   if (complete && totals.live > 0) ledger::for_each_leak(note_leak, &leaks);
@@ -175,13 +180,35 @@ void close_ledger(Context& context) {
     summary.message =
         std::to_string(leaks.count) + " allocation(s) leaked; the first: " + leaks.first;
   }
+=======
+  summary.failures = totals.failures;
+  if (context.report.finished && !context.leaks_are_judged) judge_leaks(context, nullptr);
+>>>>>>> f97dbe9 (Each run starts alike: static data is put back, exit and abort end a run, not the process)
   // The frames that owned what is left are gone, by no fault of the program.
-  if (context.was_left && totals.live > 0) ledger::release_live();
+  if (context.options.fresh_statics) {
+    statics::put_back();
+    if (totals.live > 0) ledger::release_live(!context.was_left);
+  } else if (context.was_left && totals.live > 0) {
+    ledger::release_live();
+  }
   ledger::end();
   context.ledger_running = false;
 }
 
 }  // namespace
+
+Context* current_or_null() noexcept { return t_current; }
+
+void judge_leaks(Context& context, const void* stack) {
+  context.leaks_are_judged = true;
+  if (!context.ledger_running || ledger::totals().live == 0) return;
+  Leaks leaks;
+  ledger::for_each_leak(note_leak, &leaks, stack);
+  if (leaks.count == 0) return;
+  context.report.ledger.ok = false;
+  context.report.ledger.message =
+      std::to_string(leaks.count) + " allocation(s) leaked; the first: " + leaks.first;
+}
 
 Context& current() noexcept {
   if (t_current != nullptr) return *t_current;
@@ -249,7 +276,10 @@ void Simulation::Context::reset(Choices& source) {
   report.warnings.clear();
   report.ledger = LedgerSummary{};
   report.limit = Limit::none;
-  report.quiescent = report.finished = false;
+  report.quiescent = report.finished = report.exited = report.aborted = false;
+  left_by = left_by_finding;
+  leaks_are_judged = keeps_exit_handlers = false;
+  exit_handlers.clear();
   freed_early = Finding{};
   handles.clear();
   requests.clear();
@@ -284,6 +314,7 @@ void Simulation::on_event(EventHook hook, void* context) {
   context_->event_hook = hook;
   context_->event_context = context;
 }
+void Simulation::on_end(std::function<void(int)> hook) { context_->end_hook = std::move(hook); }
 Network& Simulation::network() { return context_->network; }
 const Report& Simulation::report() const { return context_->report; }
 std::string Simulation::trace_text() const { return context_->trace.text(~uint64_t{0}); }
@@ -377,17 +408,29 @@ const Report& Simulation::end(int result) {
 }
 
 const Report& Simulation::run(Choices& choices, const std::function<int()>& program) {
+  Context& context = *context_;
+  const bool fresh = context.next_options.fresh_statics;
+  if (fresh) statics::look();
+  ends_of_the_program_are_ours();
   begin(choices);
-  // Not a local: after a long jump, locals that changed are indeterminate.
-  context_->program_result = 0;
-  if (setjmp(context_->leave) != 0) {
-    context_->was_left = true;
-    return end(0);
+  // Not locals: after a long jump, locals that changed are indeterminate.
+  context.program_result = 0;
+  switch (setjmp(context.leave)) {
+    case 0:
+      context.can_leave = true;
+      if (fresh) statics::construct(context);
+      context.program_result = program();
+      if (fresh) statics::run_exit_handlers(context);
+      break;
+    case left_by_exit: context.was_left = true; break;
+    default: context.was_left = true; return end(0);
   }
-  context_->can_leave = true;
-  context_->program_result = program();
-  context_->report.finished = true;
-  return end(context_->program_result);
+  context.report.finished = true;
+  if (context.end_hook) {
+    const ledger::Outside outside;
+    context.end_hook(context.program_result);
+  }
+  return end(context.program_result);
 }
 
 const Report& Simulation::run(const std::function<int()>& program) {

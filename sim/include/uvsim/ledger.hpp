@@ -143,8 +143,9 @@ using LoanVisitor = void (*)(void* context, const Loan& loan);
 void for_each_loan(LoanVisitor visit, void* context) noexcept;
 
 // Frees every live allocation that no library keeps, by the function that matches the one that made
-// it: for a program that was left in the middle. The loans end with it.
-void release_live() noexcept;
+// it: for a program that was left in the middle. The loans end with it. `only_forgotten`: not what
+// the static data of the executable still reaches.
+void release_live(bool only_forgotten = false) noexcept;
 
 // The live allocation that contains `address`, or null. Takes time proportional to what is live.
 const Allocation* find(const void* address) noexcept;

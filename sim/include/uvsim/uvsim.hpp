@@ -286,6 +286,9 @@ struct Options {
   bool warnings_fatal = false;  // findings that libuv survives count as violations
   bool check_sigpipe = true;    // R21
   bool ledger = true;
+  // The static data of the program is put back between runs, its constructors and exit handlers run
+  // in each; see README, "Each run starts alike".
+  bool fresh_statics = false;
   bool strict_ledger = false;     // what static data still reaches at the end is a leak, too
   bool fail_allocations = false;  // malloc and new of the program fail where choices say so
   bool trace = true;              // keep events; the hash is computed either way
@@ -341,7 +344,8 @@ struct LedgerSummary {
   uint64_t live = 0;  // allocated in the run, and not freed at its end
   uint64_t live_bytes = 0;
   uint64_t peak_bytes = 0;
-  std::string message;  // what was leaked, freed twice or freed while lent, with the steps
+  uint64_t failures = 0;  // allocations that were made to fail
+  std::string message;    // what was leaked, freed twice or freed while lent, with the steps
 };
 
 struct Report {
@@ -350,8 +354,10 @@ struct Report {
   LedgerSummary ledger;
   Limit limit = Limit::none;
   bool quiescent = false;  // the program was left, or unblocked, because nothing could happen
-  bool finished = false;   // the program returned by itself
-  int result = 0;          // what it returned
+  bool finished = false;   // the program returned by itself, or called exit
+  bool exited = false;     // the latter
+  bool aborted = false;    // it called abort, or an assertion of its own failed: a violation
+  int result = 0;          // what it returned, or the status it gave to exit
   uint64_t steps = 0;
   uint64_t callbacks = 0;
   uint64_t turns = 0;
@@ -520,6 +526,9 @@ class Simulation {
   // Applies from the next run on.
   Options& options();
   void on_poll(PollHook hook);
+  // Called with the status when the program has returned, or called exit; the network is still
+  // there.
+  void on_end(std::function<void(int status)> hook);
   // Null: nobody is told.
   void on_event(EventHook hook, void* context);
 

@@ -26,7 +26,7 @@ static inline void drop(client_t* client) {
 }
 
 static inline void on_alloc(uv_handle_t* handle, size_t size, uv_buf_t* buffer) {
-  client_t* client = handle->data;
+  client_t* client = (client_t*)handle->data;
   (void)size;
   *buffer = uv_buf_init(client->bytes, sizeof client->bytes);
 }
@@ -34,12 +34,12 @@ static inline void on_alloc(uv_handle_t* handle, size_t size, uv_buf_t* buffer) 
 static inline void on_read(uv_stream_t* stream, ssize_t size, const uv_buf_t* buffer);
 
 static inline void on_written(uv_write_t* write, int status) {
-  client_t* client = write->data;
+  client_t* client = (client_t*)write->data;
   if (status < 0 || uv_read_start(AS_STREAM(&client->tcp), on_alloc, on_read) != 0) drop(client);
 }
 
 static inline void on_read(uv_stream_t* stream, ssize_t size, const uv_buf_t* buffer) {
-  client_t* client = stream->data;
+  client_t* client = (client_t*)stream->data;
   if (size == 0) return;
   if (size > 0) {
     uv_buf_t echo = uv_buf_init(buffer->base, (unsigned)size);
@@ -52,7 +52,7 @@ static inline void on_read(uv_stream_t* stream, ssize_t size, const uv_buf_t* bu
 
 // Accepts; the client that it returns is not read from yet. Null: it is closed again.
 static inline client_t* accept_client(uv_stream_t* listener) {
-  client_t* client = calloc(1, sizeof *client);
+  client_t* client = (client_t*)calloc(1, sizeof *client);
   if (client == NULL) abort();
   uv_tcp_init(listener->loop, &client->tcp);
   client->tcp.data = client;
