@@ -257,7 +257,15 @@ class Reader {
 
   void add(const ElfW(Sym) & symbol, const char* name, std::uint32_t file) {
     const Place place = place_of(symbol);
-    if (place == Place::elsewhere || is_shared(name)) return;
+    if (is_shared(name)) return;
+    if (place == Place::elsewhere) {
+      // A section of somebody's own: what it reaches is no leak all the same.
+      if (symbol.st_shndx == SHN_UNDEF || symbol.st_shndx >= section_count_) return;
+      if ((sections_[symbol.st_shndx].sh_flags & SHF_WRITE) == 0) return;
+      into_.ranges.push_back(
+          {reinterpret_cast<const void*>(segments_.base + symbol.st_value), symbol.st_size});
+      return;
+    }
     // The C library's, which the linker has put here (optind, environ).
     if (file == no_file && dlsym(RTLD_NEXT, name) != nullptr) return;
     Item item{nullptr, symbol.st_size, nullptr, nullptr, file, false};

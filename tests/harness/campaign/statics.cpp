@@ -48,11 +48,11 @@ std::string& last_word() {
 void on_client(uv_stream_t* listener, int status) {
   client_t* const client = status < 0 ? nullptr : accept_client(listener);
   if (client == nullptr) return;
-  registry.entries["client"].push_back(1);
+  registry.entries["client"] = {1};
   names.emplace_back("one more client, with a long name");
   names.erase(names.begin());
-  last_word() += ", and more";
-  name_of_thread += ", and more";
+  last_word() = "another word that is too long to be kept in place";
+  name_of_thread = "another name that is too long to be kept in place";
   serve(client);
 }
 
