@@ -102,7 +102,7 @@ void Program::prepare() {
   environment_ = variables_;
   argv_ = pointers(arguments_);
   envp_ = pointers(environment_);
-  if (running == nullptr) outer_environment_ = environ;
+  outer_environment_ = environ;
   environ = envp_.data();
   end_ = End::returned;
   last_words_.clear();

@@ -19,7 +19,6 @@
 #include "harness/program.hpp"
 #include "harness/promises.hpp"
 #include "harness/trial.hpp"
-#include "uvsim/ledger.hpp"
 
 namespace harness {
 namespace {
@@ -38,13 +37,8 @@ class Target {
  public:
   Target() {
     subject_.name = uvsim_server_names[0];
-    subject_.start = [this] {
-      {
-        const uvsim::ledger::Outside outside;
-        program_.prepare();  // a Trial makes some runs twice
-      }
-      return program_.run();
-    };
+    subject_.start = [this] { return program_.run(); };
+    trial_.options().fresh_statics = false;  // the Program sees to that
     subject_.ending = [this] {
       return Subject::Ending{program_.end() == Program::End::exited, program_.last_words()};
     };

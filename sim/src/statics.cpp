@@ -346,7 +346,6 @@ void keep_constructed(Statics& statics) {
   }
   statics.environment.push_back(nullptr);
   for (const Item& item : statics.items) statics.ranges.push_back({item.begin, item.size});
-  ledger::detail::set_program_data(statics.ranges.data(), statics.ranges.size());
   statics.known = true;
 }
 
@@ -397,6 +396,7 @@ void look() {
   const ledger::Outside outside;
   know();
   if (!all->known) return;
+  ledger::detail::set_program_data(all->ranges.data(), all->ranges.size());
   for (Item& item : all->items) {
     if (is_given_up(item) || item.constructed == nullptr) continue;
     if (same(item.begin, item.constructed, item.size)) continue;
