@@ -11,11 +11,8 @@
 #include "foreign.hpp"
 #include "internal.hpp"
 #include "periphery.hpp"
-<<<<<<< HEAD
 #include "scheduler.hpp"
-=======
 #include "statics.hpp"
->>>>>>> f97dbe9 (Each run starts alike: static data is put back, exit and abort end a run, not the process)
 
 namespace uvsim {
 namespace {
@@ -171,19 +168,9 @@ void close_ledger(Context& context) {
   summary.live = totals.live;
   summary.live_bytes = totals.live_bytes;
   summary.peak_bytes = totals.peak_bytes;
-<<<<<<< HEAD
-  Leaks leaks;
-  const bool complete = context.report.finished && !context.ended_busy;
-  if (complete && totals.live > 0) ledger::for_each_leak(note_leak, &leaks);
-  if (leaks.count > 0) {
-    summary.ok = false;
-    summary.message =
-        std::to_string(leaks.count) + " allocation(s) leaked; the first: " + leaks.first;
-  }
-=======
   summary.failures = totals.failures;
-  if (context.report.finished && !context.leaks_are_judged) judge_leaks(context, nullptr);
->>>>>>> f97dbe9 (Each run starts alike: static data is put back, exit and abort end a run, not the process)
+  const bool complete = context.report.finished && !context.ended_busy;
+  if (complete && !context.leaks_are_judged) judge_leaks(context, nullptr);
   // The frames that owned what is left are gone, by no fault of the program.
   if (context.options.fresh_statics) {
     statics::put_back();
