@@ -344,9 +344,11 @@ void CoreModel::connect(Client& client, Answers& answers) {
     expect(client.grant.tuned, "the kernel tunes what is not bounded");
   } else {
     expect(client.grant.bytes >= KernelBudget::least, "everybody is granted enough to be served");
-    expect(client.grant.tuned ||
-               4 * static_cast<std::size_t>(client.grant.buffer()) <= client.grant.bytes,
+    const int buffers = client.grant.receive_buffer() + client.grant.send_buffer();
+    expect(client.grant.tuned || 2 * static_cast<std::size_t>(buffers) <= client.grant.bytes,
            "the buffers stay within the grant, although the kernel doubles them");
+    expect(client.grant.tuned || client.grant.receive_buffer() >= KernelBudget::promised,
+           "no window that a client was told of shrinks");
   }
   start_reading(client, answers);
 }

@@ -45,8 +45,11 @@ plant(grant_uncounted connection core/service.cpp
   [[kernel_.give_back(connection.grant_)]] [[static_cast<void>(0)]]
   "broken: kernel memory comes back once" --clients 1 --kernel-memory 0)
 plant(buffers_beyond_the_grant connection core/kernel_budget.hpp
-  [[static_cast<int>(bytes / 5)]] [[static_cast<int>(bytes / 3)]]
+  [[bytes > least ? half() : least_send]] [[half()]]
   "broken: the buffers stay within the grant" --clients 1 --kernel-memory 0)
+plant(window_shrinks connection core/kernel_budget.hpp
+  [[std::max(promised, half())]] [[half()]]
+  "broken: no window that a client was told of shrinks" --clients 1 --kernel-memory 0)
 
 # --- Time -----------------------------------------------------------------------------------------
 
