@@ -21,8 +21,8 @@ namespace harness {
 struct Subject {
   const char* name = "server";
 
-  // Serves until the end; returns the exit status, or calls exit with it. Called once per run, from a
-  // clean start: in a fuzz target its static data is put back, elsewhere it must not rely on
+  // Serves until the end; returns the exit status, or calls exit with it. Called once per run, from
+  // a clean start: in a fuzz target its static data is put back, elsewhere it must not rely on
   // anything that an earlier call left behind.
   std::function<int()> start;
 

@@ -1,5 +1,5 @@
-// A server that works once in a process: the file mode mask, which nobody puts back, tells it that it
-// has run before.
+// A server that works once in a process: the file mode mask, which nobody puts back, tells it that
+// it has run before.
 #include <sys/stat.h>
 
 #include "server.h"
