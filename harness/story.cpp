@@ -321,15 +321,17 @@ void Story::note_loans() {
         static_cast<std::vector<uvsim::ledger::Loan>*>(all)->push_back(loan);
       },
       &loans);
+  std::map<std::uint64_t, std::string> lent;  // by the block's identity
+  for (const auto& loan : loans) {
+    const uvsim::ledger::Allocation* const around = uvsim::ledger::find(loan.address);
+    if (around == nullptr) continue;
+    lent[around->identity] =
+        std::string("libuv, as ") + name_of(loan.kind) + " (R" + std::to_string(loan.rule) + ")";
+  }
   for (Block& block : blocks_) {
     if (block.freed != still_live) continue;
-    std::string owner = the_server;
-    for (const auto& loan : loans) {
-      const uvsim::ledger::Allocation* const around = uvsim::ledger::find(loan.address);
-      if (around == nullptr || around->identity != block.identity) continue;
-      owner =
-          std::string("libuv, as ") + name_of(loan.kind) + " (R" + std::to_string(loan.rule) + ")";
-    }
+    const auto loan = lent.find(block.identity);
+    const std::string owner = loan == lent.end() ? the_server : loan->second;
     if (block.owners.back().owner != owner) block.owners.push_back({last_step_, owner});
   }
 }
