@@ -178,11 +178,12 @@ bool World::all_gone() const {
   return std::ranges::all_of(clients(), [](const Client& client) { return client.over; });
 }
 
-// When the first of those that let time pass will act; Wait::forever if there are none.
+// When the first of those that let time pass will act; Wait::forever if there are none. Who was due
+// and did nothing has nothing left to do at that time: it waits for the server, too.
 std::uint64_t World::next_act_ns() const {
   std::uint64_t next = uvsim::Wait::forever;
   for (const Client& client : clients()) {
-    const bool decided = client.acts_at_ns != 0 && !client.over && !client.stalled;
+    const bool decided = client.acts_at_ns > network_->now_ns() && !client.over && !client.stalled;
     if (decided && client.is_itself()) next = std::min(next, client.acts_at_ns);
   }
   return next;
@@ -193,7 +194,7 @@ uvsim::Progress World::wait_for_server(uvsim::Wait wait) {
   judge_.while_waiting(wait);
   const std::uint64_t next_act = next_act_ns();
   if (next_act != uvsim::Wait::forever) {
-    const std::uint64_t until = next_act - std::min(next_act, network_->now_ns());
+    const std::uint64_t until = next_act - network_->now_ns();
     if (wait.ns == uvsim::Wait::forever || until < wait.ns) {
       network_->advance(until);
       return uvsim::Progress::made;

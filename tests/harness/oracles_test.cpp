@@ -262,6 +262,15 @@ TEST(RightServer, that_is_patient_gives_no_oracle_anything_to_say) {
   }
 }
 
+// A client may end its output by choice before the time comes at which it would have by itself.
+TEST(RightServer, that_reads_at_times_gives_no_oracle_anything_to_say) {
+  Worlds worlds(no_faults());
+  harness::Setting setting{.clients = 3, .send_max = 1000};
+  setting.kinds.fill(Kind::lingers);
+  worlds.judge(patient::echo_server_that_reads_at_times(), setting, 10 * runs);
+  EXPECT_EQ(worlds.words(), std::set<std::string>{});
+}
+
 TEST(Operator, may_tell_the_server_by_a_function) {
   Worlds worlds(no_faults());
   worlds.options().send_window = 1;

@@ -16,6 +16,7 @@ constexpr std::uint64_t idle_at_most_ms = 3500;
 // What it does: it looks so often, and is more patient than it says, for a client may take what the
 // kernel holds without its noticing.
 constexpr std::uint64_t look_ms = 125;
+constexpr std::uint64_t look_at_times_ms = 900;
 constexpr std::uint64_t write_ms = 2200;
 constexpr std::uint64_t idle_ms = 3000;
 
@@ -98,6 +99,7 @@ void close(Client& client, bool cut) {
 
 void on_timer(uv_timer_t* timer) {
   Client& client = client_of(timer);
+  if (wanted == Defect::reads_at_times) read_on(*client.server);
   const std::uint64_t now = uv_now(timer->loop);
   const std::size_t queued = uv_stream_get_write_queue_size(stream_of(client));
   if (queued == 0 || (queued < client.queued && wanted != Defect::cuts_slow_readers)) {
@@ -127,7 +129,7 @@ void on_write(uv_write_t* request, int status) {
   client.writing = false;
   client.taken_at_ms = client.read_at_ms = uv_now(request->handle->loop);
   if (status != 0) close(client, true);
-  read_on(*client.server);
+  if (wanted != Defect::reads_at_times) read_on(*client.server);
 }
 
 void on_read(uv_stream_t* stream, ssize_t size, const uv_buf_t*) {
@@ -169,7 +171,8 @@ void on_connection(uv_stream_t* listener, int status) {
     uv_timer_init(&server.loop, &client.timer);
     client.tcp.data = client.timer.data = &client;
     const bool counts_words_only = wanted == Defect::calls_readers_silent;
-    uv_timer_start(&client.timer, counts_words_only ? on_silence : on_timer, look_ms, look_ms);
+    const std::uint64_t every_ms = wanted == Defect::reads_at_times ? look_at_times_ms : look_ms;
+    uv_timer_start(&client.timer, counts_words_only ? on_silence : on_timer, every_ms, every_ms);
     if (uv_accept(listener, stream_of(client)) != 0) return close(client, true);
     return read_on(server);
   }
@@ -230,6 +233,14 @@ harness::Subject echo_server(Defect defect) {
   subject.tells_of_cuts = true;
   subject.answers_at_once = true;
   subject.answer_ms = 0;
+  return subject;
+}
+
+harness::Subject echo_server_that_reads_at_times() {
+  harness::Subject subject = echo_server(Defect::reads_at_times);
+  subject.idle_at_most_ms = subject.write_at_most_ms = subject.answer_ms =
+      harness::Subject::unlimited;
+  subject.notices_taking = subject.answers_at_once = false;
   return subject;
 }
 

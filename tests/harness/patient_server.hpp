@@ -18,10 +18,14 @@ enum class Defect {
   one_at_a_time,         // while one echo is queued nobody else is answered
   keeps_never_readers,   // no limit for an echo
   keeps_who_ended,       // whose output has ended, and its own
-  keeps_the_silent       // none for who says nothing
+  keeps_the_silent,      // none for who says nothing
+  reads_at_times  // no defect: after each echo it reads on when its timer comes, after a while
 };
 
 harness::Subject echo_server(Defect defect);
+
+// Right, and slow to read on: it promises no times.
+harness::Subject echo_server_that_reads_at_times();
 
 // Right, and told to end by a function in place of a signal.
 harness::Subject echo_server_that_is_told();
