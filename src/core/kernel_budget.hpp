@@ -26,9 +26,9 @@ class KernelBudget {
   // The receive buffer, in bytes, that a connection has before it is accepted. The kernel tells its
   // client so. No grant makes a receive buffer smaller: Linux drops what a client then sends beyond
   // the smaller buffer, with the acknowledgements in it. So an echo could wait for ever.
-  static constexpr int promised = 16 << 10;
+  static constexpr int promised = 8 << 10;
   // Bytes that a connection is granted when nothing else is left. Bulk transfers are slow then.
-  static constexpr std::size_t least = std::size_t{50} << 10;
+  static constexpr std::size_t least = std::size_t{30} << 10;
 
   // A part of the budget. The connection holds it until give_back().
   struct Grant {
