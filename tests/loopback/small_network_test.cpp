@@ -61,7 +61,7 @@ TEST(SmallNetwork, ServesBulkClientsWholeBesideNeverReaders) {
     ServerProcess server = ServerProcess::start({"--log-level", "error", "--write-timeout", "1h"});
     Crowd crowd(server.port(), {.size = 1200, .shape = {}});
     crowd.gather();
-    EXPECT_LT(in_milliseconds(longest_answer(server.port(), std::chrono::seconds(2))), 2000);
+    EXPECT_LT(in_milliseconds(longest_answer(server.port(), std::chrono::seconds(10))), 10000);
     std::vector<Conversation> bulk;
     for (std::uint64_t seed = 0; seed < 8; ++seed) {
       bulk.emplace_back(Client(server.port()), payload(seed, mebi), Conversation::Plan{});

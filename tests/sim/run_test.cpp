@@ -1,4 +1,5 @@
 // Runs: a clean start each time, the report, limits, quiescence, the trace, and plain programs.
+#include <poll.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -403,7 +404,8 @@ TEST_F(RunsDeath, a_plain_program_obeys_the_environment) {
   EXPECT_EXIT(with("UVSIM_WATCHDOG", "1",
                    [] {
                      uv_loop_init(&loop);
-                     for (;;) ::usleep(0);  // ThreadSanitizer lets signals wait for such a call
+                     for (;;)
+                       ::poll(nullptr, 0, 0);  // ThreadSanitizer lets signals wait for such a call
                      return 0;
                    }),
               ::testing::KilledBySignal(SIGABRT), "watchdog");
