@@ -16,6 +16,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <iterator>
 
 #include "internal.hpp"
 #include "statics.hpp"
@@ -83,6 +84,9 @@ Function next(const char* name) {
 
 using namespace uvsim;  // NOLINT(google-build-using-namespace): C functions follow.
 
+// glibc's own, for languages with thread-locals that end.
+extern "C" int __cxa_thread_atexit_impl(void (*function)(void*), void* argument, void* object);
+
 extern "C" {
 
 UVSIM_OURS void exit(int status) {
@@ -135,13 +139,29 @@ UVSIM_OURS void __assert_fail(const char* assertion, const char* file, unsigned 
 UVSIM_OURS int __cxa_atexit(void (*function)(void*), void* argument, void* object) {
   if (object == __dso_handle && statics::keeps_exit_handler(function, argument)) return 0;
   static const auto real = next<int (*)(void (*)(void*), void*, void*)>("__cxa_atexit");
-  return real(function, argument, object);
+  if (real != nullptr) return real(function, argument, object);
+  // Without a dynamic linker. The kind of handler differs only by an argument more.
+  struct Kept {
+    void (*function)(void*);
+    void* argument;
+  };
+  static Kept kept[256];
+  static std::size_t count = 0;
+  if (count == std::size(kept)) return -1;
+  kept[count] = {function, argument};
+  return on_exit(
+      [](int, void* handler) {
+        const Kept& own = *static_cast<const Kept*>(handler);
+        own.function(own.argument);
+      },
+      &kept[count++]);
 }
 
 UVSIM_OURS int __cxa_thread_atexit(void (*function)(void*), void* argument, void* object) {
   if (object == __dso_handle && statics::keeps_exit_handler(function, argument)) return 0;
   static const auto real = next<int (*)(void (*)(void*), void*, void*)>("__cxa_thread_atexit");
-  return real(function, argument, object);
+  if (real != nullptr) return real(function, argument, object);
+  return __cxa_thread_atexit_impl(function, argument, object);  // without a dynamic linker
 }
 
 }  // extern "C"

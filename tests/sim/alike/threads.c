@@ -7,7 +7,7 @@ static uv_cond_t filled;
 static uv_sem_t done;
 static uv_barrier_t end;
 static uv_rwlock_t lock;
-static int queued, taken, ticks, taken_meanwhile;
+static int queued, taken, taken_meanwhile;
 
 static void consume(void* unused) {
   (void)unused;
@@ -37,6 +37,7 @@ static void produce(void* unused) {
 static void read_for_a_while(void* unused) {
   (void)unused;
   uv_rwlock_rdlock(&lock);
+  uv_sem_post(&done);
   uv_sleep(20);
   puts("read");
   uv_rwlock_rdunlock(&lock);
@@ -45,8 +46,8 @@ static void read_for_a_while(void* unused) {
 static void on_tick(uv_timer_t* timer) {
   uv_mutex_lock(&mutex);
   if (taken > 0 && taken < 6) taken_meanwhile = 1;
+  if (taken == 6) uv_close((uv_handle_t*)timer, NULL);
   uv_mutex_unlock(&mutex);
-  if (++ticks == 10) uv_close((uv_handle_t*)timer, NULL);
 }
 
 int main(void) {
@@ -63,7 +64,7 @@ int main(void) {
   uv_thread_create(&threads[1], consume, NULL);
   uv_thread_create(&threads[2], produce, NULL);
   uv_run(uv_default_loop(), UV_RUN_DEFAULT);
-  printf("%d ticks, taken meanwhile: %d\n", ticks, taken_meanwhile);
+  printf("taken meanwhile: %d\n", taken_meanwhile);
   uv_sem_wait(&done);
   uv_sem_wait(&done);
   uv_barrier_wait(&end);
@@ -71,7 +72,7 @@ int main(void) {
   printf("%d taken, %d left\n", taken, queued);
 
   uv_thread_create(&threads[3], read_for_a_while, NULL);
-  uv_sleep(5);
+  uv_sem_wait(&done);
   uv_rwlock_wrlock(&lock);
   puts("written");
   uv_rwlock_wrunlock(&lock);
