@@ -67,6 +67,11 @@ Signals::Signals(Program& program) {
 // pending. Then handlers that still use the program have to end: in a process with other threads
 // they can run in any thread.
 Signals::~Signals() {
+  // A request for a report that the absorber has not come to yet.
+  sigset_t pending;
+  sigemptyset(&pending);
+  sigpending(&pending);
+  if (sigismember(&pending, SIGUSR1) == 1) listener.load()->hear(SIGUSR1);
   listener = nullptr;
   pthread_kill(absorber_.native_handle(), SIGUSR1);
   absorber_.join();
