@@ -62,7 +62,7 @@ variant(write_error_unnoticed uv/server.cpp
 variant(short_write_is_all uv/server.cpp
   [[static_cast<std::size_t>(std::max(wrote, 0)), now());]]
   [[wrote > 0 ? session.unsent().size() : 0, now());]]
-  "oracle (prefix|whole|alive|apart)")
+  "oracle (prefix|whole|ledger|alive|apart)")
 variant(would_block_is_an_error uv/server.cpp
   [[if (wrote >= 0 || wrote == UV_EAGAIN) {]] [[if (wrote >= 0) {]]
   "oracle (whole|alive|apart)")
