@@ -52,7 +52,7 @@ Campaign::Counts* map(int file) {
   return counts;
 }
 
-// What the options of libFuzzer say of this process.
+// What the command line says of this process: its options are libFuzzer's.
 struct Engine {
   bool has_children = false;  // and they find the counts through the environment
   bool is_helper = false;     // asked for something else than a campaign: nobody is to be told
@@ -67,10 +67,18 @@ struct Engine {
       const std::string_view argument(line + at);
       if (argument.starts_with("-fork=")) has_children = argument != "-fork=0";
       if (argument.starts_with("-merge") || argument.starts_with("-set_cover_merge") ||
-          argument.starts_with("-minimize_crash") || argument.starts_with("-cleanse_crash")) {
+          argument.starts_with("-minimize_crash") || argument.starts_with("-cleanse_crash") ||
+          (at > 0 && is_input(line + at))) {
         is_helper = true;
       }
     }
+  }
+
+ private:
+  // Inputs that are named one by one are replayed, by an engine or without one.
+  static bool is_input(const char* path) {
+    struct stat about{};
+    return path[0] != '-' && stat(path, &about) == 0 && S_ISREG(about.st_mode);
   }
 };
 

@@ -6,8 +6,9 @@
 // environment variable HARNESS_CAMPAIGN names, which several programs may share.
 //
 // A fuzz target, that is a program that has LLVMFuzzerTestOneInput, prints them at its end, whoever
-// wrote it. If it was tried in a world where nothing goes wrong, and in no run came as far as the
-// Subject promises, its last words are NOTHING WAS TESTED and its exit status is 3.
+// wrote it, unless it only replays inputs that its command line names. If it was tried in a world
+// where nothing goes wrong, and in no run came as far as the Subject promises, its last words are
+// NOTHING WAS TESTED and its exit status is 3.
 #pragma once
 
 #include <array>
