@@ -46,9 +46,8 @@ int socket_of(const uv_tcp_t& tcp) {
   return socket;
 }
 
-int set_option(const uv_tcp_t& tcp, int option) {
-  const int on = 1;
-  const bool set = setsockopt(socket_of(tcp), SOL_SOCKET, option, &on, sizeof on) == 0;
+int set_option(const uv_tcp_t& tcp, int option, int value = 1) {
+  const bool set = setsockopt(socket_of(tcp), SOL_SOCKET, option, &value, sizeof value) == 0;
   return set ? 0 : uv_translate_sys_error(errno);
 }
 
@@ -387,12 +386,11 @@ bool Server::set_up(Session& session, const KernelBudget::Grant& grant) {
 // Linux 5.14 on. Before that the buffer is left alone, and a client may use more until it is
 // accepted.
 void Server::size_listener() {
-  const int locks = 0;
-  const int socket = socket_of(listener_);
-  if (setsockopt(socket, SOL_SOCKET, SO_BUF_LOCK, &locks, sizeof locks) != 0) return;
+  constexpr int no_lock = 0;
+  if (set_option(listener_, SO_BUF_LOCK, no_lock) != 0) return;
   int size = KernelBudget::promised;
   static_cast<void>(uv_recv_buffer_size(handle(listener_), &size));
-  static_cast<void>(setsockopt(socket, SOL_SOCKET, SO_BUF_LOCK, &locks, sizeof locks));
+  static_cast<void>(set_option(listener_, SO_BUF_LOCK, no_lock));
 }
 
 // libuv accepts no further client until uv_accept has taken this one (R37).
