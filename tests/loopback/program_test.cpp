@@ -283,13 +283,10 @@ long connections_beside_a_hundred(const Arguments& before, const Setting& settin
 TEST(Descriptors, ThatAreInheritedAreCountedWithoutProc) {
   if (ServerProcess::sanitized()) GTEST_SKIP() << "a sanitizer needs /proc";
   if (on_newer_libuv()) GTEST_SKIP() << "its host needs /proc";
-  const char* const hide = "mount -t tmpfs none /proc && exec \"$0\" \"$@\"";
-  if (std::system("unshare --mount sh -c 'mount -t tmpfs none /proc' 2>/dev/null") != 0) {
-    GTEST_SKIP() << "/proc cannot be hidden here";
-  }
+  if (!can_hide_proc()) GTEST_SKIP() << "/proc cannot be hidden here";
   const long with_proc = connections_beside_a_hundred({}, {});
-  const long without = connections_beside_a_hundred(
-      {"--mount", "sh", "-c", hide, ServerProcess::program()}, {.program = "/usr/bin/unshare"});
+  const long without =
+      connections_beside_a_hundred(ServerProcess::hidden_proc(), {.program = ServerProcess::hider});
   EXPECT_GT(without, 0);
   EXPECT_LE(without, with_proc + 5);
 }

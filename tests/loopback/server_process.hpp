@@ -92,8 +92,19 @@ inline bool on_newer_libuv() {
   return program != nullptr && std::string(program).find("newer-libuv") != std::string::npos;
 }
 
+// Where a process can be started that sees no /proc.
+inline bool can_hide_proc() {
+  return std::system("unshare --mount sh -c 'mount -t tmpfs none /proc' 2>/dev/null") == 0;
+}
+
 class ServerProcess {
  public:
+  // What starts a program, with its arguments after it, without /proc.
+  static constexpr const char* hider = "/usr/bin/unshare";
+  static Arguments hidden_proc() {
+    return {"--mount", "sh", "-c", "mount -t tmpfs none /proc && exec \"$0\" \"$@\"", program()};
+  }
+
   // The program under test.
   static std::string program() {
     const char* const other = std::getenv("ECHO_SERVER");

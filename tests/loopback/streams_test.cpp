@@ -130,8 +130,7 @@ TEST(Stream, SocketThatNobodyReadsHoldsUpNothing) {
   expect_service_and_end(server);
 }
 
-// A terminal: the side that a program has, and the side that nobody reads. Both -1: none is to be
-// had.
+// A terminal: the side that a program has (-1: there is none), and the side that nobody reads.
 struct Terminal {
   Terminal() : reader(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)) {
     if (reader.get() < 0 || ::grantpt(reader.get()) != 0 || ::unlockpt(reader.get()) != 0) return;
@@ -155,13 +154,12 @@ TEST(Stream, TerminalThatCannotBeOpenedAnewHoldsUpNothing) {
   if (on_newer_libuv()) GTEST_SKIP() << "its host needs /proc";
   const Terminal terminal;
   if (terminal.writer.get() < 0) GTEST_SKIP() << "no terminal is to be had";
-  if (std::system("unshare --mount sh -c 'mount -t tmpfs none /proc' 2>/dev/null") != 0) {
-    GTEST_SKIP() << "/proc cannot be hidden here";
-  }
-  const char* const hide = "mount -t tmpfs none /proc && exec \"$0\" \"$@\"";
+  if (!can_hide_proc()) GTEST_SKIP() << "/proc cannot be hidden here";
   const int stream = terminal.writer.get();
-  ServerProcess server({"--mount", "sh", "-c", hide, ServerProcess::program(), "--port", "0"},
-                       {.output = stream, .errors = stream, .program = "/usr/bin/unshare"});
+  Arguments arguments = ServerProcess::hidden_proc();
+  arguments.insert(arguments.end(), {"--port", "0"});
+  ServerProcess server(arguments,
+                       {.output = stream, .errors = stream, .program = ServerProcess::hider});
   expect_service_and_end(server);
 }
 
