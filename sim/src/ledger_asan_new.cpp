@@ -12,18 +12,13 @@
 #include <new>
 
 #include "ledger_book.hpp"
-
-#if defined(__has_feature)
-#define UVSIM_HAS_FEATURE(feature) __has_feature(feature)
-#else
-#define UVSIM_HAS_FEATURE(feature) 0
-#endif
+#include "with_asan.hpp"
 
 namespace uvsim::ledger::detail {
 // Referred to by ledger.cpp, so that the linker takes this file although a sanitizer's
 // runtime, earlier on the command line, has defined the operators.
 bool asan_forms_are_ours() noexcept {
-#if defined(__SANITIZE_ADDRESS__) || UVSIM_HAS_FEATURE(address_sanitizer)
+#if UVSIM_WITH_ASAN
   return true;
 #else
   return false;
@@ -31,7 +26,7 @@ bool asan_forms_are_ours() noexcept {
 }
 }  // namespace uvsim::ledger::detail
 
-#if defined(__SANITIZE_ADDRESS__) || UVSIM_HAS_FEATURE(address_sanitizer)
+#if UVSIM_WITH_ASAN
 
 #define UVSIM_CALLER __builtin_return_address(0), __builtin_frame_address(0)
 

@@ -64,10 +64,10 @@ struct Range {
 struct Map {
   static constexpr std::size_t ranges_max = 512;
   std::array<Range, ranges_max> code;          // of libraries
-  std::array<Range, ranges_max> library_data;  // thread-locals too
+  std::array<Range, ranges_max> foreign_data;  // thread-locals too
   std::array<Range, ranges_max> program_data;
   std::size_t code_count;
-  std::size_t library_count;
+  std::size_t foreign_count;
   std::size_t program_count;
 
   static void add(std::array<Range, ranges_max>& ranges, std::size_t& count, std::uintptr_t begin,
@@ -91,8 +91,8 @@ int note_object(dl_phdr_info* info, std::size_t, void*) {
   // A sanitizer's runtime knows of every block, and keeps none.
   if (std::strstr(info->dlpi_name, "san.so") != nullptr) return 0;
   const bool is_program = info->dlpi_name[0] == '\0';
-  auto& data = is_program ? map_now.program_data : map_now.library_data;
-  auto& count = is_program ? map_now.program_count : map_now.library_count;
+  auto& data = is_program ? map_now.program_data : map_now.foreign_data;
+  auto& count = is_program ? map_now.program_count : map_now.foreign_count;
   for (int i = 0; i < info->dlpi_phnum; ++i) {
     const ElfW(Phdr)& part = info->dlpi_phdr[i];
     const std::uintptr_t begin = info->dlpi_addr + part.p_vaddr;
@@ -110,14 +110,14 @@ int note_object(dl_phdr_info* info, std::size_t, void*) {
 
 // The vdso has no name either; it has no data.
 void map_objects() noexcept {
-  map_now.code_count = map_now.library_count = map_now.program_count = 0;
+  map_now.code_count = map_now.foreign_count = map_now.program_count = 0;
   dl_iterate_phdr(note_object, nullptr);
   // The thread's control block: the list of thread-locals, the values of keys, what strerror said.
   constexpr std::size_t least = 1024;
   const std::uint32_t* const told = names_of_the_c_library.thread_size;
   const std::size_t size = told == nullptr ? least : *told;
   const std::uintptr_t thread = number(__builtin_thread_pointer());
-  Map::add(map_now.library_data, map_now.library_count, thread, size);
+  Map::add(map_now.foreign_data, map_now.foreign_count, thread, size);
   Map::add(map_now.program_data, map_now.program_count, thread, size);
   // What the loader knows of the objects that were there from the start is in pages of its own.
   for (const link_map* object = _r_debug.r_map; object != nullptr; object = object->l_next) {
@@ -125,9 +125,9 @@ void map_objects() noexcept {
     const std::uintptr_t page = number(object) & ~(page_size() - 1);
     unsigned char present[2] = {0, 0};
     if (mincore(reinterpret_cast<void*>(page), 2 * page_size(), present) == 0) {
-      Map::add(map_now.library_data, map_now.library_count, number(object), object_size);
+      Map::add(map_now.foreign_data, map_now.foreign_count, number(object), object_size);
     } else {
-      Map::add(map_now.library_data, map_now.library_count, number(object),
+      Map::add(map_now.foreign_data, map_now.foreign_count, number(object),
                page + page_size() - number(object));
     }
   }
@@ -320,8 +320,8 @@ void find_kept(Live* live, std::size_t count) noexcept {
   if (any) {
     list_streams();
     Search search(live, count);
-    for (std::size_t i = 0; i < map_now.library_count; ++i) {
-      search.reach(map_now.library_data[i], true);
+    for (std::size_t i = 0; i < map_now.foreign_count; ++i) {
+      search.reach(map_now.foreign_data[i], true);
     }
   }
   for (std::size_t i = 0; i < count; ++i) {

@@ -20,13 +20,9 @@
 
 #include "internal.hpp"
 #include "statics.hpp"
+#include "with_asan.hpp"
 
-#if defined(__has_feature)
-#define UVSIM_HAS_FEATURE(feature) __has_feature(feature)
-#else
-#define UVSIM_HAS_FEATURE(feature) 0
-#endif
-#if defined(__SANITIZE_ADDRESS__) || UVSIM_HAS_FEATURE(address_sanitizer)
+#if UVSIM_WITH_ASAN
 #define UVSIM_OURS
 #else
 #define UVSIM_OURS [[gnu::weak]]
