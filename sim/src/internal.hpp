@@ -735,6 +735,8 @@ Context* current_or_null() noexcept;
 void judge_leaks(Context& context, const void* stack);
 // Referred to, so that the linker takes the file that defines exit and its kin.
 void ends_of_the_program_are_ours();
+// Before the first run: handlers of signals that are there by then are the driver's.
+void give_the_driver_its_signals();
 
 // ---------------------------------------------------------------------------------------------
 // Findings (contract.cpp)

@@ -33,23 +33,11 @@ extern "C" void* __dso_handle;
 namespace uvsim {
 namespace {
 
-// An engine ends the process from a handler of a signal that interrupted the program. There such a
-// signal is blocked.
-bool in_signal_handler() {
-  sigset_t blocked;
-  if (pthread_sigmask(SIG_BLOCK, nullptr, &blocked) != 0) return false;
-  for (const int signal : {SIGINT, SIGTERM, SIGALRM, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT,
-                           SIGUSR1, SIGUSR2, SIGXFSZ}) {
-    if (sigismember(&blocked, signal) == 1) return true;
-  }
-  return false;
-}
-
 // The run that this thread's program is to leave, or null.
 Context* run_to_leave() {
   if (ledger::detail::inside <= 0) return nullptr;
   Context* const context = current_or_null();
-  if (context == nullptr || !context->can_leave || in_signal_handler()) return nullptr;
+  if (context == nullptr || !context->can_leave) return nullptr;
   return context;
 }
 

@@ -399,6 +399,7 @@ const Report& Simulation::run(Choices& choices, const std::function<int()>& prog
   const bool fresh = context.next_options.fresh_statics;
   if (fresh) statics::look();
   ends_of_the_program_are_ours();
+  give_the_driver_its_signals();
   begin(choices);
   // Not locals: after a long jump, locals that changed are indeterminate.
   context.program_result = 0;

@@ -136,6 +136,7 @@ class Client {
   struct KernelView {
     bool open;                   // not reset, nor closed by both sides
     std::uint64_t acknowledged;  // bytes, to the server's kernel, since the beginning
+    milliseconds silence;        // since bytes arrived
   };
   KernelView kernel_view() const {
     tcp_info info{};
@@ -144,7 +145,17 @@ class Client {
       fail_system("getsockopt");
     }
     constexpr unsigned closed = 7;  // TCP_CLOSE of the kernel
-    return {info.tcpi_state != closed, info.tcpi_bytes_received};
+    return {info.tcpi_state != closed, info.tcpi_bytes_received,
+            milliseconds(info.tcpi_last_data_recv)};
+  }
+
+  // Until nothing has arrived for so long, or the connection is over.
+  void await_silence(milliseconds length) const {
+    const Deadline deadline;
+    for (KernelView now = kernel_view(); now.open && now.silence < length; now = kernel_view()) {
+      deadline.require("await_silence");
+      ::poll(nullptr, 0, static_cast<int>((length - now.silence).count()));
+    }
   }
 
   // True when one of `events` (or an error, or a hang-up) is there before the time is over.

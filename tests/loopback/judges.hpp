@@ -66,20 +66,31 @@ inline End end_of(Client& client, std::size_t sent) {
   return {client.ending(), sent, received};
 }
 
+// How many clients the server has owed something that its kernel did not take: those that it owes now,
+// and those that are gone. It never falls, so it also counts a client that is cut meanwhile.
+inline long debts(ServerProcess& server) {
+  const Statistics now = server.statistics();
+  return now.blocks_lent + now.accepted - now.connections;
+}
+
 // Sends without reading until the server itself, not only its kernel, holds bytes that it owes, and
 // stops there: no byte is left that the server has not read. (Closing a connection with such bytes
 // makes a reset by itself, whatever the server meant.) Returns how many were sent.
 inline std::size_t owe(ServerProcess& server, Client& client) {
   const std::string piece(4096, 'x');
-  const long before = server.statistics().blocks_lent;
+  const long before = debts(server);
   std::size_t sent = 0;
-  while (server.statistics().blocks_lent == before) {
-    client.send_all(piece);
-    sent += piece.size();
-    if (sent > std::size_t{64} * 1024 * 1024) throw std::runtime_error("the kernel takes it all");
-    // What went has been taken up before the next goes, or the server is owing already.
-    server.statistics();
-  }
+  do {
+    while (debts(server) == before) {
+      client.send_all(piece);
+      sent += piece.size();
+      if (sent > std::size_t{64} * 1024 * 1024) throw std::runtime_error("the kernel takes it all");
+      // What went has been taken up before the next goes, or the server is owing already.
+      server.statistics();
+    }
+    // Acknowledgments that were still to come may have made room for the rest.
+    client.await_silence(milliseconds(200));  // the longest that Linux delays one
+  } while (debts(server) == before);
   return sent;
 }
 

@@ -7,8 +7,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 
 #include "check.hpp"
+#include "uvsim/ledger.hpp"
 #include "uvsim/uvsim.hpp"
 
 namespace {
@@ -177,10 +179,41 @@ void every_random_world_is_survived_and_repeats() {
   }
 }
 
+// libFuzzer asks in such a handler how long the run has lasted.
+time_t time_in_handler;
+uint64_t allocations_in_handler;
+
+void on_alarm(int) {
+  time_in_handler = std::time(nullptr);
+  const uint64_t before = ledger::totals().allocations;
+  std::free(std::malloc(16));
+  allocations_in_handler = ledger::totals().allocations - before;
+}
+
+void a_signal_handler_of_the_driver_is_outside_the_program() {
+  std::signal(SIGALRM, on_alarm);
+  const time_t before = std::time(nullptr);
+  Simulation simulation;
+  time_t virtual_time = 0;
+  const Report& report = simulation.run([&] {
+    virtual_time = std::time(nullptr);
+    std::raise(SIGALRM);
+    return 0;
+  });
+  CHECK(report.ok());
+  CHECK(virtual_time < before);
+  CHECK(time_in_handler >= before);
+  CHECK(allocations_in_handler == 0);
+  std::signal(SIGALRM, SIG_DFL);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const Test tests[] = {
+      // Before all others: what has a handler at the first run is the driver's.
+      {"a signal handler of the driver is outside the program",
+       a_signal_handler_of_the_driver_is_outside_the_program},
       {"every random world is survived and repeats", every_random_world_is_survived_and_repeats},
   };
   return run_tests(tests, argc, argv);
