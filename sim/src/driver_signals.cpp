@@ -1,6 +1,7 @@
-// Signals that the driver of the runs listens to. An engine like libFuzzer measures a run by SIGALRM
-// and ends the process from handlers of others. Such a handler interrupts the program under test; it
-// is no part of it. It reads the system's clock, allocates outside the ledger, and ends the process.
+// Signals that the driver of the runs listens to. An engine like libFuzzer measures a run by
+// SIGALRM and ends the process from handlers of others. Such a handler interrupts the program under
+// test; it is no part of it. It reads the system's clock, allocates outside the ledger, and ends
+// the process.
 #include <csignal>
 
 #include "internal.hpp"
@@ -8,8 +9,8 @@
 namespace uvsim {
 namespace {
 
-constexpr int signals[] = {SIGINT,  SIGTERM, SIGALRM, SIGSEGV, SIGBUS, SIGILL,
-                           SIGFPE,  SIGABRT, SIGUSR1, SIGUSR2, SIGXFSZ};
+constexpr int signals[] = {SIGINT, SIGTERM, SIGALRM, SIGSEGV, SIGBUS, SIGILL,
+                           SIGFPE, SIGABRT, SIGUSR1, SIGUSR2, SIGXFSZ};
 struct sigaction handlers[NSIG];  // the driver's own, of those in `signals`
 
 void leave_the_program(int signum, siginfo_t* info, void* interrupted) {

@@ -66,8 +66,8 @@ inline End end_of(Client& client, std::size_t sent) {
   return {client.ending(), sent, received};
 }
 
-// How many clients the server has owed something that its kernel did not take: those that it owes now,
-// and those that are gone. It never falls, so it also counts a client that is cut meanwhile.
+// How many clients the server has owed something that its kernel did not take: those that it owes
+// now, and those that are gone. It never falls, so it also counts a client that is cut meanwhile.
 inline long debts(ServerProcess& server) {
   const Statistics now = server.statistics();
   return now.blocks_lent + now.accepted - now.connections;
