@@ -1,7 +1,7 @@
 # What the zoo's tests have in common: a command has to fail, in one of the ways that are expected, and
 # another has not to.
 #   cmake -D "EXPECTED=words|other words" -D SPECIMEN=name -P check.cmake -- COMMAND...
-#   cmake -D "EXPECTED=..." -D SPECIMEN=name -D TWIN=shape -P check.cmake -- COMMAND...
+#   cmake -D "EXPECTED=..." -D SPECIMEN=name -D FIXED=shape -P check.cmake -- COMMAND...
 set(command)
 set(past_separator FALSE)
 math(EXPR last "${CMAKE_ARGC} - 1")
@@ -33,10 +33,10 @@ if(NOT found)
 endif()
 message(STATUS "${SPECIMEN} was found: ${found}")
 
-if(TWIN)
-  set(ENV{ZOO_SPECIMEN} ${TWIN})
+if(FIXED)
+  set(ENV{ZOO_SPECIMEN} ${FIXED})
   execute_process(COMMAND ${command} RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
   if(NOT result EQUAL 0)
-    message(FATAL_ERROR "the twin of ${SPECIMEN} failed, too (${result}):\n${output}")
+    message(FATAL_ERROR "the fixed version of ${SPECIMEN} failed, too (${result}):\n${output}")
   endif()
 endif()

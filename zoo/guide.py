@@ -1,10 +1,10 @@
-"""Writes the field guide, zoo/README.md, from specimens.json and from the sources of the servers.
+"""Writes the field guide, zoo/README.md and zoo/specimens/, from specimens.json and the servers' sources.
 
 guide.py          writes it
-guide.py --check  says whether it is up to date, and fails if not
+guide.py --check  names each page that is out of date, and fails if there is one
 
-What is shown of a specimen is the difference between the server as the compiler sees it when that
-specimen was chosen, and when none was: each `if (bug(NAME))` is resolved for one and for the other.
+A page shows the difference between the server with the bug and the server without it. Each
+`if (bug(NAME))` is resolved for the one and for the other.
 """
 import difflib
 import pathlib
@@ -16,10 +16,11 @@ import registry
 
 README = registry.ROOT / "zoo" / "README.md"
 HERE = registry.ROOT / "zoo"
+PAGES = HERE / "specimens"
 
 
 def statement_end(text, at):
-    """Where the statement ends that begins at `at`: a block, a simple one, or an if with its else."""
+    """The end of the statement that begins at `at`: a block, a simple one, or an if with its else."""
     at += len(text[at:]) - len(text[at:].lstrip())
     if text.startswith("if ", at):
         at = closing(text, text.index("(", at)) + 1
@@ -60,7 +61,7 @@ def body(statement, indent):
 
 
 def resolve(text, chosen):
-    """The source without its specimens, but for those that were chosen."""
+    """The source without its bugs, but for the chosen ones."""
     pattern = re.compile(r"^( *)(?:\} else )?if \((!?)bug\((\w+)\)\)", re.M)
     while True:
         match = pattern.search(text)
@@ -98,62 +99,66 @@ def difference(specimen):
     return "\n".join("" if line.startswith("@@") else line for line in lines).strip("\n")
 
 
-CHAPTERS = {
-    "A": "Reading",
-    "B": "Writing",
-    "C": "Closing",
-    "D": "Accepting",
-    "T": "All of it together",
-}
-
 INTRODUCTION = """\
 # A field guide to faulty libuv servers
 
-What to look for in your own libuv code. Each specimen is a server that differs from a right one, its
-twin, by one defect that real programs had. Lines with a minus are the faulty ones, as they looked to
-those who wrote them; lines with a plus are what the twin has in their place. R1 to R40 are the rules in
-`docs/libuv-rules.md`.
-
-The zoo is the test of the testers: the harness must find every specimen, by the oracle or rule that is
-named here, and must leave every twin in peace.
+Each specimen is a server with one bug that real programs had. Its fixed version is the same server without the bug.
+The zoo tests the tests: the harness must find every specimen by the named oracle or rule, and must find nothing in a
+fixed version. A specimen's page shows the difference to the fixed version, where the bug was seen, and the shortest
+known input that shows it.
 
 ```
-ci/zoo                      # every specimen by every means: table, plot and JSON in build/zoo
-ci/zoo --twins 10000000     # the twins alone, so many executions
+ci/zoo                      # every specimen by every technique: table, plot and JSON in build/zoo
+ci/zoo --fixed 10000000     # only the fixed versions, this many executions
 ctest --preset fuzz -L zoo  # the quick form
 ZOO_SPECIMEN=C1_closed_for_two_reasons build/fuzz/bin/zoo_fuzzer -max_len=128
 ```
 
 | file | what |
 |---|---|
-| `tutorial.c` | a buffer for each read, queued writes |
-| `pooled.c` | a fixed number of blocks and clients |
-| `timed.c` | a timer for each connection: two handles in one object |
-| `owners.cpp` | C++ owners |
-| `specimens.json` | the registry: what is wrong, which rule, where it was seen, how it must be found |
-| `corpus/` | the shortest input known that shows each specimen; under the name of a twin, what was held against it by mistake |
-| `zoo_fuzzer` | the fuzz target: a specimen, or a shape for its twin, is named by `ZOO_SPECIMEN` |
-| `zoo_search` | the same by other means, and replay of inputs |
-| `zoo_server` | a specimen or a twin on real libuv |
+| `tutorial.c` | a server with a buffer for each read, and queued writes |
+| `pooled.c` | a server with a fixed number of blocks and clients |
+| `timed.c` | a server with a timer for each connection: two handles in one object |
+| `owners.cpp` | a server with C++ owners |
+| `specimens.json` | the registry: each bug, its rule, where it was seen, how it must be found |
+| `specimens/` | a page for each specimen; `ci/zoo --guide` writes them and this page |
+| `corpus/` | the shortest known input for each specimen; under the name of a server, inputs of which an oracle was once wrong |
+| `zoo_fuzzer` | the fuzz target; `ZOO_SPECIMEN` names a specimen, or a server in its fixed version |
+| `zoo_search` | the same with other techniques, and replay of inputs |
+| `zoo_server` | a specimen or a fixed version on real libuv |
 
-Not shown: what the library itself had wrong (the last bytes lost at a hang-up, a write of nothing that
-never ended, a crash without descriptors), which no server can do; and a descriptor that was handed to
-another process and is still open here, as uvsim has no other process.
+Two kinds of bugs are not shown:
 
+* Bugs of libuv itself, which no server can have: the last bytes lost at a hang-up, a write of nothing that never ended,
+  a crash without descriptors.
+* A descriptor that was handed to another process and is still open in this one. uvsim has no other process.
+
+## The specimens
+
+R1 to R40 are the rules in `docs/libuv-rules.md`. A is reading, B writing, C closing, D accepting, T all of it.
+
+| specimen | server | rule | the bug |
+|---|---|---|---|
 """
 
 
-def section(specimen):
+def row(specimen):
+    wrong = specimen.wrong.replace("|", "\\\\|")
+    return (f"| [{specimen.name}](specimens/{specimen.name}.md) | `{registry.SHAPES[specimen.shape]}` "
+            f"| {' '.join(specimen.rule)} | {wrong} |\n")
+
+
+def page(specimen):
     expected = ", ".join(f"`{words.rstrip(':')}`" for words in specimen.expected)
     data = (HERE / "corpus" / specimen.name).read_bytes()
-    shown = f"`{data.hex(' ')}`" if data else "nothing: in a kind world, too"
+    shown = f"`{data.hex(' ')}`" if data else "none: a fault-free run shows it"
     notes = ""
     if specimen.needs:
-        notes += f"\n\nIt takes {specimen.needs} to see it."
+        notes += f"\n\nOnly {specimen.needs} shows it."
     if specimen.loopback:
         notes += "\n\nAlso on real sockets: `loopback_test.cpp`."
     wrong = "\n".join(textwrap.wrap(specimen.wrong, 104))
-    return f"""### {specimen.name}
+    return f"""# {specimen.name}
 
 {wrong}
 
@@ -161,34 +166,35 @@ def section(specimen):
 |---|---|---|---|
 | {' '.join(specimen.rule)} | {specimen.seen} | {expected} | {shown} |{notes}
 
-`{registry.SHAPES[specimen.shape]}`
+`{registry.SHAPES[specimen.shape]}`; the bug has a minus, the fixed version a plus:
 
 ```diff
 {difference(specimen)}
 ```
-
 """
 
 
-def guide():
-    text = INTRODUCTION
-    chapter = ""
-    for specimen in registry.specimens():
-        if specimen.name[0] != chapter:
-            chapter = specimen.name[0]
-            text += f"## {CHAPTERS[chapter]}\n\n"
-        text += section(specimen)
-    return text.rstrip("\n") + "\n"
+def pages():
+    """The text of each page, by its path."""
+    known = registry.specimens()
+    texts = {README: INTRODUCTION + "".join(row(specimen) for specimen in known)}
+    texts |= {PAGES / f"{specimen.name}.md": page(specimen) for specimen in known}
+    return texts
 
 
 def main():
-    text = guide()
+    texts = pages()
+    left_over = set(PAGES.glob("*.md")) - set(texts)
+    stale = left_over | {path for path, text in texts.items() if not path.exists() or path.read_text() != text}
     if "--check" in sys.argv[1:]:
-        if not README.exists() or README.read_text() != text:
-            print("zoo/README.md is out of date; run: python3 zoo/guide.py", file=sys.stderr)
-            return 1
-        return 0
-    README.write_text(text)
+        for path in sorted(stale):
+            print(f"{path.relative_to(registry.ROOT)} is out of date; run: ci/zoo --guide", file=sys.stderr)
+        return 1 if stale else 0
+    PAGES.mkdir(exist_ok=True)
+    for path in left_over:
+        path.unlink()
+    for path, text in texts.items():
+        path.write_text(text)
     return 0
 
 

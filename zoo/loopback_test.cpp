@@ -1,5 +1,5 @@
 // What only real libuv and a real kernel show: three specimens as programs of their own, each
-// beside its twin, seen from the outside by clients on loopback.
+// beside its fixed version, seen from the outside by clients on loopback.
 #include <gtest/gtest.h>
 
 #include <csignal>
@@ -50,14 +50,14 @@ TEST(Sigpipe, EndsTheServerThatDoesNotIgnoreIt) {
   EXPECT_EQ(WTERMSIG(status), SIGPIPE);
 }
 
-TEST(Sigpipe, IsNothingToItsTwin) {
+TEST(Sigpipe, DoesNotEndTheFixedVersion) {
   ServerProcess server = server_of("tutorial");
   for (int i = 0; i < 50; ++i) be_gone_when_answered(server);
   EXPECT_TRUE(eventually([&] { return serves(server); }));
   expect_to_end_clean(server);
 }
 
-// More clients than there are places; when they have left, is anybody served?
+// More clients come than there are places, and all leave. Says whether a new client is served.
 bool serves_after_a_crowd(ServerProcess& server) {
   std::list<Client> crowd;
   constexpr int places = 3;
@@ -65,7 +65,7 @@ bool serves_after_a_crowd(ServerProcess& server) {
     crowd.emplace_back(server.port());
     if (!crowd.back().answers("hello")) return false;
   }
-  // It is announced to the server, which has no place for it, and gives up waiting.
+  // The server hears of this client and has no place for it. The client gives up waiting.
   crowd.emplace_back(server.port());
   crowd.back().send_some("hello");
   crowd.back().wait(POLLIN, milliseconds(200));
@@ -78,13 +78,13 @@ TEST(Listener, IsDeafWhenAConnectionWasNotComeBackTo) {
   EXPECT_FALSE(serves_after_a_crowd(server));
 }
 
-TEST(Listener, HearsAgainInItsTwin) {
+TEST(Listener, HearsAgainInTheFixedVersion) {
   ServerProcess server = server_of("pooled");
   EXPECT_TRUE(serves_after_a_crowd(server));
   expect_to_end_clean(server);
 }
 
-// How many of a crowd get their echo, one after another, when each leaves as soon as it has it.
+// How many clients of a crowd get their echo, if each leaves as soon as it has its own.
 int served_in_turn(const ServerProcess& server, int size) {
   std::list<Client> crowd;
   for (int i = 0; i < size; ++i) {
@@ -98,7 +98,8 @@ int served_in_turn(const ServerProcess& server, int size) {
   return served;
 }
 
-// Enough for the twin: a loop, a signal, a listener, libuv's spare, three clients and one parked.
+// Enough for the fixed version: a loop, a signal, a listener, libuv's spare, three clients and one
+// parked.
 constexpr rlim_t descriptors_left_over = 4;
 constexpr int crowd_size = 16;  // as many as may wait in the kernel
 
@@ -109,7 +110,7 @@ TEST(Descriptors, RunOutUnderTheServerThatTakesEveryClient) {
   EXPECT_LT(served_in_turn(server, crowd_size), crowd_size);
 }
 
-TEST(Descriptors, AreEnoughForItsTwin) {
+TEST(Descriptors, AreEnoughForTheFixedVersion) {
   ServerProcess server = server_of("pooled");
   server.limit_descriptors(static_cast<rlim_t>(server.descriptors().back()) + 1 +
                            descriptors_left_over);

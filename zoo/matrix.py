@@ -1,9 +1,9 @@
-"""Every specimen by every means: what finds it, after how many executions and how much time. Called by
-ci/zoo.
+"""Every specimen by every technique: which one finds it, after how many executions and how much time.
+ci/zoo calls this file.
 
-A cell is found when the verdict is the expected oracle or rule; anything else is not. Time is processor
-time, which a busy machine does not change. Each cell is kept in build/zoo/cells.json as soon as it is
-known, so that a run that was interrupted goes on where it was.
+A specimen counts as found if the verdict is the expected oracle or rule. Time is processor time, which a
+busy machine changes little. Each cell of the table is written to build/zoo/cells.json as soon as it is
+known. So an interrupted run continues from there.
 """
 import argparse
 import json
@@ -13,13 +13,13 @@ import sys
 import time
 
 import registry
-import workout
+import driver
 
 OUT = registry.ROOT / "build" / "zoo"
 BIN = {preset: registry.ROOT / "build" / preset / "bin" for preset in ("fuzz", "dev")}
 
 # In the order of the table; on simulator, or alone on real sockets.
-MEANS = {
+TECHNIQUES = {
     "fuzz": "libFuzzer with AddressSanitizer on uvsim, from an empty corpus",
     "random": "random answers to every question on uvsim",
     "exhaustive": "all answers to the first questions on uvsim, deeper and deeper",
@@ -37,15 +37,15 @@ def engine(seed, runs, *more):
             f"-artifact_prefix={OUT}/found/", *more]
 
 
-def attempt(specimen, means, seed, budget):
+def attempt(specimen, technique, seed, budget):
     """One cell for one seed: found, executions, seconds, and what was said."""
-    if means in ("asan", "valgrind"):
-        return workout.attempt(specimen, means, seed, budget, BIN)
-    if means == "fuzz":
+    if technique in ("asan", "valgrind"):
+        return driver.attempt(specimen, technique, seed, budget, BIN)
+    if technique == "fuzz":
         command = engine(seed, RUNS_MAX, f"-max_total_time={budget * 4}")
     else:
         program = BIN["fuzz" if specimen.needs else "dev"] / "zoo_search"
-        command = [program, means, str(seed), str(RUNS_MAX)]
+        command = [program, technique, str(seed), str(RUNS_MAX)]
     outcome = registry.run(command, specimen.name, timeout=budget)
     found = specimen.found_in(outcome)
     words = [w for w in specimen.expected if w in outcome.text] if found else last_words(outcome)
@@ -70,8 +70,8 @@ class Cells:
         if self.path.exists() and not fresh:
             self.known = json.loads(self.path.read_text())
 
-    def key(self, specimen, means, seed):
-        return f"{specimen.name} {means} {seed}"
+    def key(self, specimen, technique, seed):
+        return f"{specimen.name} {technique} {seed}"
 
     def keep(self, key, cell):
         self.known[key] = cell
@@ -85,7 +85,7 @@ def human(seconds):
 
 
 def summary(cells):
-    """Median and worst of the seeds of one specimen and means; a cell not found counts as endless."""
+    """Median and worst of the seeds of one specimen and technique; a cell not found counts as endless."""
     found = [c for c in cells if c["found"]]
     by_seconds = sorted(c["seconds"] if c["found"] else float("inf") for c in cells)
     by_runs = sorted(c["executions"] if c["found"] else float("inf") for c in cells)
@@ -94,32 +94,32 @@ def summary(cells):
             "median_executions": statistics.median_low(by_runs), "worst_executions": by_runs[-1]}
 
 
-def write_report(specimens, means, cells, budget):
+def write_report(specimens, techniques, cells, budget):
     rows = {}
     for specimen in specimens:
-        for each in means:
+        for each in techniques:
             known = [c for k, c in cells.known.items()
                      if k.split()[:2] == [specimen.name, each]]
             if known:
                 rows.setdefault(specimen.name, {})[each] = summary(known)
     finite = json.loads(json.dumps(rows).replace("Infinity", "null"))
-    report = {"budget_seconds": budget, "means": {m: MEANS[m] for m in means}, "specimens": finite}
+    report = {"budget_seconds": budget, "techniques": {m: TECHNIQUES[m] for m in techniques}, "specimens": finite}
     (OUT / "matrix.json").write_text(json.dumps(report, indent=1))
     lines = [f"Processor time to first detection as expected: median (worst) of the seeds, "
              f"and executions. Budget {budget} s; - is not found.", "",
-             "| specimen | " + " | ".join(means) + " |", "|---|" + "---|" * len(means)]
+             "| specimen | " + " | ".join(techniques) + " |", "|---|" + "---|" * len(techniques)]
     for name, row in rows.items():
-        lines.append(f"| {name} | " + " | ".join(cell_text(row.get(m)) for m in means) + " |")
-    lines += ["", "| means | found by the median seed | within 10 s | in every seed | what it is |",
+        lines.append(f"| {name} | " + " | ".join(cell_text(row.get(m)) for m in techniques) + " |")
+    lines += ["", "| technique | found by the median seed | within 10 s | in every seed | what it is |",
               "|---|---|---|---|---|"]
-    for each in means:
+    for each in techniques:
         column = [row[each] for row in rows.values() if each in row]
         median = sum(c["median_seconds"] < float("inf") for c in column)
         quick = sum(c["median_seconds"] <= 10 for c in column)
         every = sum(c["found"] == c["of"] for c in column)
         total = len(column)
         lines.append(f"| {each} | {median} of {total} | {quick} of {total} | {every} of {total} | "
-                     f"{MEANS[each]} |")
+                     f"{TECHNIQUES[each]} |")
     text = "\n".join(lines) + "\n"
     (OUT / "matrix.md").write_text(text)
     return text
@@ -135,7 +135,7 @@ def cell_text(cell):
     return f"{human(cell['median_seconds'])}{tail}, {cell['median_executions']}"
 
 
-def plot(specimens, means, cells, budget):
+def plot(specimens, techniques, cells, budget):
     """How many attempts have not found their specimen yet, over time (Kaplan and Meier)."""
     import matplotlib
     matplotlib.use("svg")
@@ -145,7 +145,7 @@ def plot(specimens, means, cells, budget):
     wanted = {s.name for s in specimens}
     end = max([budget] + [c["seconds"] for c in cells.known.values()])
     styles = ["-", "--", "-.", ":", (0, (5, 1, 1, 1)), (0, (1, 1))]
-    for each, style in zip(means, styles):
+    for each, style in zip(techniques, styles):
         column = [c for k, c in cells.known.items()
                   if k.split()[1] == each and k.split()[0] in wanted]
         if not column:
@@ -165,9 +165,9 @@ def plot(specimens, means, cells, budget):
     axes.set_ylim(0, 102)
     axes.set_xlabel("processor time, seconds")
     axes.set_ylabel("specimens not found yet, % of attempts")
-    axes.set_title(f"{len(wanted)} specimens: how long each means lets them live")
+    axes.set_title(f"{len(wanted)} specimens: how long each technique lets them live")
     axes.grid(True, which="major", alpha=0.3)
-    axes.legend(title="means", loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    axes.legend(title="technique", loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     figure.tight_layout()
     figure.savefig(OUT / "survival.svg", metadata={"Date": None})
     figure.savefig(OUT / "survival.png", dpi=80)
@@ -176,9 +176,9 @@ def plot(specimens, means, cells, budget):
 def matrix(options):
     (OUT / "found").mkdir(parents=True, exist_ok=True)
     specimens = [s for s in registry.specimens() if not options.only or s.name in options.only]
-    means = [m for m in MEANS if m in options.means]
+    techniques = [m for m in TECHNIQUES if m in options.techniques]
     cells = Cells(options.fresh)
-    todo = [(s, m, seed) for seed in range(1, options.seeds + 1) for m in means for s in specimens
+    todo = [(s, m, seed) for seed in range(1, options.seeds + 1) for m in techniques for s in specimens
             if (seed == 1 or m in SEEDED) and cells.key(s, m, seed) not in cells.known]
     start = time.monotonic()
     interrupted = False
@@ -196,31 +196,31 @@ def matrix(options):
     except KeyboardInterrupt:
         interrupted = True
         print("ci/zoo: interrupted; what is known is kept, and the next run goes on from there")
-    print(write_report(specimens, means, cells, options.budget))
-    plot(specimens, means, cells, options.budget)
+    print(write_report(specimens, techniques, cells, options.budget))
+    plot(specimens, techniques, cells, options.budget)
     print(f"ci/zoo: matrix.md, matrix.json, survival.svg and cells.json are in {OUT}")
     if interrupted:
         return 128 + signal.SIGINT
-    escaped = [s.name for s in specimens if "fuzz" in means and not any(
+    escaped = [s.name for s in specimens if "fuzz" in techniques and not any(
         c["found"] for k, c in cells.known.items() if k.split()[:2] == [s.name, "fuzz"])]
     for name in escaped:
         print(f"ci/zoo: {name} ESCAPED the fuzzer")
     return 1 if escaped else 0
 
 
-def twins(total):
-    """The twins, so many executions in all, by the fuzzer, by random answers and blind."""
+def fixed_versions(total):
+    """Runs the fixed versions for this many executions in all, by the fuzzer, by random answers and blind."""
     (OUT / "found").mkdir(parents=True, exist_ok=True)
     shapes = list(registry.SHAPES)
     share = total // (3 * len(shapes))
     failed = 0
     for shape in shapes:
-        for means in ("fuzz", "blind", "random"):
-            command = engine(1, share) if means == "fuzz" else \
-                [BIN["dev"] / "zoo_search", means, "1", str(share)]
+        for technique in ("fuzz", "blind", "random"):
+            command = engine(1, share) if technique == "fuzz" else \
+                [BIN["dev"] / "zoo_search", technique, "1", str(share)]
             outcome = registry.run(command, shape)
             failed += outcome.status != 0
-            print(f"{shape:10} {means:8} {outcome.executions:10} executions  "
+            print(f"{shape:10} {technique:8} {outcome.executions:10} executions  "
                   f"{human(outcome.seconds):>8}  "
                   f"{'clean' if outcome.status == 0 else last_words(outcome)}", flush=True)
     return 1 if failed else 0
@@ -230,12 +230,12 @@ def main():
     parser = argparse.ArgumentParser(prog="ci/zoo")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--budget", type=int, default=60, help="seconds for each attempt")
-    parser.add_argument("--means", type=lambda s: s.split(","), default=list(MEANS))
+    parser.add_argument("--techniques", type=lambda s: s.split(","), default=list(TECHNIQUES))
     parser.add_argument("--only", type=lambda s: s.split(","), default=[])
     parser.add_argument("--fresh", action="store_true", help="forget what is known")
-    parser.add_argument("--twins", type=int, default=0, metavar="N")
+    parser.add_argument("--fixed", type=int, default=0, metavar="N")
     options = parser.parse_args()
-    return twins(options.twins) if options.twins else matrix(options)
+    return fixed_versions(options.fixed) if options.fixed else matrix(options)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 // C++ owners: every handle and every request is somebody's, and destructors do what is due.
 //
 // A handle lives on the heap, because libuv keeps it after its owner has gone (R28): the owner's
-// destructor closes it, and the close callback deletes it. Callbacks that come later find nobody.
+// destructor closes it, and the close callback deletes it. Callbacks that come later find no owner.
 #include <algorithm>
 #include <array>
 #include <csignal>
@@ -83,7 +83,7 @@ class Connection {
  public:
   explicit Connection(Ends& ends) : ends_(ends) {}
 
-  // Takes what waits at the listener. Where it has no handle to do so, somebody else has to.
+  // Takes what waits at the listener. Without a free handle this is for a later call.
   bool accept(uv_stream_t* listener) {
     if (!tcp_.allocate()) return false;
     if (uv_tcp_init(listener->loop, tcp_.get()) != 0) {

@@ -34,7 +34,7 @@ typedef struct server_t {
   client_t clients[places];
   block_t blocks[blocks_max];
   block_t* free_blocks;
-  client_t* line; /* who waits for a block, in order */
+  client_t* line; /* the clients that wait for a block, in order */
   bool parked;    /* a connection waits for a place */
   uv_write_t one_write;
   char slab[block_size];

@@ -2,7 +2,7 @@
 
 Called by ci/zoo --inputs. Where all inputs of up to two bytes can be tried the shortest is the
 shortest; for the others one that a search found is made shorter and plainer for as long as it shows
-the same. It must show it with and without AddressSanitizer, and leave the twin in peace.
+the same. It must show it with and without AddressSanitizer, and the fixed version must not fail.
 """
 import itertools
 import pathlib
@@ -22,7 +22,7 @@ class Shower:
         self.known = {}
 
     def shows(self, data, thorough=False):
-        """Whether the input fails as expected, and not with the twin."""
+        """Whether the input fails as expected, and not with the fixed version."""
         if not thorough and data in self.known:
             return self.known[data]
         pathlib.Path(self.file.name).write_bytes(data)

@@ -1,8 +1,8 @@
 /* What the servers of the zoo share.
  *
- * Each is a small libuv server that is right as it stands: the twin. Where real servers went wrong
- * it has a second way to go on, taken when a specimen of that name was chosen: `bug(NAME)`. A right
- * line and the wrong one therefore stand side by side, and everything else is the same for both.
+ * Each server is right as it stands: the fixed version. Where real servers went wrong it has a second
+ * branch, `if (bug(NAME))`, taken when the specimen of that name was chosen. So a right line and the
+ * wrong one stand side by side, and everything else is the same for both.
  *
  * The source is compiled once and linked twice: with uvsim, for zoo_fuzzer and zoo_search, and with
  * libuv, for zoo_server. What differs between the two is at the bottom of this file.
@@ -23,18 +23,18 @@ extern "C" {
 extern bool zoo_bugs[zoo_count];
 #define bug(NAME) (zoo_bugs[zoo_##NAME])
 
-/* Serve until SIGTERM; the exit status is 0 if the loop could be closed. No state outlives them. */
+/* Serve until SIGTERM. The exit status is 0 if the loop could be closed. No state outlives a call. */
 int tutorial_main(void);
 int pooled_main(void);
 int timed_main(void);
 int owners_main(void);
 
-/* As assert, for what some servers assert and should not; it needs no memory to say so. */
+/* Like assert, but prints without allocating. For what some servers assert and should not. */
 #define insist(CONDITION) ((CONDITION) ? (void)0 : zoo_insisted(#CONDITION))
 void zoo_insisted(const char* condition);
 
-/* A connection that cannot be served still has to be taken, or the listener stays deaf (R37). This
- * takes one and closes it, without asking for memory. */
+/* A connection that cannot be served still has to be accepted, or the listener stays deaf (R37). A
+ * door accepts one and closes it, without allocating. */
 typedef struct door_t {
   uv_stream_t* listener;
   uv_tcp_t spare;
@@ -44,8 +44,8 @@ typedef struct door_t {
 void door_init(door_t* door, uv_stream_t* listener);
 void door_turn_away(door_t* door);
 
-/* Where the server listens: a port of its own choice on uvsim, a free one on libuv, which is told
- * to whoever started it. */
+/* Where the server listens: on uvsim a port of its own choice, on libuv a free one, which it prints
+ * on stdout. */
 int zoo_port(void);
 void zoo_listening(const uv_tcp_t* listener);
 

@@ -1,4 +1,5 @@
-// Looks at the server that ZOO_SPECIMEN names by other means than a fuzzing engine, until it fails:
+// Looks at the server that ZOO_SPECIMEN names by techniques other than a fuzzing engine, until it
+// fails:
 //
 //   zoo_search blind SEED RUNS        random bytes, read as zoo_fuzzer reads its input
 //   zoo_search random SEED RUNS       random answers to every question
@@ -18,15 +19,15 @@
 #include <string_view>
 #include <vector>
 
-#include "exhibit.hpp"
 #include "harness/plan.hpp"
+#include "target.hpp"
 #include "uvsim/uvsim.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 
 namespace {
 
-// The machines and crowds that the means without bytes for it go through in turn.
+// The machines and crowds that techniques without input bytes go through in turn.
 constexpr std::uint8_t machines = 32;
 constexpr std::uint8_t few_descriptors = 1;
 
@@ -82,24 +83,24 @@ class Moods final : public uvsim::Choices {
 };
 
 void random(std::uint64_t state) {
-  zoo::Exhibit& exhibit = zoo::wanted();
+  zoo::Target& target = zoo::wanted();
   while (next_run()) {
-    exhibit.set_up(static_cast<std::uint8_t>(next(state)), static_cast<std::uint8_t>(next(state)));
+    target.set_up(static_cast<std::uint8_t>(next(state)), static_cast<std::uint8_t>(next(state)));
     const auto kind_world = static_cast<std::uint32_t>(32 + next(state) % 192);
     const auto kind_machine = static_cast<std::uint32_t>(224 + next(state) % 33);  // 256: always
     Moods choices(next(state), kind_world, kind_machine);
-    exhibit.run(choices);
+    target.run(choices);
   }
 }
 
 // True when there was nothing that a deeper look could find.
 bool exhaust(std::size_t depth, std::uint8_t machine) {
-  zoo::Exhibit& exhibit = zoo::wanted();
-  exhibit.set_up(machine, machine % 2 == 0 ? 0 : few_descriptors);
+  zoo::Target& target = zoo::wanted();
+  target.set_up(machine, machine % 2 == 0 ? 0 : few_descriptors);
   uvsim::Exhaustive all(depth);
   while (all.next()) {
     if (!next_run()) return true;
-    exhibit.run(all);
+    target.run(all);
   }
   return !all.truncated();
 }
@@ -115,15 +116,15 @@ void exhaustive(std::uint64_t) {
 }
 
 void torture(std::uint64_t) {
-  zoo::Exhibit& exhibit = zoo::wanted();
+  zoo::Target& target = zoo::wanted();
   constexpr std::uint32_t answers = 20;  // as many as any question has, about
   for (std::uint8_t machine = 0; machine < machines; ++machine) {
-    exhibit.set_up(machine, 0);
+    target.set_up(machine, 0);
     std::uint64_t questions = 1;
     for (std::uint64_t nth = 0; nth < questions; ++nth) {
       for (std::uint32_t answer = 1; answer < answers && next_run(); ++answer) {
         uvsim::OneFault choices(nth, answer);
-        exhibit.run(choices);
+        target.run(choices);
         questions = choices.seen();
       }
     }
@@ -152,9 +153,9 @@ void replay(const char* path) {
   LLVMFuzzerTestOneInput(input.data(), input.size());
 }
 
-using Means = void (*)(std::uint64_t seed);
+using Technique = void (*)(std::uint64_t seed);
 
-Means means_named(std::string_view name) {
+Technique technique_named(std::string_view name) {
   if (name == "blind") return blind;
   if (name == "random") return random;
   if (name == "exhaustive") return exhaustive;
@@ -176,15 +177,15 @@ int main(int argc, char** argv) {
       replay(argv[i]);
     }
   } else {
-    const Means means = argc == 4 ? means_named(argv[1]) : nullptr;
-    if (means == nullptr) {
+    const Technique technique = argc == 4 ? technique_named(argv[1]) : nullptr;
+    if (technique == nullptr) {
       std::fprintf(stderr,
                    "usage: zoo_search blind|random|exhaustive|torture|shortest SEED RUNS\n"
                    "       zoo_search replay FILE...\n");
       return 2;
     }
     runs_max = std::strtoull(argv[3], nullptr, 10);
-    means(std::strtoull(argv[2], nullptr, 10));
+    technique(std::strtoull(argv[2], nullptr, 10));
   }
   std::fprintf(stderr, "%llu executions, none failed\n",
                static_cast<unsigned long long>(executions));

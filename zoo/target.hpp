@@ -1,4 +1,5 @@
-// A specimen, or the twin of a shape, as a Subject on uvsim: what every means of finding it shares.
+// A specimen, or the fixed version of a shape, as a Subject on uvsim. Every technique that looks
+// for the bug uses it.
 //
 // What may live here: which server it is, what the World may do to it, and what is said when an
 // oracle is broken. Where the choices come from is the business of zoo_fuzzer and zoo_search.
@@ -13,10 +14,10 @@
 
 namespace zoo {
 
-class Exhibit {
+class Target {
  public:
   // The name of a specimen or of a shape; another one ends the process.
-  explicit Exhibit(const char* name);
+  explicit Target(const char* name);
 
   // The machine and the crowd of clients, for the runs from now on. 0, 0 is the most ordinary.
   void set_up(std::uint8_t first, std::uint8_t second);
@@ -32,6 +33,6 @@ class Exhibit {
 };
 
 // The one that the environment variable ZOO_SPECIMEN names.
-Exhibit& wanted();
+Target& wanted();
 
 }  // namespace zoo

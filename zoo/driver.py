@@ -1,7 +1,7 @@
-"""What a sanitizer alone sees: a specimen on real libuv, and clients on loopback that behave as clients
-do: some talk, some leave early, reset, end their output first, or read late.
+"""What a sanitizer or valgrind finds without oracles: a specimen on real libuv, and clients on loopback.
+Some clients talk, some leave early, reset, half-close first, or read late.
 
-There is no oracle but the tool's own report, so only what the tool can see is ever found.
+The only oracle is the tool's own report.
 """
 import json
 import os

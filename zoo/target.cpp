@@ -1,4 +1,4 @@
-#include "exhibit.hpp"
+#include "target.hpp"
 
 #include <array>
 #include <cstddef>
@@ -113,12 +113,12 @@ uvsim::Options options_of(const harness::Subject& subject) {
 
 }  // namespace
 
-Exhibit::Exhibit(const char* name)
+Target::Target(const char* name)
     : subject_(subject_of(choose(name))), trial_(options_of(subject_)) {
   set_up(0, 0);
 }
 
-void Exhibit::set_up(std::uint8_t first, std::uint8_t second) {
+void Target::set_up(std::uint8_t first, std::uint8_t second) {
   static constexpr std::array<std::uint32_t, 4> windows{24, 1, 256, 65536};
   static constexpr std::array<std::uint32_t, 4> clients{2, 1, 3, 5};
   uvsim::Options& options = trial_.options();
@@ -134,18 +134,18 @@ void Exhibit::set_up(std::uint8_t first, std::uint8_t second) {
   options.descriptors = second % 4 == 1 ? 10 : 0;
 }
 
-void Exhibit::run(uvsim::Choices& choices) {
+void Target::run(uvsim::Choices& choices) {
   if (trial_.run(subject_, setting_, choices).ok()) return;
   std::fprintf(stderr, "%s%s", trial_.trace_text().c_str(), trial_.summary().c_str());
   std::abort();
 }
 
-Exhibit& wanted() {
-  static Exhibit exhibit([] {
+Target& wanted() {
+  static Target target([] {
     const char* const name = std::getenv("ZOO_SPECIMEN");
     return name == nullptr ? "" : name;
   }());
-  return exhibit;
+  return target;
 }
 
 }  // namespace zoo
