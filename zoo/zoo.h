@@ -1,8 +1,8 @@
 /* What the servers of the zoo share.
  *
- * Each server is right as it stands: the fixed version. Where real servers went wrong it has a second
- * branch, `if (bug(NAME))`, taken when the specimen of that name was chosen. So a right line and the
- * wrong one stand side by side, and everything else is the same for both.
+ * Each server is right as it stands: the fixed version. Where real servers went wrong it has a
+ * second branch, `if (bug(NAME))`, taken when the specimen of that name was chosen. So a right line
+ * and the wrong one stand side by side, and everything else is the same for both.
  *
  * The source is compiled once and linked twice: with uvsim, for zoo_fuzzer and zoo_search, and with
  * libuv, for zoo_server. What differs between the two is at the bottom of this file.
@@ -23,7 +23,8 @@ extern "C" {
 extern bool zoo_bugs[zoo_count];
 #define bug(NAME) (zoo_bugs[zoo_##NAME])
 
-/* Serve until SIGTERM. The exit status is 0 if the loop could be closed. No state outlives a call. */
+/* Serve until SIGTERM. The exit status is 0 if the loop could be closed. No state outlives a call.
+ */
 int tutorial_main(void);
 int pooled_main(void);
 int timed_main(void);

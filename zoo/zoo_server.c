@@ -1,5 +1,5 @@
-/* A specimen, or a fixed version, as a program of its own on libuv: `zoo_server NAME`. It prints its
- * port on stdout, and serves until SIGTERM. */
+/* A specimen, or a fixed version, as a program of its own on libuv: `zoo_server NAME`. It prints
+ * its port on stdout, and serves until SIGTERM. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
