@@ -1,10 +1,22 @@
-// Signals that the driver of the runs listens to. An engine like libFuzzer measures a run by
-// SIGALRM and ends the process from handlers of others. Such a handler interrupts the program under
-// test; it is no part of it. It reads the system's clock, allocates outside the ledger, and ends
-// the process.
+// Signals that the driver of the runs listens to, and what the program under test does with
+// signals.
+//
+// An engine like libFuzzer measures a run by SIGALRM and ends the process from handlers of others.
+// Such a handler interrupts the program under test; it is no part of it. It reads the system's
+// clock, allocates outside the ledger, and ends the process. The program does not see it: as it
+// knows the signal, nobody has said anything about it.
+//
+// What the program itself says of a signal holds until the end of its run. It is noted here, by
+// definitions of sigaction and signal that come before the C library's.
 #include <csignal>
+#include <iterator>
 
 #include "internal.hpp"
+
+extern "C" {
+int __interceptor_sigaction(int, const struct sigaction*, struct sigaction*) __attribute__((weak));
+int __sigaction(int, const struct sigaction*, struct sigaction*);  // glibc's own name
+}
 
 namespace uvsim {
 namespace {
@@ -12,6 +24,18 @@ namespace {
 constexpr int signals[] = {SIGINT, SIGTERM, SIGALRM, SIGSEGV, SIGBUS, SIGILL,
                            SIGFPE, SIGABRT, SIGUSR1, SIGUSR2, SIGXFSZ};
 struct sigaction handlers[NSIG];  // the driver's own, of those in `signals`
+
+struct Before {
+  bool changed;
+  struct sigaction action;
+};
+Before before_the_run[NSIG];  // of those that the program has changed
+bool any_changed = false;
+
+int real_sigaction(int signum, const struct sigaction* action, struct sigaction* old) {
+  if (__interceptor_sigaction != nullptr) return __interceptor_sigaction(signum, action, old);
+  return __sigaction(signum, action, old);
+}
 
 void leave_the_program(int signum, siginfo_t* info, void* interrupted) {
   const ledger::Outside outside;
@@ -22,6 +46,27 @@ void leave_the_program(int signum, siginfo_t* info, void* interrupted) {
     its.sa_handler(signum);
 }
 
+bool has_handler(const struct sigaction& action) {
+  return action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN;
+}
+
+// Whether it is the program under test that calls, in a run of a driver's.
+bool is_program() {
+  if (ledger::detail::inside <= 0) return false;
+  const Context* const context = current_or_null();
+  return context != nullptr && context->can_leave;
+}
+
+bool is_drivers(const struct sigaction& action) {
+  return (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == leave_the_program;
+}
+
+void note_change(int signum) {
+  if (signum <= 0 || signum >= NSIG || before_the_run[signum].changed) return;
+  if (real_sigaction(signum, nullptr, &before_the_run[signum].action) != 0) return;
+  before_the_run[signum].changed = any_changed = true;
+}
+
 }  // namespace
 
 void give_the_driver_its_signals() {
@@ -30,14 +75,61 @@ void give_the_driver_its_signals() {
   given = true;
   for (const int signum : signals) {
     struct sigaction action;
-    if (sigaction(signum, nullptr, &action) != 0) continue;
-    const bool has_handler = action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN;
-    if (!has_handler) continue;
+    if (real_sigaction(signum, nullptr, &action) != 0 || !has_handler(action)) continue;
     handlers[signum] = action;
     action.sa_flags |= SA_SIGINFO;
     action.sa_sigaction = leave_the_program;
-    sigaction(signum, &action, nullptr);
+    real_sigaction(signum, &action, nullptr);
+  }
+}
+
+bool is_left_to_the_system(int signum) {
+  struct sigaction now;
+  // The C library's own two cannot be asked about.
+  if (real_sigaction(signum, nullptr, &now) != 0) return true;
+  return now.sa_handler == SIG_DFL || is_drivers(now);
+}
+
+void take_back_signals() {
+  if (!any_changed) return;
+  any_changed = false;
+  for (int signum = 1; signum < NSIG; ++signum) {
+    Before& before = before_the_run[signum];
+    if (before.changed) real_sigaction(signum, &before.action, nullptr);
+    before.changed = false;
   }
 }
 
 }  // namespace uvsim
+
+using namespace uvsim;  // NOLINT(google-build-using-namespace): the C library's functions follow.
+
+extern "C" {
+
+int sigaction(int signum, const struct sigaction* action, struct sigaction* old) noexcept {
+  const bool of_the_program = is_program();
+  if (of_the_program && action != nullptr) note_change(signum);
+  const int result = real_sigaction(signum, action, old);
+  if (of_the_program && result == 0 && old != nullptr && is_drivers(*old)) *old = {};
+  return result;
+}
+
+static sighandler_t set_handler(int signum, sighandler_t handler, int flags) noexcept {
+  struct sigaction action = {};
+  struct sigaction old = {};
+  action.sa_handler = handler;
+  action.sa_flags = flags;
+  if ((flags & SA_NODEFER) == 0) sigaddset(&action.sa_mask, signum);
+  return sigaction(signum, &action, &old) == 0 ? old.sa_handler : SIG_ERR;
+}
+
+sighandler_t signal(int signum, sighandler_t handler) noexcept {
+  return set_handler(signum, handler, SA_RESTART);
+}
+
+// What signal() is where a program is compiled for strict C.
+sighandler_t __sysv_signal(int signum, sighandler_t handler) noexcept {
+  return set_handler(signum, handler, static_cast<int>(SA_RESETHAND | SA_NODEFER));
+}
+
+}  // extern "C"

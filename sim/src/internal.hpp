@@ -389,6 +389,9 @@ enum class SocketState : uint8_t { fresh, listening, connecting, established, de
 
 // What is set on a socket, as getsockopt(2) shows it. An accepted TCP socket has its listener's.
 struct SocketOptions {
+  static constexpr uint8_t send_lock = 1;  // SOCK_SNDBUF_LOCK of Linux
+  static constexpr uint8_t receive_lock = 2;
+
   bool oob_inline = false;
   bool linger = false;
   bool keepalive = false;
@@ -398,6 +401,7 @@ struct SocketOptions {
   bool quick_ack = true;
   bool cork = false;
   uint8_t defer_accept = 0;  // retransmissions of SYN-ACK
+  uint8_t buffer_lock = 0;   // whose sizes the kernel leaves alone: send_lock, receive_lock
   int linger_seconds = 0;
   int keep_idle = 7200;  // seconds, and the next
   int keep_interval = 75;
@@ -737,6 +741,12 @@ void judge_leaks(Context& context, const void* stack);
 void ends_of_the_program_are_ours();
 // Before the first run: handlers of signals that are there by then are the driver's.
 void give_the_driver_its_signals();
+// After a run: what the program said of signals is over.
+void take_back_signals();
+// Whether the program has left a signal to the system, which does as it does by default.
+bool is_left_to_the_system(int signum);
+// In a run that can be left: the program dies of a signal that nobody waits for.
+void die_of(Context& context, int signum);
 
 // ---------------------------------------------------------------------------------------------
 // Findings (contract.cpp)

@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "ledger_book.hpp"
+#include "surroundings.hpp"
 #include "uvsim/ledger.hpp"
 
 extern "C" {
@@ -120,6 +121,7 @@ const char* symbolise(const void* return_address, char* text, std::size_t size) 
   if (__sanitizer_symbolize_pc != nullptr) {
     char found[256] = "";
     __sanitizer_symbolize_pc(address, "%f %S", found, sizeof found);
+    surroundings::descriptors_are_shared();
     if (found[0] != '\0' && found[0] != '<') {
       line.add("%s", found);
       return text;

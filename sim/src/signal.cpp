@@ -65,12 +65,7 @@ bool can_be_caught(int signum) {
          signum != 32 && signum != 33;  // those two belong to the C library
 }
 
-// What the kernel does with a signal that the program has said nothing about.
-bool dies_of(int signum) {
-  struct sigaction now;
-  // The C library's own two cannot be asked about.
-  if (sigaction(signum, nullptr, &now) != 0) return true;
-  if (now.sa_handler != SIG_DFL) return false;
+bool is_deadly(int signum) {
   return signum != SIGCHLD && signum != SIGURG && signum != SIGWINCH && signum != SIGCONT;
 }
 
@@ -119,7 +114,16 @@ bool deliver_signal(Context& context, int signum) {
 
 void raise_signal(Context& context, int signum) {
   context.event(What::raise, Subject{}, signum);
-  if (!deliver_signal(context, signum)) std::raise(signum);
+  if (deliver_signal(context, signum)) return;
+  die_of(context, signum);
+  std::raise(signum);
+}
+
+void die_of(Context& context, int signum) {
+  if (!context.can_leave || !is_deadly(signum) || !is_left_to_the_system(signum)) return;
+  context.report.aborted = true;
+  violate(context, "", Subject{},
+          "the program is sent signal %d, which nobody waits for: it would die here", signum);
 }
 
 void take_real_signals(Context& context) {
@@ -192,10 +196,7 @@ int uv_kill(int pid, int signum) {
   if (pid != 0 && pid != getpid()) return call.result(UV_ESRCH);
   if (signum < 0 || signum >= signal_count) return call.result(UV_EINVAL);
   if (signum == 0 || deliver_signal(call.context, signum)) return call.result(0);
-  if (dies_of(signum))
-    violate(call.context, "", Subject{},
-            "uv_kill sends the program signal %d, which nobody waits for: it would die here",
-            signum);
+  die_of(call.context, signum);
   std::raise(signum);
   return call.result(0);
 }

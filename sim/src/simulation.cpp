@@ -13,6 +13,7 @@
 #include "periphery.hpp"
 #include "scheduler.hpp"
 #include "statics.hpp"
+#include "surroundings.hpp"
 
 namespace uvsim {
 namespace {
@@ -386,6 +387,10 @@ const Report& Simulation::end(int result) {
   report.trace_hash = context.trace.hash();
   report.open_handles = context.open_handles;
   report.open_descriptors = context.kernel.open_descriptors();
+  if (context.options.fresh_statics) {
+    take_back_signals();
+    surroundings::put_back();
+  }
   close_ledger(context);
   context.kernel.close_real_descriptors();
   context.in_run = false;
@@ -397,7 +402,10 @@ const Report& Simulation::end(int result) {
 const Report& Simulation::run(Choices& choices, const std::function<int()>& program) {
   Context& context = *context_;
   const bool fresh = context.next_options.fresh_statics;
-  if (fresh) statics::look();
+  if (fresh) {
+    statics::look();
+    surroundings::keep();
+  }
   ends_of_the_program_are_ours();
   give_the_driver_its_signals();
   begin(choices);

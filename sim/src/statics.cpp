@@ -12,8 +12,8 @@
 // process are destroyed with it. A run begins with `loaded`, and with the program's constructors.
 //
 // Without a symbol table (a program that was stripped) nothing is put back. Not covered are static
-// data inside shared libraries and of the C library, but for getopt, rand, the locale and the
-// environment.
+// data inside shared libraries and of the C library, but for getopt, rand and the locale. What of
+// the process is put back: surroundings.cpp, driver_signals.cpp.
 //
 // Compiled without instrumentation: between objects lie red zones.
 #include "statics.hpp"
@@ -184,8 +184,6 @@ struct Statics {
   std::vector<bool> files_given_up;
   std::vector<std::pair<Constructor, std::uint32_t>> constructors;  // with their files
   std::vector<ledger::detail::DataRange> ranges;
-  std::vector<char*> environment;
-  char** environment_itself = nullptr;
 };
 Statics* all = nullptr;
 
@@ -340,11 +338,6 @@ void keep_constructed(Statics& statics) {
     item.constructed = kept;
     kept += item.size;
   }
-  statics.environment_itself = environ;
-  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
-    statics.environment.push_back(*entry);
-  }
-  statics.environment.push_back(nullptr);
   for (const Item& item : statics.items) statics.ranges.push_back({item.begin, item.size});
   statics.known = true;
 }
@@ -380,8 +373,6 @@ void put_back_the_c_library() {
   std::srand(1);
   const char* const locale = std::setlocale(LC_ALL, nullptr);
   if (locale == nullptr || locale[0] != 'C' || locale[1] != '\0') std::setlocale(LC_ALL, "C");
-  environ = all->environment_itself;
-  copy(environ, all->environment.data(), all->environment.size() * sizeof(char*));
 }
 
 // When the last constructor has run, and main has not begun; only a fuzz target needs it so soon.

@@ -74,6 +74,15 @@ int sleep_on(clockid_t clock, int flags, const timespec* wish) {
   return 0;
 }
 
+// A signal to oneself: whether a handle waits for it. If nobody does, the program may die of it.
+bool is_heard(int signum) {
+  const ledger::Outside outside;
+  if (signum == 0) return true;
+  if (deliver_signal(current(), signum)) return true;
+  die_of(current(), signum);
+  return false;
+}
+
 }  // namespace
 }  // namespace uvsim
 
@@ -140,18 +149,12 @@ time_t time(time_t* now) noexcept {
 }
 
 int raise(int signum) noexcept {
-  if (is_program()) {
-    const ledger::Outside outside;
-    if (deliver_signal(current(), signum)) return 0;
-  }
+  if (is_program() && is_heard(signum)) return 0;
   return static_cast<int>(syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), signum));
 }
 
 int kill(pid_t pid, int signum) noexcept {
-  if (is_program() && pid == getpid()) {
-    const ledger::Outside outside;
-    if (deliver_signal(current(), signum)) return 0;
-  }
+  if (is_program() && pid == getpid() && is_heard(signum)) return 0;
   return static_cast<int>(syscall(SYS_kill, pid, signum));
 }
 
