@@ -241,6 +241,7 @@ void Kernel::set_send_buffer(Socket& socket, int value) {
   const unsigned wanted = static_cast<unsigned>(value) < most ? static_cast<unsigned>(value) : most;
   socket.send_shown = wanted * 2 > least ? wanted * 2 : least;
   socket.send_room = socket.send_shown / 2;
+  socket.options.buffer_lock |= SocketOptions::send_lock;
 }
 
 void Kernel::set_receive_buffer(Socket& socket, int value) {
@@ -249,6 +250,7 @@ void Kernel::set_receive_buffer(Socket& socket, int value) {
   const unsigned wanted = static_cast<unsigned>(value) < most ? static_cast<unsigned>(value) : most;
   socket.receive_shown = wanted * 2 > least ? wanted * 2 : least;
   if (socket.family != Family::pipe) socket.set_receive_room(socket.receive_shown / 2);
+  socket.options.buffer_lock |= SocketOptions::receive_lock;
 }
 
 void Kernel::wake(Socket& socket, uint32_t events) {

@@ -14,6 +14,10 @@
 
 #include "internal.hpp"
 
+#ifndef SO_BUF_LOCK
+#define SO_BUF_LOCK 72  // of Linux 5.14
+#endif
+
 namespace uvsim {
 namespace {
 
@@ -97,6 +101,7 @@ std::optional<int> number_of(Socket& socket, int level, int name) {
   switch (name) {
     case SO_SNDBUF: return static_cast<int>(socket.send_shown);
     case SO_RCVBUF: return static_cast<int>(socket.receive_shown);
+    case SO_BUF_LOCK: return socket.options.buffer_lock;
     case SO_ERROR: return std::exchange(socket.error, 0);
     case SO_TYPE: return SOCK_STREAM;
     case SO_DOMAIN: return domains[static_cast<size_t>(socket.family)];
@@ -133,6 +138,10 @@ std::optional<int> set_option(Kernel& kernel, Socket& socket, int level, int nam
     kernel.set_send_buffer(socket, number);
   } else if (level == SOL_SOCKET && name == SO_RCVBUF) {
     kernel.set_receive_buffer(socket, number);
+  } else if (level == SOL_SOCKET && name == SO_BUF_LOCK) {
+    constexpr int locks = SocketOptions::send_lock | SocketOptions::receive_lock;
+    if ((number & ~locks) != 0) return -EINVAL;
+    socket.options.buffer_lock = static_cast<uint8_t>(number);
   } else {
     return std::nullopt;
   }

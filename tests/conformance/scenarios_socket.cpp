@@ -284,6 +284,7 @@ SCENARIO(an_accepted_socket_has_the_options_of_its_listener, "-", R"(
   accepted.SO_REUSEADDR = 1
   accepted.SO_SNDBUF = 20000
   accepted.SO_RCVBUF = 24000
+  accepted.SO_BUF_LOCK = 3
   accepted.linger = 1
   accepted.linger seconds = 3
   accepted.TCP_NODELAY = 1
@@ -330,6 +331,7 @@ SCENARIO(an_accepted_socket_has_the_options_of_its_listener, "-", R"(
   accepted.call("SO_REUSEADDR", get(accepted, SOL_SOCKET, SO_REUSEADDR));
   accepted.call("SO_SNDBUF", get(accepted, SOL_SOCKET, SO_SNDBUF));
   accepted.call("SO_RCVBUF", get(accepted, SOL_SOCKET, SO_RCVBUF));
+  accepted.call("SO_BUF_LOCK", get(accepted, SOL_SOCKET, SO_BUF_LOCK));
   linger lingering{};
   socklen_t size = sizeof lingering;
   getsockopt(fd_of(accepted), SOL_SOCKET, SO_LINGER, &lingering, &size);
@@ -350,6 +352,10 @@ SCENARIO(options_read_back_as_the_kernel_keeps_them, "-", R"(
   client.least SO_SNDBUF = 4608
   client.least SO_RCVBUF = 2304
   client.SO_SNDBUF = 40000
+  client.SO_BUF_LOCK = 3
+  client.SO_BUF_LOCK = EINVAL
+  client.SO_BUF_LOCK = 0
+  client.SO_BUF_LOCK = 1
   client.TCP_DEFER_ACCEPT = 7
   client.TCP_DEFER_ACCEPT = 127
   client.TCP_DEFER_ACCEPT = 0
@@ -376,6 +382,12 @@ SCENARIO(options_read_back_as_the_kernel_keeps_them, "-", R"(
   client.call("least SO_RCVBUF", get(client, SOL_SOCKET, SO_RCVBUF));
   set(client, SOL_SOCKET, SO_SNDBUF, 20'000);
   client.call("SO_SNDBUF", get(client, SOL_SOCKET, SO_SNDBUF));
+  client.call("SO_BUF_LOCK", get(client, SOL_SOCKET, SO_BUF_LOCK));
+  client.call("SO_BUF_LOCK", set(client, SOL_SOCKET, SO_BUF_LOCK, 4));
+  set(client, SOL_SOCKET, SO_BUF_LOCK, 0);
+  client.call("SO_BUF_LOCK", get(client, SOL_SOCKET, SO_BUF_LOCK));
+  set(client, SOL_SOCKET, SO_SNDBUF, 20'000);
+  client.call("SO_BUF_LOCK", get(client, SOL_SOCKET, SO_BUF_LOCK));
   for (const int seconds : {5, 120, -1}) {
     set(client, IPPROTO_TCP, TCP_DEFER_ACCEPT, seconds);
     client.call("TCP_DEFER_ACCEPT", get(client, IPPROTO_TCP, TCP_DEFER_ACCEPT));
