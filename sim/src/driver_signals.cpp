@@ -8,8 +8,8 @@
 //
 // What the program itself says of a signal holds until the end of its run. It is noted here, by
 // definitions of sigaction and signal that come before the C library's.
+#include <cerrno>
 #include <csignal>
-#include <iterator>
 
 #include "internal.hpp"
 
@@ -39,11 +39,13 @@ int real_sigaction(int signum, const struct sigaction* action, struct sigaction*
 
 void leave_the_program(int signum, siginfo_t* info, void* interrupted) {
   const ledger::Outside outside;
+  const int before = errno;
   const struct sigaction& its = handlers[signum];
   if ((its.sa_flags & SA_SIGINFO) != 0)
     its.sa_sigaction(signum, info, interrupted);
   else
     its.sa_handler(signum);
+  errno = before;
 }
 
 bool has_handler(const struct sigaction& action) {

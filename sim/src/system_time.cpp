@@ -142,7 +142,7 @@ int gettimeofday(timeval* now, void* zone) noexcept {
 }
 
 time_t time(time_t* now) noexcept {
-  timespec clock;
+  timespec clock{};
   clock_gettime(CLOCK_REALTIME, &clock);
   if (now != nullptr) *now = clock.tv_sec;
   return clock.tv_sec;
