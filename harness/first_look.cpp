@@ -62,6 +62,7 @@ FirstLook look_at(const std::function<int()>& start) {
   uvsim::Options options;
   options.checks = false;  // what it does wrong is for the Judge
   options.max_turns = 10'000;
+  options.fresh_statics = true;
   Visit visit;
   uvsim::Simulation simulation(options);
   simulation.on_poll(

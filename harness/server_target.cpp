@@ -7,16 +7,18 @@
 // finding does not hide the next; the others do not, so that smaller inputs for it are found.
 #include "harness/server_target.hpp"
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "harness/findings.hpp"
 #include "harness/first_look.hpp"
 #include "harness/plan.hpp"
-#include "harness/program.hpp"
 #include "harness/promises.hpp"
 #include "harness/trial.hpp"
 
@@ -33,15 +35,64 @@ std::string_view maker_in(std::string_view message) {
   return name.starts_with("0x") ? std::string_view() : name;
 }
 
+using Texts = std::vector<std::string>;
+
+Texts texts_of(const char* const* list) {
+  Texts texts;
+  for (; *list != nullptr; ++list) texts.emplace_back(*list);
+  return texts;
+}
+
+std::vector<char*> pointers_to(Texts& texts) {
+  std::vector<char*> all;
+  for (std::string& text : texts) all.push_back(text.data());
+  all.push_back(nullptr);
+  return all;
+}
+
+// What each run of the program begins with: its arguments, and its environment, which is all that
+// is in its environment. It may change them.
+class Invocation {
+ public:
+  Invocation() : given_(texts_of(uvsim_server_arguments)) {
+    given_.insert(given_.begin(), uvsim_server_names[0]);
+  }
+
+  // Before a run and after it.
+  void begin() {
+    arguments_ = given_;
+    environment_ = variables_;
+    argv_ = pointers_to(arguments_);
+    envp_ = pointers_to(environment_);
+    outer_environment_ = environ;
+    environ = envp_.data();
+  }
+  void end() { environ = outer_environment_; }
+
+  int call_main() {
+    return uvsim_server_main(static_cast<int>(arguments_.size()), argv_.data(), environ);
+  }
+
+ private:
+  Texts given_;
+  const Texts variables_ = texts_of(uvsim_server_environment);
+  Texts arguments_, environment_;
+  std::vector<char*> argv_, envp_;
+  char** outer_environment_ = nullptr;
+};
+
+// The program's constructors run when the process begins, too, and want their environment.
+[[gnu::constructor(101)]] void give_environment() {
+  for (auto text = uvsim_server_environment; *text != nullptr; ++text) {
+    putenv(const_cast<char*>(*text));
+  }
+}
+
 class Target {
  public:
   Target() {
     subject_.name = uvsim_server_names[0];
-    subject_.start = [this] { return program_.run(); };
-    trial_.options().fresh_statics = false;  // the Program sees to that
-    subject_.ending = [this] {
-      return Subject::Ending{program_.end() == Program::End::exited, program_.last_words()};
-    };
+    subject_.start = [this] { return invocation_.call_main(); };
     look();
     for (auto text = uvsim_server_promises; *text != nullptr; ++text) {
       if (promise(subject_, *text)) continue;
@@ -57,10 +108,10 @@ class Target {
     trial_.forgiven() = given_;
     trial_.forgiven().add(past);
     trial_.options().check_sigpipe = true;
-    program_.prepare();
+    invocation_.begin();
     Plan plan(data, size, trial_.options().asked);
     const Verdict& verdict = trial_.run(subject_, {}, plan);
-    program_.finish();
+    invocation_.end();
     if (verdict.ok()) return;
     const std::string name = name_of(verdict, maker_in(verdict.message));
     if (Findings* const findings = Findings::wanted()) {
@@ -77,9 +128,9 @@ class Target {
 
  private:
   void look() {
-    program_.prepare();
+    invocation_.begin();
     const FirstLook look = look_at(subject_.start);
-    program_.finish();
+    invocation_.end();
     if (!look.listens) return;
     subject_.echoes = look.echoes;
     if (look.stop_signal != 0) subject_.stop_signal = look.stop_signal;
@@ -109,7 +160,7 @@ class Target {
       past_ += (past_.empty() ? "" : ",") + std::string(words);
   }
 
-  Program program_;
+  Invocation invocation_;
   Trial trial_;
   Subject subject_;
   Forgiven given_;    // from outside

@@ -26,13 +26,6 @@ struct Subject {
   // anything that an earlier call left behind.
   std::function<int()> start;
 
-  // How start() came back, where the driver sees to that exit() and abort() come back at all.
-  struct Ending {
-    bool exited = false;     // by exit(): the process is gone, and all it had with it
-    std::string last_words;  // of one that died by abort() or a failed assertion; otherwise empty
-  };
-  std::function<Ending()> ending;
-
   // Asks the server to end; the World sends it only if a uv_signal_t waits for it, or to tell().
   int stop_signal = SIGTERM;
   // Others that it handles and that end nothing; 0 for none.

@@ -85,12 +85,25 @@ const Verdict& Trial::run(const Subject& subject, const Setting& setting, uvsim:
                      (!verdict_.ok() || runs_ % every_so_often == 1);
   if (!twice) return verdict_;
   const Verdict first = verdict_;
-  uvsim::Replay replay(recorder.answers());
-  run_once(subject, setting, replay);
-  if (verdict_.trace_hash == first.trace_hash && verdict_.broken == first.broken) return verdict_;
+  if (is_the_same_again(subject, setting, recorder.answers())) return verdict_;
   Campaign::count_left_over();
   if (verdict_.broken != first.broken || verdict_.message != first.message) verdict_ = Verdict{};
+  verdict_.left_over = true;
   return verdict_;
+}
+
+bool Trial::repeats(const Subject& subject, const Setting& setting, uvsim::Choices& choices) {
+  uvsim::Recorder recorder(choices);
+  run_once(subject, setting, recorder);
+  return is_the_same_again(subject, setting, recorder.answers());
+}
+
+bool Trial::is_the_same_again(const Subject& subject, const Setting& setting,
+                              const std::vector<std::uint32_t>& answers) {
+  const Verdict first = verdict_;
+  uvsim::Replay replay(answers);
+  run_once(subject, setting, replay);
+  return verdict_.trace_hash == first.trace_hash && verdict_.broken == first.broken;
 }
 
 void Trial::run_once(const Subject& subject, const Setting& setting, uvsim::Choices& choices) {
@@ -98,16 +111,12 @@ void Trial::run_once(const Subject& subject, const Setting& setting, uvsim::Choi
   std::signal(SIGPIPE, SIG_DFL);
   Marks::begin_run();
   if (story_ != nullptr) story_->begin(subject.name);
-  ending_ = {};
   const uvsim::Options usual = options();
   Setting varied = setting;
   vary(varied, options(), choices);
   if (forgiven_.has_rule("R21")) options().check_sigpipe = false;
   world_.begin(simulation_, subject, varied, forgiven_, choices);
-  simulation_.on_end([this, &subject](int status) {
-    if (subject.ending) ending_ = subject.ending();
-    if (ending_.last_words.empty()) world_.on_end(status);
-  });
+  simulation_.on_end([this](int status) { world_.on_end(status); });
   simulation_.run(world_.choices(), [this, &subject] {
     world_.before_start();
     return subject.start();
@@ -125,15 +134,6 @@ void Trial::run_once(const Subject& subject, const Setting& setting, uvsim::Choi
   Marks::gather();
   ++runs_;
   steps_ += verdict_.steps;
-}
-
-bool Trial::repeats(const Subject& subject, const Setting& setting, uvsim::Choices& choices) {
-  uvsim::Recorder recorder(choices);
-  run_once(subject, setting, recorder);
-  const std::uint64_t first = verdict_.trace_hash;
-  uvsim::Replay replay(recorder.answers());
-  run_once(subject, setting, replay);
-  return verdict_.trace_hash == first;
 }
 
 // The World speaks first: it stopped the run when it found something.
@@ -156,16 +156,12 @@ void Trial::judge(const Subject& subject) {
           (finding.handle.empty() ? "" : finding.handle + ": ") + finding.message);
     return;  // the run ended there
   }
-  if (!ending_.last_words.empty()) {
-    found(Oracle::alive, ending_.last_words);
-    return;
-  }
   if (world_.came_to_rest()) return;  // and found nothing wrong there
   if (report.limit != uvsim::Limit::none) {
     found(Oracle::alive, name_of(report.limit));
   } else if (!report.finished) {
     found(Oracle::alive, "the server neither listens nor ends");
-  } else if (ending_.exited || report.exited || (!world_.served() && !subject.fails_clean)) {
+  } else if (report.exited || (!world_.served() && !subject.fails_clean)) {
     return;  // it could not start, or ended by exit(): the process is gone with all it had
   } else if (report.ledger.active && !report.ledger.ok) {
     found(Oracle::ledger, report.ledger.message);

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "harness/forgiven.hpp"
 #include "harness/story.hpp"
@@ -39,8 +40,8 @@ class Trial {
   // The machine and the crowd are as options() and `setting` say, varied by the first choices
   // (machine.hpp); Setting::vary says what is not.
   // The first run of a fuzz target, each thousandth, and one that finds something, are made twice.
-  // If the second differs, state was left over, which is counted (campaign.hpp); and if it does not
-  // end with the same, it is not held against the server.
+  // If the second differs, state was left over: the verdict says so, and it is counted
+  // (campaign.hpp). What only the first found is not held against the server.
   const Verdict& run(const Subject& subject, const Setting& setting, uvsim::Choices& choices);
 
   // The same twice, with the answers of `choices`. True if both runs were the same, event by event;
@@ -59,6 +60,9 @@ class Trial {
  private:
   static void on_event(void* trial, const uvsim::EventView& event);
   static void on_event_told(void* trial, const uvsim::EventView& event);
+  // Makes the last run again, with its answers.
+  bool is_the_same_again(const Subject& subject, const Setting& setting,
+                         const std::vector<std::uint32_t>& answers);
   void run_once(const Subject& subject, const Setting& setting, uvsim::Choices& choices);
   void judge(const Subject& subject);
   void found(Oracle oracle, std::string message);
@@ -68,7 +72,6 @@ class Trial {
   Forgiven forgiven_;
   Story* story_;  // null: nobody asked for it
   Verdict verdict_;
-  Subject::Ending ending_;
   std::uint64_t runs_ = 0;
   std::uint64_t steps_ = 0;
 };

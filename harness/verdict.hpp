@@ -33,6 +33,7 @@ struct Verdict {
   std::uint64_t step = 0;
   std::uint64_t trace_hash = 0;
   std::uint64_t steps = 0;
+  bool left_over = false;  // the run was made twice, with the same choices, and differed
 
   bool ok() const { return broken == Oracle::none; }
 };

@@ -16,6 +16,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <iterator>
 
 #include "internal.hpp"
@@ -111,8 +112,10 @@ UVSIM_OURS void __assert_fail(const char* assertion, const char* file, unsigned 
                               const char* function) {
   if (Context* const context = run_to_leave()) {
     context->report.aborted = true;
-    violate(*context, "", Subject{}, "the program's own assertion failed: %s:%u: %s: %s", file,
-            line, function == nullptr ? "?" : function, assertion);
+    const char* const slash = std::strrchr(file, '/');
+    violate(*context, "", Subject{}, "the program's own assertion failed: %s, in %s (%s:%u)",
+            assertion, function == nullptr ? "?" : function, slash == nullptr ? file : slash + 1,
+            line);
   }
   std::fprintf(stderr, "%s:%u: %s: Assertion `%s' failed.\n", file, line,
                function == nullptr ? "?" : function, assertion);
