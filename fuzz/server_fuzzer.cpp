@@ -115,12 +115,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     subject.may_reject = true;
     subject.reopens_ms = harness::Subject::unlimited;  // nor is there always one for the listener
   }
-  constexpr std::uint64_t every_so_often = 1024;
-  if (runner.runs() % every_so_often == 1) {
-    harness::Plan again = plan;
-    fuzz::oracle(runner.repeats(subject, the_case.setting, again), "the same choices do the same");
-  }
-  if (!runner.run(subject, the_case.setting, plan).ok()) {
+  const harness::Verdict& verdict = runner.run(subject, the_case.setting, plan);
+  fuzz::oracle(!verdict.left_over, "the same choices do the same");
+  if (!verdict.ok()) {
     std::fprintf(stderr, "%s%s", runner.trace_text().c_str(), runner.summary().c_str());
     std::abort();
   }
