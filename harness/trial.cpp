@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "harness/campaign.hpp"
+#include "harness/last_words.hpp"
 #include "harness/machine.hpp"
 #include "harness/marks.hpp"
 
@@ -110,6 +111,7 @@ void Trial::run_once(const Subject& subject, const Setting& setting, uvsim::Choi
   // As a process begins: a server that relies on it being ignored has to say so (R21).
   std::signal(SIGPIPE, SIG_DFL);
   Marks::begin_run();
+  LastWords::listen();
   if (story_ != nullptr) story_->begin(subject.name);
   const uvsim::Options usual = options();
   Setting varied = setting;
@@ -129,6 +131,7 @@ void Trial::run_once(const Subject& subject, const Setting& setting, uvsim::Choi
     std::_Exit(cannot_run_status);
   }
   judge(subject);
+  quote();
   if (story_ != nullptr) story_->end(verdict_);
   Campaign::count(subject, simulation_.report());
   Marks::gather();
@@ -172,6 +175,15 @@ void Trial::judge(const Subject& subject) {
                              std::to_string(report.open_descriptors) +
                              " descriptor(s) were left open at the end");
   }
+}
+
+// What a program says before it ends itself is the reason, as a person would tell it.
+void Trial::quote() {
+  const std::string words = LastWords::heard();
+  const uvsim::Report& report = simulation_.report();
+  const bool ended_itself = report.aborted || report.exited || report.result != 0;
+  if (verdict_.ok() || !ended_itself || words.empty()) return;
+  verdict_.message += "; its last words: \"" + words + '"';
 }
 
 void Trial::found(Oracle oracle, std::string message) {

@@ -65,6 +65,7 @@ class Trial {
                          const std::vector<std::uint32_t>& answers);
   void run_once(const Subject& subject, const Setting& setting, uvsim::Choices& choices);
   void judge(const Subject& subject);
+  void quote();
   void found(Oracle oracle, std::string message);
 
   uvsim::Simulation simulation_;
