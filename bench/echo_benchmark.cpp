@@ -12,7 +12,7 @@
 
 #include "core/service.hpp"
 #include "one_client.hpp"
-#include "server_subject.hpp"
+#include "subjects/server_subject.hpp"
 #include "uvsim/uvsim.hpp"
 
 namespace {
@@ -70,8 +70,8 @@ void serve(benchmark::State& state, const Start& start, const std::function<void
 }
 
 void adapter_and_core(benchmark::State& state) {
-  const fuzz::ServerShape shape{.limits = limits, .drain = echoproof::Time(1000)};
-  const harness::Subject subject = fuzz::server_subject(shape);
+  const subjects::ServerShape shape{.limits = limits, .drain = echoproof::Time(1000)};
+  const harness::Subject subject = subjects::server_subject(shape);
   serve(state, [&] { return subject.start(); }, subject.tell);
 }
 BENCHMARK(adapter_and_core)->Arg(64)->Arg(1024)->Arg(65536);

@@ -16,14 +16,14 @@
 #include "harness/marks.hpp"
 #include "harness/plan.hpp"
 #include "harness/trial.hpp"
-#include "server_subject.hpp"
+#include "subjects/server_subject.hpp"
 
 namespace {
 
 using echoproof::Time;
 
 struct Case {
-  fuzz::ServerShape shape;
+  subjects::ServerShape shape;
   harness::Setting setting;
 };
 
@@ -45,8 +45,8 @@ Case read_case(fuzz::Input& input, uvsim::Options& options) {
   Case result{
       .shape = {.limits = {.connections = connections_max,
                            .buffer_memory =
-                               fuzz::buffer_memory(connections_max, small_block,
-                                                   large_blocks[first / 8 % 4], block_size),
+                               subjects::buffer_memory(connections_max, small_block,
+                                                       large_blocks[first / 8 % 4], block_size),
                            .block_size = block_size,
                            .kernel_memory = little_memory
                                                 ? connections_max * echoproof::KernelBudget::least
@@ -78,7 +78,7 @@ Case read_case(fuzz::Input& input, uvsim::Options& options) {
 harness::Trial& trial() {
   static harness::Trial instance = [] {
     uvsim::Options options = harness::Trial::default_options();
-    options.asked = fuzz::server_faults();
+    options.asked = subjects::server_faults();
     options.impossible = uvsim::ChoiceSet::all();
     options.fail_allocations = true;
     options.strict = true;
@@ -91,7 +91,8 @@ harness::Trial& trial() {
 }  // namespace
 
 extern "C" void fuzz_target_report() {
-  const std::vector<std::string> missing = harness::Marks::unreached(fuzz::server_faults(), true);
+  const std::vector<std::string> missing =
+      harness::Marks::unreached(subjects::server_faults(), true);
   std::fprintf(stderr, "%.1f events in a run; %zu coverage marks reached, %zu not\n",
                static_cast<double>(trial().steps()) / static_cast<double>(trial().runs()),
                harness::Marks::reached(), missing.size());
@@ -109,7 +110,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const Case the_case = read_case(input, runner.options());
   const std::size_t used = size < header ? size : header;
   harness::Plan plan(data + used, size - used, runner.options().asked);
-  harness::Subject subject = fuzz::server_subject(the_case.shape);
+  harness::Subject subject = subjects::server_subject(the_case.shape);
   // libuv itself turns clients away when descriptors are short (R39).
   if (runner.options().descriptors != 0) {
     subject.may_reject = true;

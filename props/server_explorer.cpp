@@ -21,9 +21,10 @@
 #include <string_view>
 #include <vector>
 
-#include "scenarios.hpp"
+#include "subjects/scenarios.hpp"
 
 namespace props {
+using namespace subjects;  // scripts, and what is played with them
 namespace {
 
 using uvsim::ChoicePoint;

@@ -10,24 +10,24 @@
 
 #include "harness/marks.hpp"
 #include "property.hpp"
-#include "script.hpp"
+#include "subjects/script.hpp"
 
-namespace props {
+namespace subjects {  // where the names that it prints live
 
 void showValue(const Script& script, std::ostream& os) {
   os << "{\"found by a property\",\n " << code_of(script) << ",\n {}},\n";
 }
 
-}  // namespace props
+}  // namespace subjects
 
 namespace {
 
 using echoproof::Time;
 using harness::Action;
-using props::Fault;
-using props::Move;
-using props::Script;
-using props::Stage;
+using subjects::Fault;
+using subjects::Move;
+using subjects::Script;
+using subjects::Stage;
 using uvsim::ChoicePoint;
 
 // How connections ended, the rarest first: a case is tagged with the first that it came to. Nobody
@@ -111,8 +111,8 @@ std::vector<ChoicePoint> points_of(bool failures) {
   std::vector<ChoicePoint> points;
   for (std::uint32_t i = 0; i < uvsim::choice_point_count; ++i) {
     const auto point = static_cast<ChoicePoint>(i);
-    if (!uvsim::is_machines(point) || !fuzz::server_faults().has(point)) continue;
-    if (props::is_failure(point) && (!failures || only_at_start(point))) continue;
+    if (!uvsim::is_machines(point) || !subjects::server_faults().has(point)) continue;
+    if (subjects::is_failure(point) && (!failures || only_at_start(point))) continue;
     points.push_back(point);
   }
   return points;
@@ -134,8 +134,8 @@ const std::vector<Action> patient_actions = {Action::let_go,     Action::connect
 
 // --- Properties. --------------------------------------------------------------------------------
 
-props::Runner& runner() {
-  static props::Runner instance;
+subjects::Runner& runner() {
+  static subjects::Runner instance;
   return instance;
 }
 
@@ -174,8 +174,8 @@ void echo_is_the_identity(props::Reached& reached) {
 void scripts_tell_all() {
   const Script script = *any_script(all_actions, points_of(true), any_stage());
   props::play<Nothing>([&](Nothing&) {
-    props::Player player(script);
-    props::Scribe scribe(player);
+    subjects::Player player(script);
+    subjects::Scribe scribe(player);
     const std::uint64_t hash = runner().run(script.stage, scribe).trace_hash;
     const Script told = scribe.script(script.stage);
     RC_ASSERT(runner().run(told).trace_hash == hash);

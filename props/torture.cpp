@@ -15,9 +15,10 @@
 #include <vector>
 
 #include "harness/marks.hpp"
-#include "scenarios.hpp"
+#include "subjects/scenarios.hpp"
 
 namespace props {
+using namespace subjects;  // scripts, and what is played with them
 namespace {
 
 using uvsim::ChoicePoint;

@@ -2,7 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "echo.hpp"
+#include "subjects/canary.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   return canary::run(canary::Defect::truncated_echo, data, size);

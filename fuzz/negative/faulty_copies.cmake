@@ -67,7 +67,7 @@ function(faulty_server name file from to)
   add_library(server_${name} OBJECT)
   faulty_sources(server_${name} ${directory} ${file} ${PROJECT_SOURCE_DIR}/src/core/service.cpp
                  ${PROJECT_SOURCE_DIR}/src/uv/server.cpp ${PROJECT_SOURCE_DIR}/src/program.cpp
-                 ${PROJECT_SOURCE_DIR}/fuzz/server_subject.cpp)
+                 ${PROJECT_SOURCE_DIR}/subjects/server_subject.cpp)
   target_include_directories(server_${name} BEFORE PRIVATE ${directory})
   target_link_libraries(server_${name} PUBLIC server_subject)
 endfunction()

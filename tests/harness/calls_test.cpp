@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "limits.hpp"
-#include "server_subject.hpp"
+#include "subjects/server_subject.hpp"
 #include "uv/address.hpp"
 #include "uv/server.hpp"
 #include "uvsim/uvsim.hpp"
@@ -107,11 +107,11 @@ void note_end(const echoproof::Ended& ended) {
 Story run(std::string_view name, std::vector<Failures> failures = {}) {
   echoproof::Log log = note;
   log.ended = note_end;
-  const fuzz::ServerShape shape{.limits = roomy,
-                                .drain = echoproof::Time(1000),
-                                .clients = 1,
-                                .backlog = backlog,
-                                .log = log};
+  const subjects::ServerShape shape{.limits = roomy,
+                                    .drain = echoproof::Time(1000),
+                                    .clients = 1,
+                                    .backlog = backlog,
+                                    .log = log};
   Story story;
   story.log.reserve(lines_max);
   story.ends.reserve(lines_max);
@@ -122,7 +122,7 @@ Story run(std::string_view name, std::vector<Failures> failures = {}) {
   options.impossible = uvsim::ChoiceSet::all();
   for (const Failures& due : failures) options.asked = options.asked.with(due.point);
   uvsim::Simulation simulation(options);
-  const harness::Subject subject = fuzz::server_subject(shape);
+  const harness::Subject subject = subjects::server_subject(shape);
   uvsim::Peer client;
   bool served = false;
   simulation.on_poll([&](uvsim::Network& network, uvsim::Wait) {
@@ -157,7 +157,7 @@ Story run(std::string_view name, std::vector<Failures> failures = {}) {
   const uvsim::Report& report = simulation.run(choices, [&] { return subject.start(); });
   EXPECT_TRUE(report.ok()) << report.summary();
   EXPECT_TRUE(served);
-  story.statistics = fuzz::server_statistics();
+  story.statistics = subjects::server_statistics();
   return story;
 }
 
@@ -229,7 +229,7 @@ int serve_one_and_close() {
   uv_loop_t loop;
   sockaddr_storage address{};
   if (uv_loop_init(&loop) != 0 || !echoproof::parse_address("127.0.0.1", 0, address)) return 1;
-  echoproof::Server server(roomy, fuzz::log_nothing);
+  echoproof::Server server(roomy, subjects::log_nothing);
   if (server.listen(loop, address, backlog) != 0) return 1;
   while (server.statistics().connections == 0) uv_run(&loop, UV_RUN_ONCE);
   server.close();

@@ -11,11 +11,11 @@
 #include <string_view>
 #include <vector>
 
-#include "canary/echo.hpp"
 #include "harness/marks.hpp"
 #include "harness/plan.hpp"
 #include "harness/trial.hpp"
 #include "patient_server.hpp"
+#include "subjects/canary.hpp"
 
 // What the faulty servers leave behind is what these tests are about.
 extern "C" int __lsan_is_turned_off() { return 1; }

@@ -7,7 +7,7 @@
 
 #include "limits.hpp"
 #include "one_client.hpp"
-#include "server_subject.hpp"
+#include "subjects/server_subject.hpp"
 #include "uvsim/uvsim.hpp"
 
 namespace {
@@ -18,7 +18,7 @@ struct Client {
   std::uint32_t window;  // what its buffers hold; less than a message, and the server has to queue
 };
 
-const fuzz::ServerShape shape{.limits = roomy, .drain = echoproof::Time(1000)};
+const subjects::ServerShape shape{.limits = roomy, .drain = echoproof::Time(1000)};
 
 // Plays the client, then stops the server; tells what the ledger counted.
 uvsim::LedgerSummary serve(Client client, bool& queued) {
@@ -27,7 +27,7 @@ uvsim::LedgerSummary serve(Client client, bool& queued) {
   options.receive_window = client.window;
   options.max_steps = options.max_callbacks = options.max_turns = 10'000'000;
   uvsim::Simulation simulation(options);
-  const harness::Subject subject = fuzz::server_subject(shape);
+  const harness::Subject subject = subjects::server_subject(shape);
   harness::OneClient player(simulation, client.message, client.echoes, subject.tell);
   queued = false;
   simulation.on_event(

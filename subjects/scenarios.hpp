@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "script.hpp"
+#include "subjects/script.hpp"
 
-namespace props {
+namespace subjects {
 
 struct Scenario {
   std::string name;
@@ -19,4 +19,4 @@ struct Scenario {
 
 const std::vector<Scenario>& scenarios();
 
-}  // namespace props
+}  // namespace subjects

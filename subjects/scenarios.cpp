@@ -1,6 +1,6 @@
-#include "scenarios.hpp"
+#include "subjects/scenarios.hpp"
 
-namespace props {
+namespace subjects {
 namespace {
 
 using enum harness::Action;
@@ -162,4 +162,4 @@ const std::vector<Scenario>& scenarios() {
   return table;
 }
 
-}  // namespace props
+}  // namespace subjects

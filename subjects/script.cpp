@@ -1,4 +1,4 @@
-#include "script.hpp"
+#include "subjects/script.hpp"
 
 #include <algorithm>
 #include <cstdio>
@@ -12,7 +12,7 @@
 // A sanitizer's, if there is one.
 extern "C" [[gnu::weak]] void __sanitizer_set_death_callback(void (*callback)());
 
-namespace props {
+namespace subjects {
 namespace {
 
 std::function<void()>& last_words() {
@@ -169,7 +169,7 @@ bool is_failure(uvsim::ChoicePoint point) {
 Runner::Runner()
     : trial_([] {
         uvsim::Options options = harness::Trial::default_options();
-        options.asked = fuzz::server_faults();
+        options.asked = server_faults();
         options.impossible = uvsim::ChoiceSet::all();
         options.fail_allocations = true;
         options.strict_ledger = true;
@@ -186,8 +186,8 @@ const harness::Verdict& Runner::run(const Stage& stage, uvsim::Choices& choices)
                                         ? stage.connections * echoproof::KernelBudget::least
                                         : echoproof::KernelBudget::unlimited;
   shape_ = {.limits = {.connections = stage.connections,
-                       .buffer_memory = fuzz::buffer_memory(stage.connections, stage.small_block,
-                                                            stage.large_blocks, stage.block_size),
+                       .buffer_memory = buffer_memory(stage.connections, stage.small_block,
+                                                      stage.large_blocks, stage.block_size),
                        .block_size = stage.block_size,
                        .kernel_memory = kernel_memory,
                        .tuned_socket = 1,
@@ -197,7 +197,7 @@ const harness::Verdict& Runner::run(const Stage& stage, uvsim::Choices& choices)
                        .linger = stage.linger},
             .drain = stage.drain,
             .clients = stage.clients};
-  harness::Subject subject = fuzz::server_subject(shape_);
+  harness::Subject subject = server_subject(shape_);
   // libuv itself turns clients away when descriptors are short (R39).
   if (stage.descriptors != 0) {
     subject.may_reject = true;
@@ -222,12 +222,12 @@ void on_death(std::function<void()> tell) {
   if (__sanitizer_set_death_callback != nullptr) __sanitizer_set_death_callback(tell_last_words);
 }
 
-}  // namespace props
+}  // namespace subjects
 
 // In place of the product's, which says nothing of what led there.
 void echoproof::assertion_failed(const char* condition, const char* file, int line) noexcept {
   static_cast<void>(std::fflush(stdout));
   std::fprintf(stderr, "%s:%d: assertion failed: %s\n", file, line, condition);
-  props::tell_last_words();
+  subjects::tell_last_words();
   std::abort();
 }

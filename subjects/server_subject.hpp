@@ -7,7 +7,7 @@
 #include "uv/server.hpp"
 #include "uvsim/uvsim.hpp"
 
-namespace fuzz {
+namespace subjects {
 
 inline void log_nothing(echoproof::Severity, const char*, int) {}
 
@@ -33,4 +33,4 @@ echoproof::Statistics server_statistics();
 // no signals.
 uvsim::ChoiceSet server_faults();
 
-}  // namespace fuzz
+}  // namespace subjects

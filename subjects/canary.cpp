@@ -1,4 +1,4 @@
-#include "echo.hpp"
+#include "subjects/canary.hpp"
 
 #include <uv.h>
 

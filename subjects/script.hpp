@@ -13,12 +13,12 @@
 #include <string>
 #include <vector>
 
-#include "fuzz/server_subject.hpp"
 #include "harness/action.hpp"
 #include "harness/trial.hpp"
+#include "subjects/server_subject.hpp"
 #include "uvsim/uvsim.hpp"
 
-namespace props {
+namespace subjects {
 
 struct Stage {
   uvsim::Version version = uvsim::Version::v1_52;
@@ -104,7 +104,7 @@ class Runner {
 
  private:
   harness::Trial trial_;
-  fuzz::ServerShape shape_{};
+  ServerShape shape_{};
 };
 
 // Whether an unkind answer is a failure, and not only another order or pace.
@@ -113,4 +113,4 @@ bool is_failure(uvsim::ChoicePoint point);
 // To be called when an assertion of the product or AddressSanitizer ends the program.
 void on_death(std::function<void()> tell);
 
-}  // namespace props
+}  // namespace subjects

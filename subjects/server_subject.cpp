@@ -1,4 +1,4 @@
-#include "server_subject.hpp"
+#include "subjects/server_subject.hpp"
 
 #include <uv.h>
 
@@ -10,7 +10,7 @@
 #include "program.hpp"
 #include "uv/address.hpp"
 
-namespace fuzz {
+namespace subjects {
 namespace {
 
 using echoproof::Program;
@@ -137,4 +137,4 @@ uvsim::ChoiceSet server_faults() {
       .without(worker_start);
 }
 
-}  // namespace fuzz
+}  // namespace subjects
