@@ -63,10 +63,10 @@ bool is_drivers(const struct sigaction& action) {
   return (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == leave_the_program;
 }
 
-void note_change(int signum) {
-  if (signum <= 0 || signum >= NSIG || before_the_run[signum].changed) return;
-  if (real_sigaction(signum, nullptr, &before_the_run[signum].action) != 0) return;
-  before_the_run[signum].changed = any_changed = true;
+void note_change(int signum, const struct sigaction& old) {
+  if (before_the_run[signum].changed) return;
+  before_the_run[signum] = {true, old};
+  any_changed = true;
 }
 
 }  // namespace
@@ -109,11 +109,13 @@ using namespace uvsim;  // NOLINT(google-build-using-namespace): the C library's
 extern "C" {
 
 int sigaction(int signum, const struct sigaction* action, struct sigaction* old) noexcept {
-  const bool of_the_program = is_program();
-  if (of_the_program && action != nullptr) note_change(signum);
-  const int result = real_sigaction(signum, action, old);
-  if (of_the_program && result == 0 && old != nullptr && is_drivers(*old)) *old = {};
-  return result;
+  if (!is_program()) return real_sigaction(signum, action, old);
+  struct sigaction before = {};
+  if (real_sigaction(signum, action, &before) != 0) return -1;
+  if (action != nullptr) note_change(signum, before);
+  if (is_drivers(before)) before = {};
+  if (old != nullptr) *old = before;
+  return 0;
 }
 
 static sighandler_t set_handler(int signum, sighandler_t handler, int flags) noexcept {

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <pthread.h>
 #include <sys/single_threaded.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -58,10 +59,13 @@ std::vector<pid_t> all_threads() {
 // The directory of this process's threads, open: runs ask several times each how many there are,
 // and finding the directory costs more than the answer.
 int tasks() {
-  static int directory = -1;
-  static pid_t owner = 0;  // a child of fork() opens its own
-  if (owner == getpid()) return directory;
-  owner = getpid();
+  constexpr int unopened = -2;
+  static int directory = unopened;
+  // A child of fork() opens its own.
+  static const int heeded = pthread_atfork(nullptr, nullptr, [] { directory = unopened; });
+  static_cast<void>(heeded);
+  if (directory != unopened) return directory;
+  const ledger::Outside outside;
   const int low = open("/proc/self/task", O_PATH | O_DIRECTORY | O_CLOEXEC);
   constexpr int high = 512;  // no number that the program under test might expect
   directory = low < 0 ? -1 : fcntl(low, F_DUPFD_CLOEXEC, high);

@@ -29,9 +29,8 @@ int __interceptor_dup2(int, int) __attribute__((weak));
 namespace uvsim::surroundings {
 namespace {
 
-constexpr int standard = 3;  // descriptors that a process begins with
-constexpr int looked_at = 1024;
-constexpr int out_of_the_way = 512;
+constexpr int standard = 3;     // descriptors that a process begins with
+constexpr int looked_at = 512;  // from there on descriptors are uvsim's own
 constexpr int unchanged = -1;
 
 struct Kept {
@@ -55,7 +54,7 @@ bool is_open(int fd) { return fcntl(fd, F_GETFD) >= 0; }
 
 void look_at_descriptors() {
   for (int fd = 0; fd < standard; ++fd) {
-    if (kept.copies[fd] < 0) kept.copies[fd] = fcntl(fd, F_DUPFD_CLOEXEC, out_of_the_way);
+    if (kept.copies[fd] < 0) kept.copies[fd] = fcntl(fd, F_DUPFD_CLOEXEC, looked_at);
   }
   kept.lowest_free = looked_at;
   for (int fd = looked_at; fd-- > 0;) {
