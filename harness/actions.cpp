@@ -158,10 +158,15 @@ void World::connect(Kind kind, std::uint32_t listener) {
   }
   client.peer = network_->connect(listener);
   judge_.connected(client, subject_->echoes && is_named(listener));
-  if (client.habits().window > 0) {
-    network_->set_buffers(client.peer, client.habits().window, client.habits().window);
-  }
+  const uvsim::Options& machine = simulation_->options();
+  client.window = std::min(machine.send_window, machine.receive_window);
+  if (client.habits().window > 0) set_window(client, client.habits().window);
   look(client);
+}
+
+void World::set_window(Client& client, std::size_t size) {
+  client.window = std::min(client.window, size);
+  network_->set_buffers(client.peer, size, size);
 }
 
 void World::send(Client& client) {
@@ -182,7 +187,7 @@ void World::send(Client& client, std::size_t size) {
     while (room && client.sent < until) room = speak(client, begin_message(client).size());
     return;
   }
-  size = std::min(size, setting_.send_max);
+  size = std::min({size, setting_.send_max, client.window * windowfuls});
   const std::uint8_t* const bytes = payload::bytes(client.number, client.sent);
   const std::size_t count = network_->send(client.peer, bytes, size);
   if (count < size) Marks::hit(Mark::send_blocked);
@@ -271,11 +276,9 @@ void World::stall(Client& client) {
 }
 
 void World::shrink(Client& client) {
-  static constexpr std::array<std::size_t, 3> sizes{64, 1, 700};
-  // Where clients say much, not so small that a run takes for ever.
-  const std::size_t size = std::max(sizes[ask(sizes.size())], setting_.send_max / 2048);
+  static constexpr std::array<std::uint64_t, 3> sizes{64, 1, 700};
   Marks::hit(Mark::shrunk);
-  network_->set_buffers(client.peer, size, size);
+  set_window(client, std::max(sizes[ask(sizes.size())], client.owed() / windowfuls));
   look(client);
 }
 

@@ -66,6 +66,7 @@ struct Client {
   std::uint64_t write_queued_at_ns = 0;
   std::uint32_t writes_queued = 0;  // by uv_write, and not called back yet
   bool closed = false;              // by the server: what happens now excuses nothing
+  std::size_t window = 0;           // bytes that its buffers hold, or the server's, if less
   bool ending = false;              // the server has ended its output, or is about to
   bool owed_at_half_close = false;
   // A write failed for the moment, and what the server had queued or wrote behind it before it was

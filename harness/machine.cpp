@@ -21,8 +21,6 @@ constexpr std::uint32_t as_it_is = 0;
 void set_windows(Setting& setting, uvsim::Options& options, std::uint32_t window) {
   if (window == as_it_is) return;
   options.send_window = options.receive_window = window;
-  // So much that a server has to wait, and so little that a run ends.
-  constexpr std::size_t windowfuls = 256;
   setting.send_max = std::min(setting.send_max, window * windowfuls);
   setting.said_max = std::min(setting.said_max, setting.send_max * 4);
 }

@@ -28,6 +28,9 @@
 namespace harness {
 
 inline constexpr std::uint32_t clients_limit = 16;
+// A client says so many windows full of bytes at once, and is owed no more when its window gets
+// smaller: so much that a server has to wait, and so little that a run ends.
+inline constexpr std::size_t windowfuls = 256;
 
 // What each run's choices vary of a Setting and of the machine (machine.hpp).
 struct Vary {
@@ -121,6 +124,7 @@ class World final : private uvsim::Choices {
   void reset(Client& client);
   void stall(Client& client);
   void shrink(Client& client);
+  void set_window(Client& client, std::size_t size);
   void pass_time(std::uint64_t ns);
   bool disturb_upstream();
   bool signal(int number);

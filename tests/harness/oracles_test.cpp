@@ -135,6 +135,14 @@ TEST(RightServer, gives_no_oracle_anything_to_say) {
             std::set<std::string>{});
 }
 
+// Clients of small windows say little at once, and who is owed much keeps a larger window.
+TEST(RightServer, is_through_with_small_windows_soon) {
+  Worlds worlds(faults());
+  worlds.options().max_steps = 4'000;
+  EXPECT_EQ(worlds.judge(canary::echo_server(Defect::none), {}, 10 * runs),
+            std::set<std::string>{});
+}
+
 TEST(RightServer, does_the_same_with_the_same_choices) {
   Worlds worlds(faults());
   EXPECT_TRUE(worlds.repeats(canary::echo_server(Defect::none), runs));
