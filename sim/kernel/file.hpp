@@ -1,0 +1,64 @@
+// An open file description: what descriptors stand for, polls ask and epolls watch.
+#ifndef KERNEL_FILE_HPP
+#define KERNEL_FILE_HPP
+
+#include <cstdint>
+#include <vector>
+
+#include "buffers.hpp"
+
+namespace kernel {
+
+class Epoll;
+class Machine;
+class Socket;
+class TimerFd;
+struct Watch;
+
+// Its life: the machine owns it and every descriptor holds it. When the last descriptor is closed,
+// on_closed() is called and the file decides when it is buried; most are at once.
+class File {
+ public:
+  explicit File(Machine& machine);
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  virtual ~File();
+
+  // What poll would report: EPOLLIN and its kin. It may remember that somebody asked.
+  virtual uint32_t ready() = 0;
+  virtual long read(const Buffers& to);
+  virtual long write(const Buffers& from);
+  virtual long ioctl(unsigned long request, int* value);
+  virtual bool has_bytes() const { return true; }  // that can be written
+  virtual void on_closed();
+
+  virtual Socket* as_socket() { return nullptr; }
+  virtual Epoll* as_epoll() { return nullptr; }
+  virtual TimerFd* as_timer() { return nullptr; }
+
+  void hold() { ++holders_; }
+  void drop();  // closes the file when nobody holds it any more
+
+  // Tells those that wait that something of `events` happened; 0 stands for anything at all.
+  void wake(uint32_t events);
+
+  Machine& machine() const { return machine_; }
+  bool non_blocking() const;
+  int status = 0;               // O_NONBLOCK and the access mode
+  std::vector<Watch*> watches;  // each belongs to its epoll; the first is told first
+
+ protected:
+  // What a call that cannot proceed answers.
+  long would_wait() const;
+
+ private:
+  friend class Machine;
+  Machine& machine_;
+  size_t index_ = 0;  // in the machine's list
+  unsigned holders_ = 0;
+  bool buried_ = false;
+};
+
+}  // namespace kernel
+
+#endif
