@@ -97,8 +97,11 @@ bool wait_for_events(Context& context, LoopState& state, uint64_t deadline) {
     take_foreign_sends(context);
     give_turn(context, state);
     if (context.kernel.next_timer() <= context.now_ns) context.kernel.run_timers();
-    const Progress progress =
-        on_first_thread() ? ask_hook(context, anything_ready(state), deadline) : Progress::nothing;
+    // Who sleeps in another thread, or waits there for so long, goes on by itself as a timer does.
+    const uint64_t sleeps_until_ns = std::min(deadline, next_thread_ns());
+    const Progress progress = on_first_thread()
+                                  ? ask_hook(context, anything_ready(state), sleeps_until_ns)
+                                  : Progress::nothing;
     if (context.leave_wanted) {
       context.leave_wanted = false;
       quiescent(context, state);

@@ -239,6 +239,23 @@ void files_are_not_taken_away() {
   CHECK(rmdir(directory) == 0);
 }
 
+// The World would take it for one that waits for ever.
+void the_hook_is_told_when_a_thread_wakes_up() {
+  uvsim::Simulation simulation;
+  bool slept = false;
+  simulation.on_poll([&](uvsim::Network&, uvsim::Wait wait) {
+    slept = slept || (wait.ns > 0 && wait.ns <= 5'000'000);
+    CHECK(wait.ns != uvsim::Wait::forever);
+    return uvsim::Progress::nothing;
+  });
+  simulation.run([] {
+    static uv_work_t request;
+    uv_queue_work(uv_default_loop(), &request, [](uv_work_t*) { uv_sleep(5); }, nullptr);
+    return finish(uv_default_loop());
+  });
+  CHECK(slept);
+}
+
 void running_work_and_other_requests_cannot_be_cancelled() {
   simulate([] {
     static uv_work_t request;
@@ -907,6 +924,7 @@ int main(int argc, char** argv) {
       TEST(waiting_work_can_be_cancelled),
       TEST(names_of_pipes_are_taken_away),
       TEST(files_are_not_taken_away),
+      TEST(the_hook_is_told_when_a_thread_wakes_up),
       TEST(running_work_and_other_requests_cannot_be_cancelled),
       TEST(the_ledger_may_be_off),
       TEST(names_are_looked_up_in_a_world_of_one_machine),

@@ -420,7 +420,9 @@ struct PeerView {
 // What a hook is told: how long libuv would sleep.
 struct Wait {
   static constexpr uint64_t forever = ~uint64_t{0};
-  uint64_t ns = 0;     // until the next timer; 0: it would not sleep; forever: no timer
+  // Until the next timer, or until a thread of the program wakes up by itself; 0: it would not
+  // sleep; forever: neither.
+  uint64_t ns = 0;
   bool ready = false;  // something is ready: libuv would return at once
 };
 
