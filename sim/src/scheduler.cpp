@@ -295,6 +295,7 @@ void sleep_for(Context& context, uint64_t ns) {
 }
 
 bool run_threads(Context& context) {
+  const ledger::Outside outside;  // the list below is kept from one run to the next
   start_workers(context);
   if (threads.empty()) return false;
   static std::vector<Thread*> ready;
