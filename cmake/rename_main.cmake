@@ -2,7 +2,8 @@
 # Objects of C and of C++ alike; only the name changes, so a main() of C++ that returns nothing returns 0.
 get_filename_component(directory ${OUT} DIRECTORY)
 file(MAKE_DIRECTORY ${directory})
-execute_process(COMMAND ${C} -r -nostdlib -Wl,-u,main ${OBJECTS} ${ARCHIVES} -o ${OUT}
+execute_process(COMMAND ${C} -r -nostdlib -Wl,-u,main
+                        -Wl,-T,${CMAKE_CURRENT_LIST_DIR}/words.ld ${OBJECTS} ${ARCHIVES} -o ${OUT}
                 COMMAND_ERROR_IS_FATAL ANY)
 execute_process(COMMAND ${NM} ${OUT} OUTPUT_VARIABLE symbols COMMAND_ERROR_IS_FATAL ANY)
 if(NOT symbols MATCHES " T main\n")

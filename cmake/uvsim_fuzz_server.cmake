@@ -69,7 +69,7 @@ function(uvsim_fuzz_server)
   set(words ${given_NAME} ${given_UNPARSED_ARGUMENTS})
   list(POP_FRONT words name)
   set(sources ${words} ${given_SOURCES})
-  if(name MATCHES "\\.(c|cc|cpp|cxx|C)$")
+  if(NOT given_NAME AND name MATCHES "\\.(c|cc|cpp|cxx|C)$")
     list(PREPEND sources ${name})
     get_filename_component(name ${name} NAME_WE)
   endif()
@@ -111,7 +111,7 @@ function(uvsim_fuzz_server)
             -D "OBJECTS=$<TARGET_OBJECTS:${name}_server>" -D "ARCHIVES=${archives}" -D "OUT=${object}"
             -D "NAME=${name}" -P ${uvsim_fuzz_server_directory}/rename_main.cmake
     DEPENDS ${name}_server $<TARGET_OBJECTS:${name}_server> ${archives}
-            ${uvsim_fuzz_server_directory}/rename_main.cmake
+            ${uvsim_fuzz_server_directory}/rename_main.cmake ${uvsim_fuzz_server_directory}/words.ld
     COMMENT "Renaming main of ${name}" VERBATIM)
 
   _uvsim_server_strings(uvsim_name ${name})

@@ -61,6 +61,10 @@ bool World::perform(Action action) {
   };
   const auto is_there = [](const Client& c) { return !c.over; };
   const auto can_send = [](const Client& c) { return c.can_send(); };
+  const auto can_end = [this](const Client& c) {
+    const bool within = subject_->speech.whole_messages && !c.words->unsaid.empty();
+    return c.can_send() && !within;
+  };
   switch (action) {
     case Action::let_go: return false;
     case Action::connect: return connect();
@@ -72,7 +76,7 @@ bool World::perform(Action action) {
              with(can_send, &World::send_urgent);
     case Action::read:
       return with([](const Client& c) { return !c.over && c.view.readable > 0; }, &World::read);
-    case Action::half_close: return with(can_send, &World::half_close);
+    case Action::half_close: return with(can_end, &World::half_close);
     case Action::close: return with(is_there, &World::close);
     case Action::reset: return with(is_there, &World::reset);
     case Action::stall: return with(is_there, &World::stall);

@@ -1,74 +1,287 @@
 #include "harness/first_look.hpp"
 
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
 #include <array>
 #include <csignal>
 #include <cstring>
+#include <new>
 #include <string_view>
+#include <utility>
 
+#include "harness/subject.hpp"
+#include "harness/upstream.hpp"
 #include "uvsim/uvsim.hpp"
 
 namespace harness {
 namespace {
 
-// Lines, for servers that wait for the end of one.
-constexpr std::array<std::string_view, 2> said{"first\r\n", "the second\r\n"};
 constexpr std::uint32_t busy_max = 200;
+constexpr std::uint32_t timers_max = 20;
+constexpr std::size_t heard_max = std::size_t{64} << 10;
+constexpr std::size_t listeners_max = 4;
+constexpr unsigned seconds_max = 20;
 constexpr std::array signals{SIGTERM, SIGINT, SIGHUP, SIGQUIT};
 
+// The server once, with these visitors.
 class Visit {
  public:
+  Visit(std::vector<std::string> said, std::size_t listener,
+        const std::vector<std::uint16_t>& upstreams)
+      : said_(std::move(said)), heard_(said_.size()), peers_(said_.size()), listener_(listener) {
+    subject_.upstreams = upstreams;
+  }
+
+  void pay(const Startable& server, bool checks) {
+    server.before();
+    uvsim::Options options;
+    options.checks = checks;
+    options.on_violation = uvsim::OnViolation::leave;
+    options.max_turns = 10'000;
+    options.fresh_statics = true;
+    uvsim::Simulation simulation(options);
+    simulation.on_poll(
+        [this](uvsim::Network& network, uvsim::Wait wait) { return on_poll(network, wait); });
+    simulation.on_event(on_event, this);
+    simulation.run([&] {
+      network_ = &simulation.network();
+      upstream_.begin(*network_, subject_);
+      return server.start();
+    });
+    server.after();
+  }
+
+  bool all_echoed() const { return said_ == heard_; }
+  std::size_t heard() const {
+    std::size_t size = 0;
+    for (const std::string& one : heard_) size += one.size();
+    return size;
+  }
+  std::size_t listeners() const { return names_.size(); }
+  const std::string& name() const { return names_[listener_]; }
+  int stop_signal() const { return stop_signal_; }
+  const std::vector<std::uint16_t>& connected_to() const { return connected_to_; }
+
+ private:
   uvsim::Progress on_poll(uvsim::Network& network, uvsim::Wait wait) {
     if (network.listeners() == 0) return uvsim::Progress::nothing;
-    look_.listens = true;
-    if (visitors_ < said.size()) {
-      peers_[visitors_] = network.connect(0);
-      network.send(peers_[visitors_], said[visitors_].data(), said[visitors_].size());
+    if (upstream_.play()) return uvsim::Progress::made;
+    if (visitors_ < said_.size() && listener_ < network.listeners()) {
+      peers_[visitors_] = network.connect(listener_);
+      network.send(peers_[visitors_], said_[visitors_].data(), said_[visitors_].size());
       ++visitors_;
       return uvsim::Progress::made;
     }
     // Some never rest: they turn the loop themselves.
     if ((wait.ready || wait.ns == 0) && ++busy_ < busy_max) return uvsim::Progress::nothing;
-    read(network);
-    for (const int signal : signals) {
-      if (!network.signal(signal)) continue;
-      look_.stop_signal = signal;
-      break;
-    }
-    network.leave();
+    if (read(network)) return uvsim::Progress::made;
+    // Others take their time to answer.
+    const bool waits = wait.ns != 0 && wait.ns != uvsim::Wait::forever;
+    if (waits && !all_echoed() && ++timers_ < timers_max) return uvsim::Progress::nothing;
+    leave(network);
     return uvsim::Progress::nothing;
   }
 
-  FirstLook result() const { return look_; }
-
- private:
-  void read(uvsim::Network& network) {
-    look_.echoes = true;
-    for (std::size_t i = 0; i < said.size(); ++i) {
-      std::array<char, 64> bytes{};
+  bool read(uvsim::Network& network) {
+    bool heard = false;
+    for (std::size_t i = 0; i < visitors_; ++i) {
+      std::array<char, 4096> bytes{};
       const std::size_t count = network.read(peers_[i], bytes.data(), bytes.size());
-      if (std::string_view(bytes.data(), count) != said[i]) look_.echoes = false;
+      if (heard_[i].size() < heard_max) heard_[i].append(bytes.data(), count);
+      heard = heard || (count > 0 && heard_[i].size() < heard_max);
+    }
+    return heard;
+  }
+
+  void leave(uvsim::Network& network) {
+    for (std::size_t i = 0; i < network.listeners(); ++i) {
+      const uvsim::Listener one = network.listener(i);
+      names_.push_back(one.family == uvsim::Family::pipe ? one.name : std::to_string(one.port));
+    }
+    for (const int signal : signals) {
+      if (!network.signal(signal)) continue;
+      stop_signal_ = signal;
+      break;
+    }
+    network.leave();
+  }
+
+  static void on_event(void* visit, const uvsim::EventView& event) {
+    static_cast<Visit*>(visit)->hear(event);
+  }
+
+  // It connects, but not to itself.
+  void hear(const uvsim::EventView& event) {
+    static const char* const connect = "uv_tcp_connect";
+    if (event.value <= 0 || std::strcmp(event.name, connect) != 0) return;
+    const auto port = static_cast<std::uint16_t>(event.value);
+    for (std::size_t i = 0; i < network_->listeners(); ++i) {
+      if (network_->listener(i).port == port) return;
+    }
+    if (std::ranges::find(connected_to_, port) == connected_to_.end()) {
+      connected_to_.push_back(port);
     }
   }
 
-  FirstLook look_;
-  std::array<uvsim::Peer, said.size()> peers_{};
+  std::vector<std::string> said_, heard_;
+  std::vector<uvsim::Peer> peers_;
+  std::size_t listener_;
+  uvsim::Network* network_ = nullptr;
+  Subject subject_;
+  Upstream upstream_;
   std::size_t visitors_ = 0;
-  std::uint32_t busy_ = 0;  // polls at which it did not rest
+  std::uint32_t busy_ = 0;          // polls at which it did not rest
+  std::uint32_t timers_ = 0;        // of the server, that were waited for
+  std::vector<std::string> names_;  // of its listeners
+  int stop_signal_ = 0;
+  std::vector<std::uint16_t> connected_to_;
+};
+
+// What is seen, where another process can see it, too.
+class Notes {
+ public:
+  void take(const FirstLook& look) {
+    listens_ = look.listens;
+    echoes_ = look.echoes;
+    talk_ = look.talk;
+    stop_signal_ = look.stop_signal;
+    put(echoes_at_, look.echoes_at);
+    put(answered_, look.answered);
+    ports_ = std::min(look.upstreams.size(), upstreams_.size());
+    std::copy_n(look.upstreams.begin(), ports_, upstreams_.begin());
+  }
+
+  FirstLook read() const {
+    FirstLook look;
+    look.listens = listens_;
+    look.echoes = echoes_;
+    look.talk = talk_;
+    look.stop_signal = stop_signal_;
+    look.echoes_at.assign(echoes_at_.bytes.data(), echoes_at_.size);
+    look.answered.assign(answered_.bytes.data(), answered_.size);
+    look.upstreams.assign(upstreams_.begin(), upstreams_.begin() + ports_);
+    return look;
+  }
+
+ private:
+  struct Text {
+    std::size_t size;
+    std::array<char, 1024> bytes;
+  };
+  static void put(Text& text, const std::string& from) {
+    text.size = from.copy(text.bytes.data(), text.bytes.size());
+  }
+
+  bool listens_, echoes_;
+  Talk talk_;
+  int stop_signal_;
+  Text echoes_at_, answered_;
+  std::size_t ports_;
+  std::array<std::uint16_t, 16> upstreams_;
+};
+
+class Looker {
+ public:
+  Looker(const Startable& server, bool checks, std::vector<std::uint16_t> upstreams, Notes& notes)
+      : server_(server), checks_(checks), notes_(notes) {
+    look_.upstreams = std::move(upstreams);
+    look_.answered = message(Talk::lines, 0, 0, 0);
+  }
+
+  void look() {
+    notes_.take(look_);
+    const Visit silent = visit({"", ""}, 0);
+    look_.listens = silent.listeners() > 0;
+    look_.stop_signal = silent.stop_signal();
+    notes_.take(look_);
+    if (!look_.listens) return;
+    // What asks it to connect somewhere may not be what it sends back.
+    const std::size_t known = look_.upstreams.size();
+    look_for_echoes(silent.listeners());
+    if (!look_.echoes) look_for_answers(silent.heard());
+    if (look_.upstreams.size() > known) look_for_echoes(silent.listeners());
+  }
+
+ private:
+  Visit visit(std::vector<std::string> said, std::size_t listener) {
+    Visit visit(std::move(said), listener, look_.upstreams);
+    visit.pay(server_, checks_);
+    for (const std::uint16_t port : visit.connected_to()) {
+      if (std::ranges::find(look_.upstreams, port) != look_.upstreams.end()) continue;
+      look_.upstreams.push_back(port);
+    }
+    return visit;
+  }
+
+  void look_for_echoes(std::size_t listeners) {
+    for (std::uint32_t i = 0; i < talk_count && !look_.echoes; ++i) {
+      look_.talk = static_cast<Talk>(i);
+      std::size_t echoing = 0;
+      const std::size_t count = std::min(listeners, listeners_max);
+      for (std::size_t listener = 0; listener < count; ++listener) {
+        const Visit one = visit({one_of_each(look_.talk, 0), one_of_each(look_.talk, 1)}, listener);
+        if (!one.all_echoed()) continue;
+        if (echoing++ == 0) look_.echoes_at = one.name();
+      }
+      look_.echoes = echoing > 0;
+      if (echoing == count) look_.echoes_at.clear();
+      notes_.take(look_);
+    }
+  }
+
+  // `greeting`: so much it says to two who say nothing.
+  void look_for_answers(std::size_t greeting) {
+    std::vector<std::string> all = requests();
+    for (std::uint32_t i = 0; i < talk_count; ++i) {
+      all.push_back(message(static_cast<Talk>(i), 0, 0, 0));
+    }
+    std::size_t most = std::max(greeting, visit({look_.answered, ""}, 0).heard());
+    for (const std::string& one : all) {
+      const std::size_t heard = visit({one, ""}, 0).heard();
+      if (heard <= most) continue;
+      most = heard;
+      look_.answered = one;
+      notes_.take(look_);
+    }
+  }
+
+  const Startable& server_;
+  bool checks_;
+  Notes& notes_;
+  FirstLook look_;
 };
 
 }  // namespace
 
-FirstLook look_at(const std::function<int()>& start) {
-  uvsim::Options options;
-  options.checks = false;  // what it does wrong is for the Judge
-  options.max_turns = 10'000;
-  options.fresh_statics = true;
-  Visit visit;
-  uvsim::Simulation simulation(options);
-  simulation.on_poll(
-      [&visit](uvsim::Network& network, uvsim::Wait wait) { return visit.on_poll(network, wait); });
-  simulation.run(start);
-  return visit.result();
+FirstLook look_at(const Startable& server, const std::vector<std::uint16_t>& upstreams) {
+  void* const memory =
+      mmap(nullptr, sizeof(Notes), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return {};
+  auto* const notes = new (memory) Notes();
+  // What it does wrong is for the Judge, and need not end the look; but some do not survive it.
+  for (const bool checks : {false, true}) {
+    const pid_t child = fork();
+    if (child < 0) break;
+    if (child == 0) {
+      for (const int signal : {SIGALRM, SIGABRT, SIGSEGV, SIGPIPE}) std::signal(signal, SIG_DFL);
+      alarm(seconds_max);
+      const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+      dup2(nowhere, STDOUT_FILENO);
+      dup2(nowhere, STDERR_FILENO);
+      Looker(server, checks, upstreams, *notes).look();
+      _exit(0);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    if (status == 0) break;
+  }
+  FirstLook look = notes->read();
+  munmap(memory, sizeof(Notes));
+  return look;
 }
 
 }  // namespace harness

@@ -1,18 +1,36 @@
-// A first look at a server of which nothing is known: does it listen, does it send back what it
-// receives, and which signal ends it. Two ordinary clients on a healthy machine find that out, so
-// that nobody has to say it.
+// A first look at a server of which nothing is known: what it is held to follows from what it does
+// where nothing goes wrong. It is started a few times; two clients say the same kind of thing
+// (talk.hpp), and it is told to end. That happens in a process of its own: a server that dies of
+// what it is told is for the search to find.
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <string>
+#include <vector>
+
+#include "harness/speech.hpp"
+#include "harness/talk.hpp"
 
 namespace harness {
 
 struct FirstLook {
   bool listens = false;
-  bool echoes = false;  // each of two clients got back what it had said, and nothing else
-  int stop_signal = 0;  // a uv_signal_t waits for it; 0: for none that ends programs
+  bool echoes = false;      // who speaks gets it back, and nothing else
+  Talk talk = Talk::bytes;  // of the first kind that it sends back
+  std::string echoes_at;    // if it does so at some of its listeners only: as in Subject
+  std::string answered;     // otherwise: what it has most to say to
+  int stop_signal = 0;      // 0: none
+  std::vector<std::uint16_t> upstreams;  // the ports on 127.0.0.1 that it connects to
 };
 
-FirstLook look_at(const std::function<int()>& start);
+// The server, which can be started more than once, and what has to be done around it.
+struct Startable {
+  std::function<int()> start;
+  std::function<void()> before, after;
+};
+
+// `upstreams` are the ports that are known already. What was seen before it died, if it does.
+FirstLook look_at(const Startable& server, const std::vector<std::uint16_t>& upstreams);
 
 }  // namespace harness

@@ -1,5 +1,6 @@
 #include "harness/promises.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <csignal>
@@ -26,7 +27,7 @@ constexpr std::array flags{
     Flag FIELD(echoes),          Flag FIELD(answers_half_close), Flag FIELD(echoes_urgent),
     Flag FIELD(may_reject),      Flag FIELD(reopens_listener),   Flag FIELD(ends_clean),
     Flag FIELD(fails_clean),     Flag FIELD(notices_taking),     Flag FIELD(tells_of_cuts),
-    Flag FIELD(answers_at_once), Flag FIELD(ends_when_answered), Flag FIELD(ends_when_answered),
+    Flag FIELD(answers_at_once), Flag FIELD(ends_when_answered),
 };
 constexpr std::array numbers{
     Number FIELD(start_bytes_max),  Number FIELD(live_bytes_max), Number FIELD(connections_max),
@@ -56,6 +57,27 @@ bool signal_number(std::string_view text, int& value) {
     }
   }
   return false;
+}
+
+// A message as it is written on a command line.
+std::string unescaped(std::string_view text) {
+  std::string out;
+  for (; !text.empty(); text.remove_prefix(1)) {
+    if (text[0] != '\\' || text.size() == 1) {
+      out += text[0];
+      continue;
+    }
+    text.remove_prefix(1);
+    std::uint8_t byte = 0;
+    if (text[0] == 'x' && text.size() > 2 &&
+        std::from_chars(text.data() + 1, text.data() + 3, byte, 16).ptr == text.data() + 3) {
+      out += static_cast<char>(byte);
+      text.remove_prefix(2);
+    } else {
+      out += text[0] == 'n' ? '\n' : text[0] == 'r' ? '\r' : text[0] == '0' ? '\0' : text[0];
+    }
+  }
+  return out;
 }
 
 // IDLE_MS is idle_ms: build files shout.
@@ -93,12 +115,15 @@ bool promise(Subject& subject, std::string_view text) {
   if (name == "upstream") {
     std::uint64_t port = 0;
     if (!number(value, port) || port == 0 || port > 0xffff) return false;
-    subject.upstreams.push_back(static_cast<std::uint16_t>(port));
+    const auto known = static_cast<std::uint16_t>(port);
+    if (std::ranges::find(subject.upstreams, known) == subject.upstreams.end()) {
+      subject.upstreams.push_back(known);
+    }
     return true;
   }
-  if (name == "echoes_at") {
-    subject.echoes_at = value;
-    return true;
+  if (name == "says") {
+    subject.speech.dictionary.push_back(unescaped(value));
+    return !subject.speech.dictionary.back().empty();
   }
   for (const Signal& one : signals) {
     int parsed = 0;
@@ -112,9 +137,8 @@ std::string promises() {
   std::string text;
   for (const Flag& flag : flags) text += "  " + std::string(flag.name) + "=true|false\n";
   for (const Number& one : numbers) text += "  " + std::string(one.name) + "=NUMBER\n";
-  text += "  echoes_at=PORT or pipe's name\n";
   for (const Signal& one : signals) text += "  " + std::string(one.name) + "=SIGNAL\n";
-  return text + "  echoes_at=PORT|PIPE\n  upstream=PORT\n";
+  return text + "  echoes_at=PORT|PIPE\n  upstream=PORT\n  says=MESSAGE, with \\r, \\n, \\xNN\n";
 }
 
 }  // namespace harness

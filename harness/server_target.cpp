@@ -20,7 +20,12 @@
 #include "harness/first_look.hpp"
 #include "harness/plan.hpp"
 #include "harness/promises.hpp"
+#include "harness/talk.hpp"
 #include "harness/trial.hpp"
+
+// The program's constants: the linker names the ends of what words.ld has put together.
+extern "C" [[gnu::weak]] const char __start_subject_words[];
+extern "C" [[gnu::weak]] const char __stop_subject_words[];
 
 namespace harness {
 namespace {
@@ -93,13 +98,10 @@ class Target {
   Target() {
     subject_.name = uvsim_server_names[0];
     subject_.start = [this] { return invocation_.call_main(); };
-    look();
-    for (auto text = uvsim_server_promises; *text != nullptr; ++text) {
-      if (promise(subject_, *text)) continue;
-      std::fprintf(stderr, "%s: '%s' is no promise; there are:\n%s", uvsim_server_names[0], *text,
-                   promises().c_str());
-      std::_Exit(2);
-    }
+    Subject promised;
+    keep_promises(promised);
+    look(promised);
+    keep_promises(subject_);
     given_ = trial_.forgiven();
   }
 
@@ -127,21 +129,64 @@ class Target {
   }
 
  private:
-  void look() {
-    invocation_.begin();
-    const FirstLook look = look_at(subject_.start);
-    invocation_.end();
+  static void keep_promises(Subject& subject) {
+    for (auto text = uvsim_server_promises; *text != nullptr; ++text) {
+      if (promise(subject, *text)) continue;
+      std::fprintf(stderr, "%s: '%s' is no promise; there are:\n%s", uvsim_server_names[0], *text,
+                   promises().c_str());
+      std::_Exit(2);
+    }
+  }
+
+  void look(const Subject& promised) {
+    const Startable server{.start = subject_.start,
+                           .before = [this] { invocation_.begin(); },
+                           .after = [this] { invocation_.end(); }};
+    const FirstLook look = look_at(server, promised.upstreams);
     if (!look.listens) return;
     subject_.echoes = look.echoes;
+    subject_.echoes_at = look.echoes_at;
+    subject_.upstreams = look.upstreams;
     if (look.stop_signal != 0) subject_.stop_signal = look.stop_signal;
-    if (std::getenv("HARNESS_FIRST_LOOK") == nullptr) return;
-    std::fprintf(stderr, "%s: %s; %s\n", uvsim_server_names[0],
-                 look.echoes ? "sends back what it receives"
-                             : "does not send back what it receives: prefix, whole and apart are "
-                               "not held (echoes=true insists)",
-                 look.stop_signal == 0
-                     ? "no signal ends it"
-                     : (std::string("SIG") + sigabbrev_np(look.stop_signal) + " ends it").c_str());
+    if (look.echoes) {
+      if (!promised.speech.speaks()) subject_.speech = echo_of(look.talk);
+    } else if (!promised.speech.speaks() && !insists_on_echoes()) {
+      subject_.speech = anything(look.answered, words_in(constants_of_the_program()));
+    }
+    if (std::getenv("HARNESS_FIRST_LOOK") != nullptr) tell(look);
+  }
+
+  static bool insists_on_echoes() {
+    Subject subject;
+    subject.echoes = false;
+    keep_promises(subject);
+    return subject.echoes;
+  }
+
+  // Byte by byte: AddressSanitizer keeps others from reading what is between two constants.
+  [[gnu::no_sanitize_address]] static std::string constants_of_the_program() {
+    std::string text;
+    for (const char* at = __start_subject_words; at != __stop_subject_words; ++at) {
+      const char byte = *at;
+      text += byte;
+    }
+    return text;
+  }
+
+  static void tell(const FirstLook& look) {
+    std::string text = look.echoes
+                           ? std::string("sends back ") + words_for(look.talk) +
+                                 (look.talk == Talk::bytes ? " it receives" : " that it receives")
+                           : "does not send back what it receives: prefix, whole and apart are "
+                             "not held (echoes=true insists)";
+    if (!look.echoes_at.empty()) text += ", at " + look.echoes_at;
+    for (const std::uint16_t port : look.upstreams) {
+      text += "; connects to port " + std::to_string(port);
+    }
+    text += look.stop_signal == 0
+                ? "; no signal ends it"
+                : std::string("; SIG") + sigabbrev_np(look.stop_signal) + " ends it";
+    std::fprintf(stderr, "%s: %s\n", uvsim_server_names[0], text.c_str());
   }
 
   // The rule, or the words of the message up to what differs from run to run.

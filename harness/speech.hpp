@@ -23,6 +23,8 @@ struct Speech {
   // All that is owed to a client that has said `said`, and nothing else if it has `ended` its
   // output. What is owed for more must begin with what was owed for less. Unset: the same bytes.
   std::function<std::string(std::string_view said, bool ended)> answer;
+  // Nobody ends his output within a message: what is owed for a part of one is not known.
+  bool whole_messages = false;
 
   bool speaks() const { return generator || !dictionary.empty(); }
   bool any() const { return speaks() || answer; }

@@ -268,7 +268,9 @@ int uv_tcp_bind(uv_tcp_t* handle, const struct sockaddr* addr, unsigned int flag
 
 int uv_tcp_connect(uv_connect_t* req, uv_tcp_t* handle, const struct sockaddr* addr,
                    uv_connect_cb cb) {
-  Call call(What::uv_tcp_connect);
+  Address to;
+  const bool known = addr != nullptr && address_from(addr, &to) == 0;
+  Call call(What::uv_tcp_connect, known ? to.port : 0);
   HandleRecord& record = call.live(handle, UV_TCP);
   return call.result(connect_tcp(call, record, req, handle, addr, cb));
 }
