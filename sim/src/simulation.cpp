@@ -369,6 +369,17 @@ void Simulation::begin(Choices& choices) {
   ledger::detail::inside = 1;
 }
 
+namespace {
+
+// The default loop is libuv's own: nobody has to close it.
+uint32_t of_default_loop(Simulation::Context& context) {
+  if (!context.has_default_loop) return 0;
+  const LoopState& state = loop_state(context, &context.default_loop);
+  return static_cast<uint32_t>(std::size(state.machinery)) + (state.emfile_fd >= 0 ? 1U : 0U);
+}
+
+}  // namespace
+
 const Report& Simulation::end(int result) {
   Context& context = *context_;
   ledger::detail::inside = context.base_inside;
@@ -386,7 +397,7 @@ const Report& Simulation::end(int result) {
   report.virtual_ns = context.now_ns - context.start_ns;
   report.trace_hash = context.trace.hash();
   report.open_handles = context.open_handles;
-  report.open_descriptors = context.kernel.open_descriptors();
+  report.open_descriptors = context.kernel.open_descriptors() - of_default_loop(context);
   if (context.options.fresh_statics) {
     take_back_signals();
     surroundings::put_back();

@@ -40,6 +40,11 @@ TEST_F(Loops, live_and_close) {
   EXPECT_EQ(simulation.report().open_descriptors, 0u);
 }
 
+TEST_F(Loops, the_default_one_need_not_be_closed) {
+  run([] { return uv_run(uv_default_loop(), UV_RUN_DEFAULT); });
+  EXPECT_EQ(simulation.report().open_descriptors, 0u);
+}
+
 TEST_F(Loops, the_default_one_is_made_again_after_it_was_closed) {
   run([] {
     uv_loop_t* const first = uv_default_loop();

@@ -364,8 +364,8 @@ struct Report {
   uint64_t choices = 0;
   uint64_t virtual_ns = 0;
   uint64_t trace_hash = 0;
-  uint32_t open_handles = 0;  // initialised and not closed, at the end
-  uint32_t open_descriptors = 0;
+  uint32_t open_handles = 0;      // initialised and not closed, at the end
+  uint32_t open_descriptors = 0;  // but for those of the default loop, which is libuv's own
 
   bool ok() const {
     return violations.empty() && limit == Limit::none && (!ledger.active || ledger.ok);
