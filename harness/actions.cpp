@@ -1,4 +1,4 @@
-// What the World does of its own accord, when the run's choices say so (action.hpp).
+// What the World does by itself, when the run's choices say so (action.hpp).
 #include <algorithm>
 #include <array>
 
@@ -51,7 +51,7 @@ bool World::act() {
   return acted;
 }
 
-// False if nobody is there who could do it.
+// Returns false if no client can do it.
 bool World::perform(Action action) {
   const auto with = [this](auto able, void (World::*act_of)(Client&)) {
     Client* const client = choose(able);
@@ -88,7 +88,7 @@ bool World::perform(Action action) {
     }
     case Action::wait_for_timer:
     case Action::wait_long: return false;
-    // Where the same is played again it has not ended.
+    // In a repetition the server has not ended.
     case Action::stop: return repetition_ == 0 && stop();
     case Action::upstream: return disturb_upstream();
     case Action::other_signal: return signal(subject_->other_signal);
@@ -129,7 +129,7 @@ std::uint32_t World::here() const {
       std::ranges::count_if(clients(), [](const Client& client) { return !client.over; }));
 }
 
-// The one that the Subject names comes first.
+// The listener that the Subject names comes first.
 std::uint32_t World::choose_listener() {
   const auto count = static_cast<std::uint32_t>(network_->listeners());
   std::uint32_t named = 0;
@@ -198,7 +198,7 @@ void World::send(Client& client, std::size_t size) {
   said(client, bytes, count);
 }
 
-// What is left of the message that it is saying, or the next one.
+// The rest of the client's message, or the next message.
 std::string& World::begin_message(Client& client) {
   Words& words = *client.words;
   if (!words.unsaid.empty()) return words.unsaid;
@@ -211,9 +211,10 @@ std::string& World::begin_message(Client& client) {
   return words.unsaid;
 }
 
-// The next bytes of its message. False if there was no room for all of them, or there were none.
+// Sends the next bytes of the client's message. Returns false if there was no room for all of them,
+// or no byte is left.
 bool World::speak(Client& client, std::size_t size) {
-  // A connection that ends with the answer is no place to say more.
+  // A connection that ends with the answer takes no second message.
   if (subject_->ends_when_answered && client.due > 0) client.words->unsaid.clear();
   const std::string bytes = client.words->unsaid.substr(0, size);
   const std::size_t count = network_->send(client.peer, bytes.data(), bytes.size());
@@ -289,13 +290,13 @@ void World::shrink(Client& client) {
 void World::pass_time(std::uint64_t ns) {
   Marks::hit(Mark::time_passed);
   network_->advance(ns);
-  // What passes while something is there for the server to do is a slow machine's doing.
+  // Time that passes while the server has work is a slow machine's.
   const std::uint64_t slept_ns = std::min(ns, sleeps_for_ns_);
   if (sleeps_for_ns_ != uvsim::Wait::forever) sleeps_for_ns_ -= slept_ns;
   judge_.time_passed(ns - slept_ns);
 }
 
-// What a peer that the server has connected to may do.
+// Disturbs a peer that the server has connected to.
 bool World::disturb_upstream() {
   std::vector<Upstream::Link>& links = upstream_.links();
   const auto able = [](const Upstream::Link& link) { return !link.over; };

@@ -30,7 +30,7 @@ constexpr std::array meanings{
 
 constexpr std::uint64_t layout = 0x6563686f'00000000 + sizeof(Campaign::Counts);
 constexpr const char* variable = "HARNESS_CAMPAIGN";
-// So few runs are no campaign; their counts would only be in the way.
+// Fewer runs are no campaign: their counts are not printed.
 constexpr std::uint64_t runs_worth_a_table = 100;
 
 std::size_t index(Step step) { return static_cast<std::size_t>(step); }
@@ -52,10 +52,10 @@ Campaign::Counts* map(int file) {
   return counts;
 }
 
-// What the command line says of this process: its options are libFuzzer's.
+// What the command line says of this process. Its options are libFuzzer's.
 struct Engine {
-  bool has_children = false;  // and they find the counts through the environment
-  bool is_helper = false;     // asked for something else than a campaign: nobody is to be told
+  bool has_children = false;  // children find the counts through the environment
+  bool is_helper = false;     // asked for something else than a campaign: it prints nothing
 
   Engine() {
     std::FILE* const file = std::fopen("/proc/self/cmdline", "rb");
@@ -75,18 +75,18 @@ struct Engine {
   }
 
  private:
-  // Inputs that are named one by one are replayed, by an engine or without one.
+  // Inputs named on the command line are replayed, with or without an engine.
   static bool is_input(const char* path) {
     struct stat about{};
     return path[0] != '-' && stat(path, &about) == 0 && S_ISREG(about.st_mode);
   }
 };
 
-// The part of the process in the campaign. Lives as long as the process.
+// The process's part of the campaign. It lives as long as the process.
 class Process {
  public:
   Process() {
-    // Before an engine closes it.
+    // Before the engine closes stderr.
     errors_ = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 100);
     const Engine engine;
     if (const char* const path = std::getenv(variable)) {
@@ -107,7 +107,8 @@ class Process {
 
   Campaign::Counts& counts() { return *counts_; }
 
-  // After a target's own static objects were made, so that they still are there when it speaks.
+  // After the construction of a target's static objects, so that they still exist when the report
+  // is printed.
   void will_tell() {
     if (!tells_ || registered_) return;
     registered_ = true;
@@ -147,8 +148,7 @@ class Process {
     _exit(status);
   }
 
-  // What the program prints where nothing goes wrong: it is tried once more, in a process of its
-  // own.
+  // Shows what the program prints in a fault-free run: runs it once more, in a child process.
   std::string words_of_the_program() {
     const int file = memfd_create("words", MFD_CLOEXEC);
     const pid_t child = file < 0 ? -1 : fork();
@@ -158,7 +158,7 @@ class Process {
       alarm(20);
       dup2(file, STDOUT_FILENO);
       dup2(file, STDERR_FILENO);
-      pid_ = 0;  // this one has nothing to tell
+      pid_ = 0;  // the child prints no report
       const std::uint8_t nothing = 0;
       LLVMFuzzerTestOneInput(&nothing, 0);
       std::fflush(nullptr);
@@ -189,11 +189,10 @@ class Process {
   bool registered_ = false;
 };
 
-// libFuzzer's first process never runs the target, and tells what its children came to.
+// libFuzzer's first process never runs the target. It prints the counts of its children.
 [[maybe_unused]] const bool made = (Process::of_this(), true);
 
-// Whether libuv told the server something in this run. The event's number is known once it has
-// happened.
+// Whether this event happened in this run. An event has a number once it has happened.
 class Told {
  public:
   Told(const char* event, Marks::Outcome outcome) : event_(event), outcome_(outcome) {}
@@ -243,7 +242,7 @@ bool promises(const Subject& subject, Step step) {
   }
 }
 
-// The first promise that was kept in no run; step_count: there is none. Who answers without
+// The first promised step that no run reached; step_count: none. A server that answers without
 // reading need not read.
 std::size_t first_missing(const Campaign::Counts& counts) {
   for (std::size_t i = 0; i < step_count; ++i) {
@@ -289,7 +288,7 @@ void Campaign::count_left_over() { add(Process::of_this().counts().left_over); }
 const Campaign::Counts& Campaign::counts() { return Process::of_this().counts(); }
 
 int Campaign::status(const Counts& counts) {
-  // Only a run in which nothing went wrong says that it was the server's own doing.
+  // Only in a fault-free run this was the server's own doing.
   if (counts.of(Step::fault_free) > 0 && first_missing(counts) < step_count) {
     return nothing_was_tested;
   }

@@ -1,14 +1,14 @@
-// A campaign: how far the server came, in how many runs, and with which faults. Silence is clean
-// only where something was tested.
+// A campaign: how far the server came, in how many runs, and with which faults. A campaign without
+// a finding says something only if something was tested.
 //
-// Every run of every Trial is counted. The counts lie in memory that a dying process leaves behind:
-// shared with the processes that libFuzzer starts with -fork=N, and in the file that the
-// environment variable HARNESS_CAMPAIGN names, which several programs may share.
+// Every run of every Trial is counted. The counts survive the process: they lie in memory shared
+// with the processes that libFuzzer starts with -fork=N, or in the file that the environment
+// variable HARNESS_CAMPAIGN names, which several programs may share.
 //
-// A fuzz target, that is a program that has LLVMFuzzerTestOneInput, prints them at its end, whoever
-// wrote it, unless it only replays inputs that its command line names. If it was tried in a world
-// where nothing goes wrong, and in no run came as far as the Subject promises, its last words are
-// NOTHING WAS TESTED and its exit status is 3.
+// A fuzz target (a program with LLVMFuzzerTestOneInput) prints the counts at its end, unless it
+// only replays inputs of its command line. If it made fault-free runs, and in none of them the
+// server came as far as the Subject promises, the target prints NOTHING WAS TESTED and exits with
+// status 3.
 #pragma once
 
 #include <array>
@@ -30,7 +30,7 @@ namespace harness {
   X(echoed, "a client got back everything that it had said")              \
   X(half_close, "the server was told that a client had ended its output") \
   X(stopped, "the server was told to end while clients were there")       \
-  X(stopped_idle, "the server was told to end while nobody was there")    \
+  X(stopped_idle, "the server was told to end while no client was there") \
   X(ended, "the server ended by itself")                                  \
   X(never_listened, "the server ended before it listened")                \
   X(fault_free, "nothing went wrong: one ordinary client, no choice was made")
@@ -56,9 +56,9 @@ class Campaign {
   struct Counts {
     std::uint64_t layout;  // of this struct, so that a file of another version is not added to
     std::uint64_t runs;
-    std::array<std::uint64_t, step_count> steps;                  // runs that came so far
+    std::array<std::uint64_t, step_count> steps;                  // runs that came this far
     std::array<std::uint64_t, uvsim::choice_point_count> faults;  // runs with an unkind answer
-    std::array<std::uint64_t, step_count> promised;               // runs that should come so far
+    std::array<std::uint64_t, step_count> promised;               // runs that should come this far
     std::uint64_t left_over;    // runs that were made twice and differed
     std::uint64_t last_status;  // of the last run that ended before it listened
 

@@ -11,7 +11,7 @@ namespace harness {
 namespace {
 
 constexpr std::size_t shown = 8;
-// So few bytes stand everywhere by chance.
+// Fewer bytes than this occur everywhere by chance.
 constexpr std::size_t telling = 4;
 
 std::string hex(const std::uint8_t* bytes, std::size_t size) {
@@ -26,7 +26,7 @@ std::string hex(const std::uint8_t* bytes, std::size_t size) {
 
 std::string number(std::uint64_t n) { return std::to_string(n); }
 
-// Where among what `client` said these bytes stand; its length if nowhere.
+// The offset of these bytes in what `client` said; its length if they do not occur.
 std::uint64_t place_of(const Client& client, const std::uint8_t* bytes, std::size_t size) {
   if (client.words != nullptr) {
     const std::string_view found(reinterpret_cast<const char*>(bytes), size);

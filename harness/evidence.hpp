@@ -1,5 +1,5 @@
-// What can be shown of bytes that a client got wrong or never got: the offset, eight bytes that
-// were expected there and the eight that came, and where else those stand.
+// Evidence about bytes that a client got wrong or did not get: the offset, the eight expected
+// bytes, the eight received bytes, and where else the received bytes occur.
 #pragma once
 
 #include <cstddef>
@@ -11,12 +11,12 @@
 
 namespace harness {
 
-// `size` bytes came to `client`, in place of `expected`, from its byte number client.received on;
-// the first wrong one is shown. Of what clients said only the last 64 KiB are looked at.
+// `client` received `size` bytes in place of `expected`, from its byte number client.received on.
+// Shows the first wrong byte. Only the last 64 KiB of what each client said are searched.
 std::string wrong_bytes(const Client& client, const void* expected, const std::uint8_t* bytes,
                         std::size_t size, std::span<const Client> clients);
 
-// The end came to `client` in place of `expected`, its byte number client.received; by RST, or FIN.
+// `client` saw the end in place of `expected`, its byte number client.received: by RST, or by FIN.
 std::string missing_bytes(const Client& client, const void* expected, bool by_reset);
 
 }  // namespace harness

@@ -1,5 +1,5 @@
-// The fault-free step: what everybody does when the server rests and no action was chosen. Clients
-// do as their kind does (kind.hpp), and time passes no further than the next of them acts.
+// The fault-free step: what the World does when the server rests and no action was chosen. Clients
+// act as their kind does (kind.hpp). Time passes until the next client acts, and no further.
 #include <algorithm>
 #include <span>
 
@@ -11,10 +11,10 @@
 namespace harness {
 namespace {
 
-// How long the World waits for a server that does things at times and moves nothing.
+// How long the World waits for a server that works at times and moves nothing.
 constexpr std::uint64_t patience_ns = 3'600'000 * ms;
-// After so many turns of that, time goes faster: a timer that comes often would take a run for
-// ever.
+// After this many such turns, time goes faster. Otherwise a frequent timer would make a run
+// endless.
 constexpr std::uint32_t turns_in_full = 1'000;
 
 }  // namespace
@@ -29,14 +29,14 @@ uvsim::Progress World::rest(uvsim::Wait wait) {
   return wait_for_server(wait);
 }
 
-// What the kinds count their times in: the shorter of the two limits.
+// The unit of the kinds' times: the shorter of the two limits.
 std::uint64_t World::limit_ns() const {
   constexpr std::uint64_t without_limits_ms = 1000;
   const std::uint64_t limit = std::min(subject_->idle_ms, subject_->write_ms);
   return (limit == Subject::unlimited ? without_limits_ms : limit) * ms;
 }
 
-// Whether the time that this client lets pass has; it begins with the first question.
+// Whether this client's waiting time has passed. It begins with the first call.
 bool World::is_due(Client& client, std::uint64_t after_ns) {
   if (client.acts_at_ns == 0) client.acts_at_ns = network_->now_ns() + after_ns;
   if (network_->now_ns() < client.acts_at_ns) return false;
@@ -51,7 +51,7 @@ bool World::read_all() {
     if (client.view.readable == 0 && !waits) client.acts_at_ns = 0;
     if (client.over || client.view.readable == 0) continue;
     const Habits& habits = client.habits();
-    // Who does not read is still told when its connection is cut.
+    // A client that does not read still sees when its connection is cut.
     const bool cut = client.is_itself() && habits.portion == Portion::nothing &&
                      (client.view.reset || client.view.fin);
     if (client.stalled && !cut) continue;
@@ -68,7 +68,7 @@ bool World::read_all() {
   return read;
 }
 
-// Who has begun a message says all of it.
+// A client that has begun a message says all of it.
 bool World::finish_messages() {
   bool said = false;
   if (words_.empty()) return false;
@@ -81,7 +81,7 @@ bool World::finish_messages() {
   return said;
 }
 
-// In a world where nobody ever came, one client comes; and who came says something.
+// If no client has come, one comes. A client that has said nothing says something.
 bool World::greet() {
   if (count_ == 0 && judge_.stops() == 0) return connect();
   bool greeted = false;
@@ -103,14 +103,14 @@ bool World::greet() {
   return greeted;
 }
 
-// Who has seen the end closes.
+// A client that has seen the end closes.
 bool World::leaves(Client& client) {
   if (client.view.state == uvsim::PeerState::refused) return true;
   if (!client.seen_end) return false;
   return !client.habits().stays || !client.is_itself() || is_due(client, 2 * limit_ns());
 }
 
-// Who has got everything ends its output.
+// A client that has got everything half-closes.
 bool World::is_content(Client& client) {
   if (!client.can_send() || client.stalled || client.seen_end) return false;
   if (client.promised && !client.has_everything()) return false;
@@ -137,23 +137,23 @@ bool World::say_goodbye() {
     }
   }
   if (said) return true;
-  // Not before it listens again.
+  // Not before the server listens again.
   if (network_->listeners() == 0 && judge_.stops() == 0 && subject_->reopens_listener) return false;
   if (!all_gone() || judge_.stops() > 0) return false;
   if (late_comer()) return true;
-  // Whoever is gone is to be closed before the operator comes: that takes its time.
+  // Connections of gone clients have to be closed before the operator ends the server.
   if (judge_.connections_of_clients() > 0) return false;
   if (setting_.rests > 0 && compare_rests()) return true;
   if (judge_.rests().suspects()) return false;
   return stop() || compare_rests();
 }
 
-// What the server keeps with no client there, against what it kept before (rests.hpp). True if the
-// same is played once more.
+// Compares what the server keeps without clients with what it kept before (rests.hpp). Returns
+// whether the World repeats the run's actions.
 bool World::compare_rests() {
   if (!compared_) judge_.alone();
   compared_ = true;
-  // No end of the run by its limits, for the sake of this.
+  // The comparison must not make the run reach a limit.
   const bool affordable = steps_ < simulation_->options().max_steps / 4;
   if (!judge_.rests().asks_for_more() || !affordable || network_->listeners() == 0) return false;
   Marks::hit(Mark::played_again);
@@ -178,8 +178,8 @@ bool World::all_gone() const {
   return std::ranges::all_of(clients(), [](const Client& client) { return client.over; });
 }
 
-// When the first of those that let time pass will act; Wait::forever if there are none. Who was due
-// and did nothing has nothing left to do at that time: it waits for the server, too.
+// When the first of the waiting clients will act; Wait::forever: there are none. A client that was
+// due and did nothing waits for the server.
 std::uint64_t World::next_act_ns() const {
   std::uint64_t next = uvsim::Wait::forever;
   for (const Client& client : clients()) {
@@ -189,7 +189,7 @@ std::uint64_t World::next_act_ns() const {
   return next;
 }
 
-// Everybody who is left waits for the server, and it for a timer or for ever.
+// Every client waits for the server. The server waits for a timer, or for ever.
 uvsim::Progress World::wait_for_server(uvsim::Wait wait) {
   judge_.while_waiting(wait);
   const std::uint64_t next_act = next_act_ns();
@@ -200,7 +200,7 @@ uvsim::Progress World::wait_for_server(uvsim::Wait wait) {
       return uvsim::Progress::made;
     }
   }
-  // A server that cannot be told to end, and where nothing is left to be waited for.
+  // The server cannot be told to end, and nothing is left to wait for.
   const bool listens = network_->listeners() > 0 || !subject_->reopens_listener;
   const bool settled = judge_.stops() == 0 && all_gone() && listens &&
                        judge_.connections_of_clients() == 0 && !judge_.rests().suspects();
@@ -209,7 +209,7 @@ uvsim::Progress World::wait_for_server(uvsim::Wait wait) {
     return uvsim::Progress::nothing;
   }
   if (waited_ns_ < patience_ns && judge_.somebody_connects()) {
-    // The kernel tries again every now and then, and no timer of the server's says when.
+    // The kernel tries again now and then, without a timer of the server.
     constexpr std::uint64_t attempt = 1000 * ms;
     waited_ns_ += attempt;
     network_->advance(attempt);
@@ -227,8 +227,8 @@ uvsim::Progress World::wait_for_server(uvsim::Wait wait) {
   return uvsim::Progress::nothing;
 }
 
-// For a timer of the server's. One that comes often and moves nothing comes late from some time on,
-// as on a machine that sleeps in between.
+// Waits for a timer of the server. A timer that fires often and moves nothing fires late after some
+// time, as on a machine that sleeps.
 void World::wait_a_turn(std::uint64_t ns) {
   Marks::hit(Mark::waited_for_timer);
   waited_ns_ += ns;
@@ -239,7 +239,7 @@ void World::wait_a_turn(std::uint64_t ns) {
   judge_.time_passed(skipped);
 }
 
-// Nobody does anything, however often timers of the server's come.
+// The World does nothing, however often timers of the server fire.
 uvsim::Progress World::wait_long(uvsim::Wait wait) {
   judge_.while_waiting(wait);
   const std::uint64_t left = waits_until_ns_ - network_->now_ns();
@@ -253,7 +253,7 @@ uvsim::Progress World::wait_long(uvsim::Wait wait) {
   return uvsim::Progress::nothing;
 }
 
-// Those that read no more have been waited for long enough.
+// Clients that had stopped reading read again.
 bool World::resume() {
   bool resumed = false;
   for (Client& client : clients()) {

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::size_t words_max = 6;
 
-// Words without which a name says as much.
+// Words that add nothing to a name.
 bool is_filler(std::string_view word) {
   static constexpr std::array fillers{"a",   "an",  "the",    "its",  "it",     "to",  "which",
                                       "was", "is",  "that",   "of",   "in",     "on",  "had",
@@ -28,7 +28,7 @@ bool is_word(std::string_view word) {
          std::ranges::none_of(word, [](unsigned char c) { return std::isdigit(c) != 0; });
 }
 
-// What is found often has a name that is easy to say.
+// Short names for frequent findings.
 struct Known {
   std::string_view words, name;
 };
@@ -117,7 +117,7 @@ Findings* Findings::wanted() {
 
 namespace {
 
-// Whole or not at all, whoever else writes the same.
+// Writes a file whole or not at all, even if other processes write the same file.
 void write_file(const std::string& path, const void* bytes, std::size_t size) {
   const std::string part = path + "." + std::to_string(getpid()) + ".part";
   std::FILE* const file = std::fopen(part.c_str(), "wb");

@@ -1,8 +1,8 @@
 // Findings: one input for each way to fail, named by what failed, in a folder.
 //
-// The environment variable HARNESS_FINDINGS names the folder. Then a target that finds something
-// does not die of it: it keeps the input and goes on, and the search with it. Several processes may
-// share the folder. What ends the process all the same (a sanitizer) is the engine's to keep.
+// The environment variable HARNESS_FINDINGS names the folder. A target that finds something then
+// keeps the input and goes on, and so does the search. Several processes may share the folder. If a
+// finding ends the process (a sanitizer's), the engine keeps the input.
 #pragma once
 
 #include <cstddef>
@@ -14,17 +14,18 @@
 
 namespace harness {
 
-// "R21-sigpipe", "ledger-leak-on_connection": what failed, without what differs from input to
-// input; fit to be a file's name. `where`: the function of the program that is to blame, or empty.
+// The name of a finding, such as "R21-sigpipe" or "ledger-leak-on_connection". It leaves out what
+// differs from input to input, and can be a file's name. `where`: the program's function at fault,
+// or empty.
 std::string name_of(const Verdict& verdict, std::string_view where = {});
 
 class Findings {
  public:
-  // Null if the environment does not ask for it. One for the whole process.
+  // The findings of the process; null if the environment names no folder.
   static Findings* wanted();
 
-  // Keeps the input unless a smaller one is there already that failed in the same way. Beside it,
-  // NAME.what has the words and then what was gone past (see Target).
+  // Keeps the input, unless the folder has a smaller one that failed in the same way. The file
+  // NAME.what beside it has the message, and then the forgiven findings (see Target).
   void keep(const std::string& name, const std::uint8_t* data, std::size_t size,
             const std::string& what) const;
 

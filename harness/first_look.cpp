@@ -76,7 +76,7 @@ class Visit {
       ++visitors_;
       return uvsim::Progress::made;
     }
-    // Some never rest: they turn the loop themselves.
+    // Some servers never rest, because they turn the loop themselves.
     if ((wait.ready || wait.ns == 0) && ++busy_ < busy_max) return uvsim::Progress::nothing;
     if (read(network)) return uvsim::Progress::made;
     // Others take their time to answer.

@@ -1,8 +1,9 @@
-// Findings that a campaign goes on past, so that one does not hide the next: those of a rule
-// ("R21"), of an oracle ("whole"), or with certain words in their message.
+// Findings that a campaign goes on past, so that one does not hide the next. They are named by a
+// rule
+// ("R21"), by an oracle ("whole"), or by words in their message.
 //
-// What libuv survives is passed by in the same run. A run that cannot go on ends there, and counts
-// as one in which nothing was found.
+// After a forgiven finding that libuv survives, the run goes on. A run that cannot go on ends
+// there, and counts as a run without a finding.
 #pragma once
 
 #include <algorithm>

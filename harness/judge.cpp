@@ -12,7 +12,7 @@
 namespace harness {
 namespace {
 
-// The events that say something to the Judge. Their numbers are learned from their names.
+// The events that the Judge uses. Their numbers are looked up by name.
 enum class Event : std::uint8_t {
   unknown,
   other,
@@ -83,7 +83,7 @@ Client* Judge::client_of(uvsim::Peer peer) {
   return nullptr;
 }
 
-// A client, or the one in whose behalf the server made a connection of its own.
+// The client of the peer, or the client for which the server made the connection to the peer.
 Client* Judge::concerned_by(uvsim::Peer peer) {
   if (Client* const client = client_of(peer)) return client;
   for (const Own& own : own_) {
@@ -92,7 +92,7 @@ Client* Judge::concerned_by(uvsim::Peer peer) {
   return nullptr;
 }
 
-// A connection that the server asks for, and the peer at its other end once there is one.
+// Notes a connection that the server makes, and later the peer at its other end.
 void Judge::heard_of_own(const uvsim::EventView& view, bool asks) {
   if (asks) {
     const Client* const client = concerned_by(called_back_for_);
@@ -111,8 +111,8 @@ void Judge::upstream_disturbed(uvsim::Peer peer) {
 
 // --- Excuses: what a server may do to a client. -------------------------------------------------
 
-// A fault is an excuse for the connection that it concerns, and for those that were not served yet
-// where it concerns none: they may never be.
+// A fault is an excuse for the connection that it concerns. A fault that concerns no connection
+// excuses all clients that were not served yet: they may never be served.
 void Judge::chosen(uvsim::ChoicePoint point, uvsim::Peer about) {
   using enum uvsim::ChoicePoint;
   switch (point) {
@@ -127,7 +127,7 @@ void Judge::chosen(uvsim::ChoicePoint point, uvsim::Peer about) {
     case write_size:
     case write_again:
     case action:
-    case detail: return;  // unkind, but no fault: everything still has to come to its end
+    case detail: return;  // unkind, but no fault: everything still has to end
     case call_timer_start:
     case call_timer_init: timer_fault_ = true; break;
     case call_accept: ++accepts_failed_; break;
@@ -136,8 +136,8 @@ void Judge::chosen(uvsim::ChoicePoint point, uvsim::Peer about) {
   ++faults_;
   if (network_ == nullptr) return;
   if (deaf_since_ns_ != 0) deaf_since_ns_ = network_->now_ns();  // it may have tried to listen
-  // Memory and timers are nobody's: what fails concerns who the server is being called back for, or
-  // whom it is taking in meanwhile.
+  // Memory and timers belong to no connection. Their failure concerns the client of the current
+  // callback, or a client that the server accepts in it.
   if (Client* const client = concerned_by(about ? about : called_back_for_)) {
     client->excuse(Excuse::fault);
     if (point == write_error) {
@@ -145,9 +145,9 @@ void Judge::chosen(uvsim::ChoicePoint point, uvsim::Peer about) {
       if (client->writes_queued > 1) client->hole = true;
     }
   }
-  // A connection of the server's own that is nobody's is everybody's.
+  // A connection that the server made for no client concerns all clients.
   if (about && concerned_by(about) == nullptr) excuse_all(Excuse::fault);
-  // What is done for who arrives may be done when somebody else has left.
+  // The server may do the work for an arriving client when another client has left.
   const bool arriving = point == accept_error || point == call_accept || point == call_tcp_init ||
                         point == allocation;
   if (!about || arriving) excuse_unserved(Excuse::fault);
@@ -163,7 +163,7 @@ void Judge::excuse_unserved(Excuse excuse) {
   }
 }
 
-// Excuses that come with time, until the server closes the connection.
+// Adds excuses that come with time, until the server closes the connection.
 void Judge::age(Client& client, bool overslept) {
   if (client.closed) return;
   const std::uint64_t now = network_->now_ns() + slack_ms * ms;
@@ -171,10 +171,11 @@ void Judge::age(Client& client, bool overslept) {
     return limit_ms != Subject::unlimited && now - since_ns >= times_ms(limit_ms);
   };
   if (grace_ends_ns_ != 0 && now >= grace_ends_ns_) client.excuse(Excuse::stop);
-  // To a server on a slow machine a client is silent that it has not got round to hearing, and one
-  // takes nothing that took something since it could last look.
+  // A server on a slow machine takes a client for silent if it has not yet read from it, and for
+  // stalling if the client took something after the server's last look.
   const bool slow = delayed_ || overslept;
-  // Who reads and is owed bytes is neither silent nor stalling, whatever the server's timers say.
+  // A client that reads and is owed bytes is neither silent nor stalling, whatever the server's
+  // timers say.
   if (!slow && client.waits_for_server()) return;
   const std::uint64_t spoke =
       slow ? std::min(client.spoke_at_ns, client.heard_at_ns) : client.spoke_at_ns;
@@ -196,7 +197,7 @@ void Judge::age(Client& client, bool overslept) {
   }
 }
 
-// --- What is heard. -----------------------------------------------------------------------------
+// --- What the Judge is told. --------------------------------------------------------------------
 
 void Judge::on_event(const uvsim::EventView& view) {
   if (view.kind == uvsim::EventKind::callback) called_back_for_ = view.peer;
@@ -218,8 +219,9 @@ void Judge::on_event(const uvsim::EventView& view) {
   if (client == nullptr) return;
   switch (event) {
     case Event::read:
-      // Who speaks when it is owed nothing begins to be owed; the server learns of it only here,
-      // and until it does the client has been silent. A slow machine may take as long as it likes.
+      // A client that speaks when it is owed nothing begins to be owed. The server learns of it
+      // only here; until then the client was silent to it. A slow machine may take any time for
+      // that.
       if (view.value <= 0) return;
       client->heard_at_ns = client->known_took_at_ns = view.time_ns;
       // Silence ends when the client speaks, unless the server has begun to end the connection.
@@ -243,7 +245,7 @@ void Judge::on_event(const uvsim::EventView& view) {
       return;
     case Event::try_write:
       if (view.result > 0 && client->write_error_untold) client->hole = true;
-      if (view.result < 0) client->write_error_untold = false;  // it was told just now
+      if (view.result < 0) client->write_error_untold = false;  // the server was told just now
       return;
     case Event::written:
       --client->writes_queued;
@@ -275,7 +277,7 @@ void Judge::connected(Client& client, bool promised) {
   owe(client);
 }
 
-// What it is owed for what it has said so far.
+// Sets what the client is owed for what it has said.
 void Judge::owe(Client& client) {
   client.due = client.sent;
   if (client.words == nullptr || !client.promised || !subject_->speech.answer) return;
@@ -362,7 +364,7 @@ void Judge::saw_end(Client& client, bool by_reset) {
   check_whole(client, by_reset);
 }
 
-// --- When it looks. -----------------------------------------------------------------------------
+// --- When it checks. ----------------------------------------------------------------------------
 
 void Judge::before_looking() {
   for (Client& client : clients()) {
@@ -421,7 +423,7 @@ void Judge::when_ended(int status) {
   check_counts();
 }
 
-// --- What follows from it. ----------------------------------------------------------------------
+// --- What follows from what it was told. --------------------------------------------------------
 
 Rests::Measure Judge::measure() const {
   return {.blocks = simulation_->ledger_live(),
@@ -430,13 +432,13 @@ Rests::Measure Judge::measure() const {
           .descriptors = network_->open_descriptors()};
 }
 
-// Who was never answered may not have been taken in, where there is no room for all.
+// A client that was never answered may not have been accepted, if there is no room for all.
 bool Judge::must_be_served(const Client& client) const {
   return client.view.accepted && (client.received > 0 || count_ <= subject_->connections_max);
 }
 
-// It is the server's turn: what the client has said is not on its way back, and nothing that it has
-// not read is in the way.
+// Whether it is the server's turn: it has not echoed what the client said, and no unread bytes are
+// in the way.
 bool Judge::waits(const Client& client) const {
   if (client.over || client.seen_end || client.view.unread > 0) return false;
   if (client.has_everything() && !client.half_closed) return false;
@@ -452,25 +454,25 @@ bool Judge::somebody_connects() const {
 bool Judge::is_over(std::uint64_t now, bool for_ever, std::uint64_t since_ns,
                     std::uint64_t limit_ms) const {
   if (limit_ms == Subject::unlimited) return false;
-  // What takes several turns is later by each that was slow.
+  // Each slow turn makes the server later.
   return for_ever || now > since_ns + times_ms(limit_ms + slack_ms * (1 + slow_turns_));
 }
 
-// A server that does not listen anew serves nobody any more when its listener has failed, and whom
-// the listener had announced it keeps (R37, R38).
+// A server that does not reopen a failed listener serves no client any more, and keeps the client
+// that the listener had announced (R37, R38).
 bool Judge::may_be_left_waiting(const Client& client) const {
   if ((faults_ == 0 && !terms_.few_descriptors) || subject_->reopens_listener) return false;
   return !client.view.accepted || (accepts_failed_ > 0 && client.received == 0);
 }
 
-// That the program has: all but those that wait to be accepted.
+// The connections that the program has: all but those that wait to be accepted.
 std::size_t Judge::connections() const {
   std::size_t open = network_->open_connections();
   for (std::size_t i = 0; i < network_->listeners(); ++i) open -= network_->listener(i).queued;
   return open;
 }
 
-// Those that clients have made, and the server has not closed.
+// The connections that clients have made and the server has not closed.
 std::size_t Judge::connections_of_clients() const {
   return network_->open_connections() - network_->own_connections();
 }

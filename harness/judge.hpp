@@ -1,10 +1,10 @@
-// The Judge: hears what clients did and saw, what was chosen and what libuv told the server
-// (judge.cpp), and says when an oracle (verdict.hpp) is broken: each of the eight has its place in
-// oracles.cpp. The World plays; nothing here does anything.
+// The Judge: is told what clients did and saw, what was chosen and what libuv told the server
+// (judge.cpp), and says when an oracle (verdict.hpp) is broken. Each of the eight oracles has its
+// place in oracles.cpp. The World acts; the Judge only watches.
 //
-// An oracle is written from what a client does and sees. A client is owed what it has said and what
-// has not come back to its receive buffer; while that grows it takes, however slowly, and who takes
-// neither stalls nor is silent.
+// An oracle is stated by what a client does and sees. A client is owed the bytes that it has said
+// and that have not come back to its receive buffer. A client takes as long as bytes arrive there,
+// however slowly. A client that takes neither stalls nor is silent.
 #pragma once
 
 #include <cstdint>
@@ -23,55 +23,55 @@ namespace harness {
 
 class Judge {
  public:
-  // Thrown where something was found, and where enough was seen; whoever called the World's hook
+  // Thrown when something was found, and when enough was seen. The caller of the World's hook
   // catches it.
   struct Left {};
 
-  // On what terms it judges, beside what the Subject promises.
+  // The terms of the judgement, beside what the Subject promises.
   struct Terms {
-    const Forgiven* forgiven = nullptr;  // findings to be passed by; null: none
+    const Forgiven* forgiven = nullptr;  // findings to go on past; null: none
     std::uint32_t rests = 1;             // repetitions before the first comparison
-    bool few_descriptors = false;        // libuv itself turns clients away (R39)
+    bool few_descriptors = false;        // so libuv itself turns clients away (R39)
   };
 
-  // The references must last until the run has ended. `clients` are all that are there at once.
+  // The references must last until the run has ended. `clients` is the array of all clients.
   void begin(uvsim::Simulation& simulation, const Subject& subject, const Terms& terms,
              Client* clients);
   void few_descriptors() { terms_.few_descriptors = true; }
 
-  // --- What it hears. ---------------------------------------------------------------------------
+  // --- What it is told. -------------------------------------------------------------------------
 
   void on_event(const uvsim::EventView& event);
-  // An unkind answer, and whom the question was about, if anybody.
+  // An unkind answer. `about`: the peer that the question was about, if any.
   void chosen(uvsim::ChoicePoint point, uvsim::Peer about);
   // The server listens for the first time.
   void listens(uvsim::Network& network);
-  // One more, to whom its listener has promised an answer, or not.
+  // A client connects. `promised`: its listener promises an answer.
   void connected(Client& client, bool promised);
-  // The World has done something to a peer that the server had connected to.
+  // The World has disturbed a peer that the server had connected to.
   void upstream_disturbed(uvsim::Peer peer);
   void spoke(Client& client, std::size_t size);
   void half_closed(Client& client);
   void received(Client& client, const std::uint8_t* bytes, std::size_t size);
   void looked(Client& client);  // client.view is new
   void saw_end(Client& client, bool by_reset);
-  // The operator told the server to end, somebody being there or nobody.
+  // The operator told the server to end.
   void told_to_end();
-  // Time has passed, of which the machine kept the server from working for so long.
+  // Time has passed. For `overslept_ns` of it the machine kept the server from working.
   void time_passed(std::uint64_t overslept_ns);
 
-  // --- When it looks. ---------------------------------------------------------------------------
+  // --- When it checks. --------------------------------------------------------------------------
 
-  void before_looking();                  // at each poll, before the clients look
-  void after_looking(bool server_rests);  // and when they have
-  void at_rest();                         // the server rests, and nobody acted
-  void while_waiting(uvsim::Wait wait);   // everybody waits for a timer of the server
+  void before_looking();                  // at each poll, before the looks at clients
+  void after_looking(bool server_rests);  // at each poll, after the looks
+  void at_rest();                         // the server rests, and no client acted
+  void while_waiting(uvsim::Wait wait);   // every client waits for a timer of the server
   void alone();                           // the server rests, and all clients are gone
-  void long_alone();                      // and they have been for as long as it may want
+  void long_alone();                      // they have been gone for as long as the server may need
   void at_the_very_end();                 // nothing can happen any more
-  void when_ended(int status);            // the program has
-  [[noreturn]] void spins();              // it claims to be busy, and nothing moves
-  // The clients that were are forgotten; others come in their places.
+  void when_ended(int status);            // the program has ended
+  [[noreturn]] void spins();              // the server has work without end, and nothing moves
+  // Forgets the clients. Others take their places.
   void played_again();
 
   const Verdict& verdict() const { return verdict_; }
@@ -80,18 +80,18 @@ class Judge {
   std::uint32_t stops() const { return stops_; }
   bool somebody_connects() const;
   const Rests& rests() const { return rests_; }
-  // Some connection of a client is open in the server.
+  // How many connections of clients are open in the server.
   std::size_t connections_of_clients() const;
 
  private:
   static constexpr std::uint32_t clients_none = ~std::uint32_t{0};
-  // A connection that the server asked for, and the client in whose behalf.
+  // A connection that the server made, and the client for which it made it.
   struct Own {
     std::uint32_t handle;
     std::uint32_t client;
     uvsim::Peer peer;
   };
-  // What clients have seen, in all.
+  // What all clients have seen.
   struct Seen {
     std::uint64_t clients = 0;
     std::uint64_t answered = 0;
@@ -99,8 +99,8 @@ class Judge {
     std::uint64_t taken = 0;  // bytes
   };
 
-  // The oracles (oracles.cpp): for each, what it is asked. All return where what they have found is
-  // forgiven.
+  // The oracles' questions (oracles.cpp). A function that finds something returns only if the
+  // finding is forgiven.
   void check_prefix(const Client& client, const std::uint8_t* bytes, std::size_t size);
   void check_whole(const Client& client, bool by_reset);
   void check_growth();
@@ -118,7 +118,7 @@ class Judge {
   void check_status(int status);
   void broken(Oracle oracle, const Client* client, std::string_view words);
 
-  // What follows from what was heard.
+  // What follows from what the Judge was told.
   const void* expected_by(const Client& client) const;
   bool may_reject() const { return subject_->may_reject || terms_.few_descriptors; }
   bool waits(const Client& client) const;
@@ -140,28 +140,29 @@ class Judge {
   std::span<Client> clients() const { return {clients_, count_}; }
 
   uvsim::Simulation* simulation_ = nullptr;
-  uvsim::Network* network_ = nullptr;  // null: it does not listen yet
+  uvsim::Network* network_ = nullptr;  // null: the server does not listen yet
   const Subject* subject_ = nullptr;
   Terms terms_;
   Client* clients_ = nullptr;
   std::uint32_t count_ = 0;
   Verdict verdict_;
   Rests rests_;
-  Seen past_;             // by clients that were forgotten
-  std::vector<Own> own_;  // only where the Subject says that there are any
+  Seen past_;             // by forgotten clients
+  std::vector<Own> own_;  // only if the Subject has upstreams
 
-  uvsim::Peer called_back_for_;  // the last time the server was
+  uvsim::Peer called_back_for_;  // the peer of the last callback
   std::uint32_t faults_ = 0;
-  std::uint32_t accepts_failed_ = 0;  // each has lost a client (R38)
+  std::uint32_t accepts_failed_ = 0;  // each failure has lost a client (R38)
   bool timer_fault_ = false;          // deadlines may have been lost
   bool delayed_ = false;              // the machine was chosen to be slow
   std::uint64_t slow_turns_ = 0;      // so far
-  std::uint64_t woke_at_ns_ = 0;      // when it last let the server work again
+  std::uint64_t woke_at_ns_ = 0;      // when the machine last let the server work again
 
   std::uint32_t stops_ = 0;
-  std::uint64_t stopped_at_ns_ = 0;        // when it was told, and what it overslept since
-  std::uint64_t stopped_again_at_ns_ = 0;  // when it was told last, if more than once
-  std::uint64_t grace_ends_ns_ = 0;        // until when the first request to end excuses nothing
+  std::uint64_t stopped_at_ns_ =
+      0;  // when the server was told to end, plus the time overslept since
+  std::uint64_t stopped_again_at_ns_ = 0;  // when it was told again, the last time
+  std::uint64_t grace_ends_ns_ = 0;        // until then the first request to end excuses nothing
 
   std::uint32_t refusing_ = 0;       // the listener
   std::uint32_t refusals_ = 0;       // errors of the listener, in a row

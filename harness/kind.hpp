@@ -1,9 +1,9 @@
-// The kinds of clients: what each does by itself while the World takes its fault-free steps.
+// The kinds of clients: what each does by itself in the World's fault-free steps.
 //
-// The input says of which kind a client is when it connects (Action::connect_as), or the Setting
-// does. All kinds do what actions tell them, too.
+// The input (Action::connect_as) or the Setting decides the kind of a client that connects. A
+// client of any kind also does what the run's actions say.
 //
-// To add one: README.md says which files it touches.
+// README.md lists the files to change for a new kind.
 #pragma once
 
 #include <array>
@@ -12,23 +12,23 @@
 
 namespace harness {
 
-// How much a client reads when it does.
+// How much a client reads at a time.
 enum class Portion : std::uint8_t { everything, half, one_byte, nothing };
 
 struct Habits {
   Portion portion;
-  // It reads so long after there was something to read: sixteenths of the shorter of the two time
-  // limits of the Subject, always less than it. 0: at once. Each has patience for so many readings;
-  // then it reads as an ordinary client does.
+  // How long bytes wait before the client reads them, in sixteenths of the shorter of the Subject's
+  // two time limits; below 16. 0: at once. After `patience` readings the client reads like an
+  // ordinary one.
   std::uint32_t reads_after;
   std::uint32_t patience;
-  std::size_t window;        // bytes that its receive buffer holds; 0: as the machine says
+  std::size_t window;        // bytes of its receive buffer; 0: as the machine says
   std::size_t greeting;      // bytes that it says first; 0: as few as the input says
-  std::uint32_t companions;  // so many others of its kind connect at the same moment
-  bool ends_output;          // as soon as it has said them
+  std::uint32_t companions;  // how many others of its kind connect at the same moment
+  bool ends_output;          // half-closes as soon as it has said its greeting
   bool comes_back;           // when its connection was ended, it connects again, at once
-  bool stays;                // it does not close when it has seen the end, but long after
-  bool lingers;  // it does not end its output when it has got everything, but long after
+  bool stays;                // closes long after it has seen the end
+  bool lingers;              // half-closes long after it has got everything
 
   static constexpr std::size_t nothing = ~std::size_t{0};  // greeting: it says nothing
 };

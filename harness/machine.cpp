@@ -8,7 +8,7 @@
 namespace harness {
 namespace {
 
-// Takes one of `table`'s entries off an answer; the first is the most ordinary.
+// Takes the choice of one of `table`'s entries off an answer. The first entry is the most ordinary.
 template <class Value, std::size_t n>
 Value take(std::uint32_t& answer, const std::array<Value, n>& table) {
   const Value value = table[answer % n];

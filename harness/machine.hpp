@@ -1,7 +1,6 @@
-// The machine that a run has, and the crowd: varied by the run's choices, unless a Setting says
-// that they are not. So every campaign meets both behaviours of libuv, buffers of one byte, a
-// process that may open hardly anything, and crowds of several sizes; and stories are short, for
-// small buffers fill soon.
+// The run's choices vary the machine and the crowd, unless the Setting fixes them. So a campaign
+// meets both versions of libuv, buffers of one byte, a process with few descriptors, and crowds of
+// several sizes. Small buffers fill soon, which keeps stories short.
 #pragma once
 
 #include "harness/world.hpp"
@@ -9,8 +8,8 @@
 
 namespace harness {
 
-// Asks `choices` two questions, if anything is to be varied, and changes what they say. The kindest
-// answers leave everything as it is.
+// Asks `choices` two questions, if anything varies, and changes `setting` and `options` by the
+// answers. The kindest answers change nothing.
 void vary(Setting& setting, uvsim::Options& options, uvsim::Choices& choices);
 
 }  // namespace harness

@@ -15,7 +15,7 @@ constexpr std::array names{
 #undef HARNESS_KIND
 };
 
-// What a stream server comes upon, on one version of libuv or the other.
+// The events that a stream server meets, on either version of libuv.
 struct Expected {
   const char* event;
   Marks::Outcome outcome;
@@ -78,7 +78,7 @@ void Marks::hit(const uvsim::EventView& event) {
   now[first_event + event.what * outcomes + outcome_of(event)] = 1;
 }
 
-// libFuzzer looks for this section, and sets it to zero before each run.
+// libFuzzer reads this section, and sets it to zero before each run.
 [[gnu::used, gnu::section("__libfuzzer_extra_counters")]] std::uint8_t Marks::now[Marks::count];
 std::array<std::uint8_t, Marks::count> Marks::before;
 std::array<std::uint8_t, Marks::count> Marks::ever;

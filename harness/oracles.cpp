@@ -1,5 +1,5 @@
-// The oracles, one after the other, in the order of verdict.hpp. Each says what it holds, and is
-// all there is of it. What they are told is in judge.cpp.
+// The oracles, in the order of verdict.hpp. Each section states its property and contains all code
+// of the oracle. judge.cpp notes what the oracles need.
 #include <algorithm>
 #include <cstring>
 
@@ -12,7 +12,7 @@
 namespace harness {
 namespace {
 
-// Errors in a row that a listener may report to a server that claims to mend it.
+// The errors in a row that a listener may report to a server that promises to reopen it.
 constexpr std::uint32_t refusals_max = 16;
 
 std::uint64_t sum(std::uint64_t a, std::uint64_t b) {
@@ -22,7 +22,7 @@ std::uint64_t sum(std::uint64_t a, std::uint64_t b) {
 }  // namespace
 
 // --- prefix -------------------------------------------------------------------------------------
-// What a client received is a prefix of what it is owed, and nothing of anybody else.
+// What a client received is a prefix of what it is owed, and nothing else.
 
 void Judge::check_prefix(const Client& client, const std::uint8_t* bytes, std::size_t size) {
   if (size == 0 || !client.promised) return;
@@ -39,7 +39,7 @@ void Judge::check_prefix(const Client& client, const std::uint8_t* bytes, std::s
   }
 }
 
-// What it has to receive next.
+// The bytes that the client has to receive next.
 const void* Judge::expected_by(const Client& client) const {
   if (client.words == nullptr) return payload::bytes(client.number, client.received);
   const std::string& all = subject_->speech.answer ? client.words->answer : client.words->said;
@@ -47,14 +47,14 @@ const void* Judge::expected_by(const Client& client) const {
 }
 
 // --- whole --------------------------------------------------------------------------------------
-// A client that takes what it is owed got every byte, and then the end; one that is cut is told.
-// Where somebody else, or a fault, may have had to do with it, that is `apart`.
+// A client that takes what it is owed gets every byte, and then FIN. A cut client sees RST. If
+// another client or a fault may be the cause, the broken oracle is `apart`.
 
 void Judge::check_whole(const Client& client, bool by_reset) {
   const bool everything = client.has_everything();
   const bool turned_away = client.received == 0 && may_reject();
-  // What fails within libuv or the kernel may end a connection without the server's knowledge; and
-  // whom it turns away it has no echo for.
+  // A failure in libuv or the kernel may end a connection without the server's knowledge. A client
+  // that is turned away gets no echo.
   const bool knew = !client.excused(Excuse::fault) && !client.excused(Excuse::own) && !turned_away;
   if (subject_->tells_of_cuts && !everything && !by_reset && knew) {
     verdict_.evidence = missing_bytes(client, expected_by(client), by_reset);
@@ -71,17 +71,18 @@ void Judge::check_whole(const Client& client, bool by_reset) {
 }
 
 // --- ledger -------------------------------------------------------------------------------------
-// Every allocation is freed exactly once: that is uvsim's ledger, of which trial.cpp tells. Here is
-// what the server has and counts while it runs.
+// Every allocation is freed exactly once: uvsim's ledger checks that, and trial.cpp reports it.
+// This section checks what the server has and counts while it runs.
 
-// At rest, with no client there, it has no more than at the last rest, but for what is bounded.
+// At rest, without clients, the server has no more than at the last rest, except for a bounded
+// amount.
 void Judge::check_growth() {
   const std::string words = rests_.verdict(measure());
   if (!words.empty()) broken(Oracle::ledger, nullptr, words);
 }
 
-// What the server counted, against what the clients saw: who was answered was accepted, what went
-// back was echoed.
+// The server's counters agree with what clients saw: it has accepted each answered client, and
+// echoed each byte that came back.
 void Judge::check_counts() {
   if (!subject_->counts) return;
   const Subject::Counts counts = subject_->counts();
@@ -105,12 +106,12 @@ void Judge::add(Seen& seen, const Client& client) const {
   ++seen.clients;
   seen.answered += client.received > 0 ? 1U : 0U;
   seen.whole += client.whole ? client.received : 0;
-  // By the kernel, or by one that keeps no account of it any more.
+  // After a close or a reset the exact count is gone, so all that the client sent counts.
   seen.taken += client.over || view.reset ? client.sent : client.received + view.unread;
 }
 
 // --- contract -----------------------------------------------------------------------------------
-// No rule of libuv's contract is broken: uvsim sees that, and trial.cpp tells.
+// No rule of libuv's contract is broken: uvsim checks that, and trial.cpp reports it.
 
 // --- bound --------------------------------------------------------------------------------------
 // Live bytes and open connections stay within the limits at every step.
@@ -135,14 +136,14 @@ void Judge::check_bounds() {
 }
 
 // --- alive --------------------------------------------------------------------------------------
-// Once faults stop, everything comes to its end within a bounded time, without spinning.
+// Once faults stop, everything ends in bounded time, without spinning.
 
 void Judge::spins() {
   broken(Oracle::alive, nullptr, "the server spins");
-  throw Left();  // it would for ever, also where that is forgiven
+  throw Left();  // the run would not end, even if the finding is forgiven
 }
 
-// In time: the server rests, so all its timers that were due have run.
+// Checks limits of time. The server rests, so all its due timers have run.
 void Judge::check_stop(std::uint64_t now, bool for_ever) {
   const auto over = [&](std::uint64_t since_ns, std::uint64_t limit_ms) {
     return is_over(now, for_ever, since_ns, limit_ms);
@@ -161,7 +162,7 @@ void Judge::check_client_in_time(const Client& client, std::uint64_t now, bool f
   const auto over = [&](std::uint64_t since_ns, std::uint64_t limit_ms) {
     return is_over(now, for_ever, since_ns, limit_ms);
   };
-  // What a client did while the machine kept the server from working, it learns of afterwards.
+  // The server learns of a client's actions only after the machine lets it work again.
   const std::uint64_t took_at = std::max(client.took_at_ns, woke_at_ns_);
   if (client.writes_queued > 0 &&
       over(std::max(client.write_queued_at_ns, took_at), subject_->write_at_most_ms)) {
@@ -170,7 +171,7 @@ void Judge::check_client_in_time(const Client& client, std::uint64_t now, bool f
   if (!must_be_served(client)) return;
   const std::uint64_t quiet_since = std::max({client.spoke_at_ns, took_at, client.accepted_at_ns});
   if (client.half_closed) {
-    // Who has ended its output has said something: the server has to read that.
+    // A half-close is data, too: the server has to read it.
     if (client.owed() > subject_->linger_bytes &&
         over(std::max(client.half_closed_at_ns, quiet_since), subject_->write_at_most_ms)) {
       broken(Oracle::alive, &client,
@@ -185,7 +186,7 @@ void Judge::check_client_in_time(const Client& client, std::uint64_t now, bool f
   }
 }
 
-// Whether it listens, and where it did at first; if not, since when.
+// Whether the server listens at its first port; if not, since when.
 void Judge::check_listener() {
   if (!subject_->reopens_listener || stops_ > 0) return;
   if (refusals_ > refusals_max) {
@@ -202,7 +203,7 @@ void Judge::check_listener() {
   }
 }
 
-// All clients are gone, and the server has had all the time that it wants.
+// All clients are gone, and the server has had all the time that it may need.
 void Judge::check_gone() {
   std::size_t left_waiting = 0;
   for (const Client& client : clients()) left_waiting += may_be_left_waiting(client) ? 1U : 0U;
@@ -226,7 +227,7 @@ void Judge::check_end() {
   check_gone();
 }
 
-// It ended by itself.
+// The server ended by itself.
 void Judge::check_ended(int status) {
   if (network_ == nullptr) {
     if (subject_->ends_clean && status == 0) {
@@ -241,10 +242,10 @@ void Judge::check_ended(int status) {
 }
 
 // --- apart --------------------------------------------------------------------------------------
-// What happens to one connection, or does not, changes nothing for the others: nobody is cut for it
-// (check_whole), and nobody waits for it.
+// What happens to one connection changes nothing for the others: no other client is cut because of
+// it (check_whole), and none waits because of it.
 
-// The server rests, so it has answered everybody who waits.
+// The server rests, so it must have answered every client.
 void Judge::check_waiting() {
   if (!subject_->answers_at_once || stops_ > 0) return;
   for (const Client& client : clients()) {

@@ -1,5 +1,5 @@
-// What clients say: each byte is a function of who says it and how much was said before. So whose
-// byte it is and where it belongs can be told from the byte, and nothing needs to be remembered.
+// What clients say. Each byte is a function of its client and its offset. So the byte itself tells
+// which client it belongs to and where, and no copy is kept.
 #pragma once
 
 #include <cstddef>
@@ -7,7 +7,7 @@
 
 namespace harness::payload {
 
-// The most bytes that can be looked at in one piece.
+// The most bytes that bytes() returns in one piece.
 inline constexpr std::size_t piece_max = std::size_t{64} << 10;
 
 // The `size` bytes, at most piece_max, that client number `client` says after `offset` others.

@@ -1,11 +1,10 @@
 // Plan: fuzz bytes as choices, in a form in which few bytes say much.
 //
-// Most of what a run asks has one boring answer: no fault. Spending a byte on each such question
-// would make inputs long and a mutation of one byte change the meaning of all that follow. So a
-// byte is spent only on the World's own questions, and faults are planned between them: a byte from
-// `fault` on, and the byte after it, say which question will be answered unkindly, how often it is
-// answered kindly before, how, and how many times. Both halves are read in order, and the end of
-// the input is the end of all unkindness.
+// Most questions of a run have one usual answer: no fault. A byte for each of them would make
+// inputs long, and a mutation of one byte would change the meaning of all bytes after it. So only
+// the World's own questions take a byte. Faults are planned between them: a byte of at least
+// `fault`, and the byte after it, say which question gets an unkind answer, which answer, after how
+// many kind ones, and how many times. After the end of the input every answer is kind.
 #pragma once
 
 #include <array>
@@ -28,8 +27,8 @@ class Plan final : public uvsim::Choices {
 
   struct Fault {
     std::uint8_t wait = 0;    // questions to be answered kindly first
-    std::uint8_t times = 0;   // and so many unkindly
-    std::uint8_t answer = 0;  // with this, from 1 on
+    std::uint8_t times = 0;   // then this many unkindly
+    std::uint8_t answer = 0;  // the unkind answer, from 1 on
   };
 
   std::uint8_t byte() { return next_ == end_ ? std::uint8_t{0} : *next_++; }

@@ -1,4 +1,4 @@
-// What a build file or a command line says of a server, as text: "idle_ms=950", "echoes=false".
+// Promises of a server as text, from a build file or a command line: "idle_ms=950", "echoes=false".
 #pragma once
 
 #include <string>
@@ -8,11 +8,11 @@
 
 namespace harness {
 
-// Sets the field of `subject` that has this name. False, and nothing is changed: there is no such
-// field, or the value is none for it.
+// Sets the field of `subject` with this name. Returns false, and changes nothing, if there is no
+// such field or the value does not fit it.
 bool promise(Subject& subject, std::string_view text);
 
-// The names that promise() knows, with what each takes: one a line.
+// The names that promise() knows and the values that they take, one a line.
 std::string promises();
 
 }  // namespace harness

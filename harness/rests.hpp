@@ -1,15 +1,14 @@
-// Growth at rest: whether what the server has while no client is there grows with every client that
-// was.
+// Growth at rest: whether the memory that a server keeps without clients grows with every client.
 //
 // Theory. A sound server may keep something when its clients are gone: a free list, a cache, a
-// table that has become larger. That ends: so many clients later it keeps no more. So after a first
-// rest the World plays the same once more, and compares. Where nothing has grown, nothing will.
-// Where it has, the World goes on, and compares at 1, 2, 4, 8, ... repetitions with the half of
-// them: a cache that is full stops growing between two of these, and a table that doubles its size
-// for one more node of each client grows between any two. Who has grown at all of them, and more
-// than `remembers` clients ago, is said to grow for ever.
+// larger table. After enough clients it keeps no more. So after a first rest the World repeats the
+// run's actions, and compares. If nothing has grown, nothing will. Otherwise the World goes on, and
+// compares at 1, 2, 4, 8, ... repetitions with the figures at half as many. A full cache stops
+// growing between two of these comparisons. Memory that every client adds to grows between any
+// two. If it has grown at each comparison, over more than `remembers` clients, the server is said
+// to grow for ever.
 //
-// Nothing here plays or waits: the World asks what it needs, and tells what it saw.
+// This class only computes. The World plays, waits, and passes the figures on.
 #pragma once
 
 #include <array>
@@ -27,16 +26,16 @@ class Rests {
     std::uint64_t descriptors = 0;
   };
 
-  // What was there before the first client. At least `least` repetitions are made where anything is
-  // kept at all.
+  // `before`: the figures before the first client. If anything is kept, at least `least`
+  // repetitions are made.
   void begin(const Measure& before, std::uint32_t remembers, std::uint32_t least);
-  // No client is there, after so many in all.
+  // No client is there; `clients` have been there in all.
   void rested(const Measure& now, std::uint64_t clients);
-  // Another repetition would say more.
+  // Whether another repetition is needed.
   bool asks_for_more() const { return asks_; }
-  // It grows, unless it lets go of what it keeps in a long time without clients.
+  // Whether the memory grows. The server may still release it after a long time without clients.
   bool suspects() const { return suspects_; }
-  // After that time. Empty: what it keeps is bounded.
+  // The message after that time; empty: the kept memory is bounded.
   std::string verdict(const Measure& now) const;
   std::uint32_t repetitions() const { return repetitions_; }
 

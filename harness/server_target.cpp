@@ -1,10 +1,10 @@
 // The fuzz target for a server whose main() was renamed: what uvsim_fuzz_server() links.
 //
-//   HARNESS_FINDINGS=FOLDER   keep what is found there and go on (harness/findings.hpp)
-//   HARNESS_FORGIVE=R21,...   go on past these (harness/forgiven.hpp): to replay what was found so
+//   HARNESS_FINDINGS=FOLDER   keep findings in FOLDER and go on (harness/findings.hpp)
+//   HARNESS_FORGIVE=R21,...   go on past these findings (harness/forgiven.hpp), for replays
 //
-// With a folder for findings, every second run goes on past what was found before, so that one
-// finding does not hide the next; the others do not, so that smaller inputs for it are found.
+// With a folder for findings, every second run goes on past earlier findings, so that one finding
+// does not hide the next. The other runs do not, so that smaller inputs for a finding are found.
 #include "harness/server_target.hpp"
 
 #include <unistd.h>
@@ -30,7 +30,7 @@ extern "C" [[gnu::weak]] const char __stop_subject_words[];
 namespace harness {
 namespace {
 
-// The function that made what was leaked, as the ledger's words have it: "made in step 7 by on_read
+// The function that allocated a leaked block, from the ledger's message: "made in step 7 by on_read
 // /home/me/chat.c:12".
 std::string_view maker_in(std::string_view message) {
   const std::size_t by = message.find(" by ");
@@ -189,7 +189,7 @@ class Target {
     std::fprintf(stderr, "%s: %s\n", uvsim_server_names[0], text.c_str());
   }
 
-  // The rule, or the words of the message up to what differs from run to run.
+  // The rule, or the start of the message up to what differs from run to run.
   void go_past(const Verdict& verdict) {
     std::string_view words = verdict.rule;
     if (words.empty()) {
@@ -208,8 +208,8 @@ class Target {
   Invocation invocation_;
   Trial trial_;
   Subject subject_;
-  Forgiven given_;    // from outside
-  std::string past_;  // what was found, to be gone past
+  Forgiven given_;    // by the environment
+  std::string past_;  // earlier findings
 };
 
 }  // namespace

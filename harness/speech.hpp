@@ -1,8 +1,8 @@
-// What clients say to a server that does not send back what it receives, and what it owes them for
-// it. Without one of these, clients say bytes of no meaning (payload.hpp), and are owed the same.
+// What clients say to a server that does not echo, and what the server owes them for it. Without a
+// Speech, clients say bytes without meaning (payload.hpp) and are owed the same bytes.
 //
-// Each function is called outside the server and must depend on its arguments alone: a run is
-// judged by what it says, and must be the same when it is played again.
+// Each function is called outside the server. It must depend on its arguments alone, because a run
+// must be the same when it is played again.
 #pragma once
 
 #include <cstdint>
@@ -16,12 +16,12 @@ namespace harness {
 struct Speech {
   // Whole messages; the run chooses which of them a client says next.
   std::vector<std::string> dictionary;
-  // Or it makes one: the message number `message`, from 0 on, of client number `client`, from 0 on;
-  // `choice`, 0 to 255, is the run's. Where it is set, the dictionary is not looked at.
+  // Returns message number `message` (from 0) of client number `client` (from 0). `choice`, 0 to
+  // 255, is the run's. If it is set, the dictionary is not used.
   std::function<std::string(std::uint32_t client, std::uint32_t message, std::uint32_t choice)>
       generator;
-  // All that is owed to a client that has said `said`, and nothing else if it has `ended` its
-  // output. What is owed for more must begin with what was owed for less. Unset: the same bytes.
+  // Returns all that is owed to a client that has said `said`; `ended`: it has half-closed. The
+  // answer to more must begin with the answer to less. Unset: the same bytes are owed.
   std::function<std::string(std::string_view said, bool ended)> answer;
   // Nobody ends his output within a message: what is owed for a part of one is not known.
   bool whole_messages = false;

@@ -134,7 +134,7 @@ const char* name_of(uvsim::ledger::LoanKind kind) {
   return "?";
 }
 
-// Frames of the machinery say nothing to who reads the server's story.
+// Leaves out frames of uvsim, the harness and the engine.
 bool is_machinery(std::string_view frame) {
   static constexpr std::array words{"/sim/src/",   "/harness/",    "__interceptor", "backtrace",
                                     "csu/",        "uvsim::",      "harness::",     "__asan",
@@ -168,12 +168,12 @@ std::vector<std::string> program_frames(std::span<const void* const> frames) {
     const std::string_view frame = uvsim::ledger::symbolise(address, text.data(), text.size());
     if (is_machinery(frame) || frame == "free <null>" || frame.starts_with("free (")) continue;
     stack.push_back(told(frame));
-    if (stack.back().starts_with("main (")) break;  // what is beyond started it
+    if (stack.back().starts_with("main (")) break;  // further frames started the program
   }
   return stack;
 }
 
-// AddressSanitizer remembers the whole stack of what is live; the ledger the nearest callers.
+// AddressSanitizer keeps the whole call stack of a live block, the ledger only the nearest callers.
 std::vector<std::string> stack_of(const uvsim::ledger::Allocation& allocation) {
   std::array<const void*, 24> frames{};
   std::size_t size = 0;
@@ -274,14 +274,14 @@ void Story::on_event(const uvsim::EventView& event) {
     acting_ = step.who.empty() ? "the program" : std::string(name) + " of " + step.who;
   }
   last_step_ = std::max(last_step_, step.step);
-  // Calls are told of when they return, after the callbacks that they made.
+  // uvsim reports a call when it returns, after the callbacks that the call made.
   auto place = steps_.end();
   while (place != steps_.begin() && std::prev(place)->step > step.step) --place;
   steps_.insert(place, std::move(step));
   note_loans();
 }
 
-// What was made and freed since the step before belongs to that one.
+// Blocks made and freed since the previous step belong to it.
 void Story::note_blocks() {
   if (!uvsim::ledger::running()) return;
   const uvsim::ledger::Totals& totals = uvsim::ledger::totals();
@@ -312,7 +312,7 @@ void Story::note_blocks() {
   }
 }
 
-// What libuv has borrowed after this step.
+// Notes what libuv has borrowed after this step.
 void Story::note_loans() {
   if (!uvsim::ledger::running()) return;
   std::vector<uvsim::ledger::Loan> loans;
@@ -344,7 +344,7 @@ const Story::Block* Story::culprit() const {
     return block == blocks_.end() ? nullptr : &*block;
   }
   if (verdict_.broken != Oracle::ledger || !verdict_.rule.empty()) return nullptr;
-  // More than there was before the first client came: one that was made for a client.
+  // A block made since the first client came was made for a client.
   const auto first = std::ranges::find(steps_, Lane::client, &Step::lane);
   if (first == steps_.end()) return nullptr;
   const auto block = std::ranges::find_if(blocks_, [&first](const Block& one) {
@@ -388,7 +388,7 @@ void Story::note_life(const uvsim::EventView& event, const std::string& who) {
   if (known != open_.end() && ends) open_.erase(known);
 }
 
-// What a program does that comes to no end: which callbacks, how often, and what is open.
+// What a program does that does not end: which callbacks, how often, and what is open.
 std::string Story::what_goes_on() const {
   constexpr std::size_t recent = 400;
   std::map<std::string, std::size_t> times;
@@ -413,7 +413,7 @@ std::string Story::what_goes_on() const {
   return text + (open_.empty() ? ": nothing\n" : "\n");
 }
 
-// Who freed it the first time; a sanitizer remembers that of what was freed a while ago.
+// Notes the callers of the first free, if a sanitizer remembers them.
 void Story::note_second_free() {
   const std::size_t at = verdict_.message.find("double free of ");
   if (at == std::string::npos || __asan_get_free_stack == nullptr) return;
@@ -429,15 +429,15 @@ void Story::note_second_free() {
   blocks_[static_cast<std::size_t>(block - blocks_.data())].freed_by = program_frames(frames);
 }
 
-// A call is told of when it returns, and stands where it began: not later than what it led to.
+// uvsim reports a call when it returns. This moves it to where it began, before its consequences.
 void Story::put_times_in_order() {
   for (std::size_t i = steps_.size(); i-- > 1;) {
     steps_[i - 1].time_ns = std::min(steps_[i - 1].time_ns, steps_[i].time_ns);
   }
 }
 
-// The step that matters: where a rule was broken; for a leak, where the leaked block was made; for
-// a client that was wronged, the last that was heard of it.
+// Marks the step that matters: where a rule was broken; for a leak, where the block was made; for a
+// finding about a client, the client's last step.
 void Story::mark_broken() {
   if (verdict_.ok() && verdict_.message.empty()) return;
   if (steps_.empty()) return;
@@ -469,7 +469,7 @@ bool Story::repeats(std::size_t from, std::size_t length) const {
   return true;
 }
 
-// Equal steps, and equal rows of a few steps, are told once.
+// Folds equal steps, and equal sequences of a few steps, into one.
 void Story::fold() {
   constexpr std::uint32_t longest = 8;
   for (std::size_t i = 0; i < steps_.size(); ++i) {
@@ -495,7 +495,7 @@ std::uint32_t Story::client() const {
 
 void Story::cut_short(const char* reason) {
   const uvsim::ledger::Outside outside;
-  Verdict verdict;  // no oracle of ours: the program itself, or a sanitizer
+  Verdict verdict;  // not an oracle, but the program itself or a sanitizer
   verdict.message = reason;
   verdict.step = steps_.empty() ? 0 : steps_.back().step;
   end(verdict);
@@ -519,7 +519,8 @@ void Story::tell() const {
 
 }  // namespace harness
 
-// AddressSanitizer calls this when it has found something, before it says so and ends the process.
+// AddressSanitizer calls this when it has found something, before it prints it and ends the
+// process.
 extern "C" void __asan_on_error() {
   if (harness::running != nullptr) {
     harness::running->cut_short("stderr says why");

@@ -1,13 +1,12 @@
-// A run as a person reads it: numbered steps with who did what, which blocks of memory there were
-// and who had them, and where the rule broke.
+// A run for a person to read: numbered steps, each with its actor; blocks of memory, each with its
+// owners; and the place where a rule was broken.
 //
-// Off unless the environment asks for it, so that any program that runs a Trial can tell the story
-// of its input without being built for that:
+// It is off unless the environment asks for it. So any program that runs a Trial can print the
+// story of its input:
 //
 //   HARNESS_STORY=text|json|html   HARNESS_STORY_FILE=path (otherwise stdout)
 //
-// What may live here: what is noted while a run goes on. How it is told is in story_text.cpp and
-// story_html.cpp.
+// This file notes what happens during a run. story_text.cpp and story_html.cpp print it.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +19,7 @@
 
 namespace harness {
 
-// Where a step is drawn: who did it.
+// The actor of a step, which decides where the step is drawn.
 enum class Lane : std::uint8_t { client, kernel, server };
 const char* name_of(Lane lane);
 
@@ -33,15 +32,15 @@ class Story {
     std::uint8_t depth;
     std::string who;          // "client 2", "tcp#5"
     std::string words;        // "sends 10 bytes"
-    std::uint32_t client;     // whose connection it is about, or 0
+    std::uint32_t client;     // the client of the connection, or 0
     bool unkind;              // a fault that was chosen
-    bool broken = false;      // here it went wrong
-    bool folded = false;      // one more of what is told already
-    std::uint32_t times = 1;  // so often, after this step, the last `group` steps come again
+    bool broken = false;      // a rule or an oracle was broken here
+    bool folded = false;      // a repetition of earlier steps, not shown
+    std::uint32_t times = 1;  // after this step the last `group` steps come again, this many times
     std::uint32_t group = 1;
   };
 
-  // Who had a block from this step on.
+  // The owner of a block from this step on.
   struct Tenure {
     std::uint64_t from;
     std::string owner;
@@ -51,36 +50,37 @@ class Story {
     std::uint64_t identity;
     std::size_t size;
     std::uint64_t made;   // the step in which it was made
-    std::uint64_t freed;  // and in which it was freed; never: `still_live`
+    std::uint64_t freed;  // the step in which it was freed; `still_live`: never
     std::string maker;
     std::vector<std::string> stack;
     std::vector<Tenure> owners;
-    std::vector<std::string> freed_by{};  // its callers, where a sanitizer remembers them
+    std::vector<std::string> freed_by{};  // the callers of the free, if a sanitizer remembers them
   };
   static constexpr std::uint64_t still_live = ~std::uint64_t{0};
 
-  // Null if the environment does not ask for it. One for the whole process.
+  // The story of the process; null if the environment does not ask for one.
   static Story* wanted();
 
   void begin(const char* subject);
   void on_event(const uvsim::EventView& event);
   void end(const Verdict& verdict);
-  // The program does something wrong just now: who called it is remembered.
+  // The program does something wrong just now. Its callers are noted.
   static void note_callers();
-  // The process is about to die in the middle of the run, for the reason that is on stderr.
+  // The process is about to die in the middle of the run. `reason` is on stderr.
   void cut_short(const char* reason);
 
   const std::string& subject() const { return subject_; }
   const Verdict& verdict() const { return verdict_; }
   const std::vector<Step>& steps() const { return steps_; }
   const std::vector<Block>& blocks() const { return blocks_; }
-  // The block that the verdict speaks of, or null.
+  // The block that the verdict names, or null.
   const Block* culprit() const;
-  // The program's functions that led to where it went wrong, the innermost first; may be empty.
+  // The program's functions on the call stack where a rule was broken, innermost first. May be
+  // empty.
   const std::vector<std::string>& callers() const { return callers_; }
-  // More to see than the verdict says: bytes, what spins, what is open. Lines, or empty.
+  // Lines that say more than the verdict: bytes, what spins, what is open. May be empty.
   const std::string& evidence() const { return evidence_; }
-  // Whom the verdict is about: the number of a client, or 0.
+  // The number of the client that the verdict is about, or 0.
   std::uint32_t client() const;
 
  private:
@@ -107,7 +107,7 @@ class Story {
   std::uint64_t known_allocations_ = 0;
   std::uint64_t known_releases_ = 0;
   std::uint64_t last_step_ = 0;
-  std::string acting_;  // for whom the server was called back last
+  std::string acting_;  // the handle of the server's last callback
   bool running_ = false;
 };
 

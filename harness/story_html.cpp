@@ -1,5 +1,5 @@
-// The story as one page that needs nothing else: a timeline with a lane for each of client, kernel,
-// connection and blocks, that can be walked back and forth.
+// The story as one self-contained page: a timeline with lanes for client, kernel, connection and
+// blocks, through which a reader can step back and forth.
 #include "harness/story.hpp"
 
 namespace harness {

@@ -7,7 +7,7 @@
 namespace harness {
 
 inline constexpr std::uint64_t ms = 1'000'000;
-// What the loop's clock may be wrong by, and a turn may take.
+// How far the loop's clock may be wrong, plus the length of a turn.
 inline constexpr std::uint64_t slack_ms = 60;
 
 // Saturating.

@@ -41,7 +41,7 @@ uvsim::Options Trial::default_options() {
   options.on_violation = uvsim::OnViolation::leave;
   options.on_quiescence = uvsim::OnQuiescence::leave;
   options.asked = usual_faults();
-  // A driver of another kind may keep in static data what it wants to know of a run.
+  // Another driver may keep notes about a run in static data.
   options.fresh_statics = &LLVMFuzzerTestOneInput != nullptr;
   options.trace_events = 1U << 10;
   options.max_steps = 400'000;
@@ -81,7 +81,7 @@ const Verdict& Trial::run(const Subject& subject, const Setting& setting, uvsim:
   uvsim::Recorder recorder(choices);
   run_once(subject, setting, recorder);
   constexpr std::uint64_t every_so_often = 1024;
-  // A story is of one run; and who drives in another way may look at what a run left behind.
+  // A story is about one run, and another driver may look at what a run left behind.
   const bool twice = simulation_.options().fresh_statics && story_ == nullptr &&
                      (!verdict_.ok() || runs_ % every_so_often == 1);
   if (!twice) return verdict_;
@@ -108,7 +108,7 @@ bool Trial::is_the_same_again(const Subject& subject, const Setting& setting,
 }
 
 void Trial::run_once(const Subject& subject, const Setting& setting, uvsim::Choices& choices) {
-  // As a process begins: a server that relies on it being ignored has to say so (R21).
+  // As in a new process. A server that needs SIGPIPE ignored has to ignore it (R21).
   std::signal(SIGPIPE, SIG_DFL);
   Marks::begin_run();
   LastWords::listen();
@@ -126,7 +126,7 @@ void Trial::run_once(const Subject& subject, const Setting& setting, uvsim::Choi
   options() = usual;
   const std::vector<uvsim::Finding>& found = report().violations;
   if (!found.empty() && found.front().cannot_run) {
-    // To go on would be to say nothing, or something wrong, of a server that was not tried.
+    // Going on would report something about a server that was not tried.
     std::fputs(report().summary().c_str(), stderr);
     std::_Exit(cannot_run_status);
   }
@@ -146,7 +146,7 @@ void Trial::judge(const Subject& subject) {
   verdict_.trace_hash = report.trace_hash;
   verdict_.steps = verdict_.step = report.steps;
   if (!verdict_.ok()) return;
-  // Many a program ends itself for want of memory, and says so.
+  // Many programs end with a message when memory is lacking.
   if (report.aborted && report.ledger.failures > 0) return;
   if (!report.violations.empty()) {
     const uvsim::Finding& finding = report.violations.front();

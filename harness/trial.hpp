@@ -1,6 +1,7 @@
-// A trial: one Subject, one World, one source of choices, and what eight oracles say of it.
+// A trial: one Subject in one World with one source of choices, judged by the eight oracles.
 //
-// One Trial serves many runs, one after the other, each from a clean start; what it needs it keeps.
+// One Trial serves many runs, one after the other. Each run has a clean start; the Trial's own
+// memory is reused.
 #pragma once
 
 #include <functional>
@@ -16,7 +17,7 @@
 
 namespace harness {
 
-// With which the process ends when a server does what uvsim cannot run.
+// The exit status of the process when a server does what uvsim cannot run.
 constexpr int cannot_run_status = 69;
 
 class Trial {
@@ -25,16 +26,17 @@ class Trial {
   Trial(const Trial&) = delete;  // the simulation refers to the World in here
   Trial& operator=(const Trial&) = delete;
 
-  // Small limits, so that a run that goes nowhere is found out soon.
+  // Small limits, so that a run that makes no progress ends soon.
   static uvsim::Options default_options();
-  // What can go wrong for a server that has started, on a machine that works: nothing that libuv
-  // itself cannot answer. More: options().asked, and options().impossible.
+  // The faults that a started server meets on a working machine, each of which libuv can report.
+  // More faults: options().asked and options().impossible.
   static uvsim::ChoiceSet usual_faults();
 
   // Apply from the next run on.
   uvsim::Options& options() { return simulation_.options(); }
 
-  // Findings to go on past (forgiven.hpp); those of the environment variable HARNESS_FORGIVE are.
+  // Findings to go on past (forgiven.hpp). It starts with those of the environment variable
+  // HARNESS_FORGIVE.
   Forgiven& forgiven() { return forgiven_; }
 
   // The machine and the crowd are as options() and `setting` say, varied by the first choices
@@ -44,8 +46,9 @@ class Trial {
   // (campaign.hpp). What only the first found is not held against the server.
   const Verdict& run(const Subject& subject, const Setting& setting, uvsim::Choices& choices);
 
-  // The same twice, with the answers of `choices`. True if both runs were the same, event by event;
-  // otherwise the subject depends on something that is no choice, and a finding may not come again.
+  // Makes the run twice, with the same answers of `choices`. Returns whether both runs were the
+  // same, event by event. If not, the subject depends on something that is no choice, and a finding
+  // may not come again.
   bool repeats(const Subject& subject, const Setting& setting, uvsim::Choices& choices);
 
   std::uint64_t runs() const { return runs_; }
@@ -71,7 +74,7 @@ class Trial {
   uvsim::Simulation simulation_;
   World world_;
   Forgiven forgiven_;
-  Story* story_;  // null: nobody asked for it
+  Story* story_;  // null: the environment does not ask for one
   Verdict verdict_;
   std::uint64_t runs_ = 0;
   std::uint64_t steps_ = 0;

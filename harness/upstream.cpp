@@ -45,11 +45,11 @@ bool Upstream::play(Link& link) {
   return played;
 }
 
-// What the server said, and that it has ended.
+// Reads what the server said, and its end.
 bool Upstream::hear(Link& link) {
   bool heard = false;
   std::array<char, 4096> bytes;
-  // Not more than it can answer: an echo that is not taken is no reason to keep all of it.
+  // Reads only what it can answer, so an echo that is not taken bounds what is kept.
   while (link.unsent.size() < bytes.size()) {
     const std::size_t size = network_->read(link.peer, bytes.data(), bytes.size());
     if (size == 0) break;

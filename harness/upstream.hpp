@@ -1,7 +1,7 @@
-// The peers that a server connects to itself: a relay's or a proxy's other side. They take whoever
-// comes, and answer as the Subject says.
+// The peers that a server connects to: the other side of a relay or a proxy. They accept every
+// connection, and answer as the Subject says.
 //
-// They play only; what a client is owed for what happens to them is the Judge's to say.
+// This class plays the peers. The Judge decides what a client is owed when a peer is disturbed.
 #pragma once
 
 #include <cstdint>
@@ -17,18 +17,18 @@ class Upstream {
  public:
   struct Link {
     uvsim::Peer peer;
-    std::string said;    // by the server; kept only where the Subject says what is answered
+    std::string said;    // by the server; kept only if the Subject has an answer for it
     std::string unsent;  // the rest of the answer
     std::uint64_t answered = 0;
-    bool ended = false;     // by the server, and heard of
+    bool ended = false;     // by the server; the peer has seen the end
     bool finished = false;  // its own output
     bool stalled = false;   // reads no more
     bool over = false;
   };
 
-  // Before the program starts: it may connect before it listens itself.
+  // Call it before the program starts: the program may connect before it listens.
   void begin(uvsim::Network& network, const Subject& subject);
-  // Everybody takes, reads and answers what he can. True if anybody did.
+  // Every peer accepts, reads and answers what it can. Returns whether one of them did.
   bool play();
   bool resume();  // those that had stalled
   std::vector<Link>& links() { return links_; }

@@ -11,7 +11,7 @@
 namespace harness {
 namespace {
 
-// Polls in a row in which the server claims to be busy and nothing moves.
+// The most polls in a row in which the server has work and nothing moves.
 constexpr std::uint32_t busy_polls_max = 3'000;
 
 alignas(64) std::uint8_t scratch[payload::piece_max];
@@ -47,7 +47,7 @@ std::uint32_t World::ask(std::uint32_t n, uvsim::ChoicePoint point) {
   return n < 2 ? 0 : answer(n, point);
 }
 
-// The run's, or what it was when the same was played before.
+// The answer of the run's choices, or in a repetition the answer given before.
 std::uint32_t World::answer(std::uint32_t n, uvsim::ChoicePoint point) {
   if (repetition_ > 0) {
     return next_answer_ == answers_.size() ? 0 : answers_[next_answer_++] % n;
@@ -88,7 +88,7 @@ uvsim::Progress World::live(uvsim::Wait wait) {
     judge_.listens(*network_);
     if (setting_.descriptors != 0) network_->leave_descriptors(setting_.descriptors);
   }
-  // A program that turns its loop itself does not wait in there: it sleeps between two turns.
+  // A program that turns its loop by itself does not wait in poll: it sleeps between two turns.
   const std::uint64_t slept_ns = network_->now_ns() - polled_at_ns_;
   const bool turns_itself =
       wait.ns == 0 && !wait.ready && slept_ns >= ms && !network_->loop_has_work();
@@ -108,7 +108,7 @@ uvsim::Progress World::live(uvsim::Wait wait) {
   return rest(wait);
 }
 
-// It has something to do, or says so.
+// The server has work, or says so.
 uvsim::Progress World::busy() {
   busy_polls_ = moved_ == moved_before_ ? busy_polls_ + 1 : 0;
   moved_before_ = moved_;
@@ -122,7 +122,7 @@ void World::on_event(const uvsim::EventView& event) {
   judge_.on_event(event);
 }
 
-// Called as the program's last words, but neither its memory nor its faults are meant.
+// Runs at the end of the program, but its memory and its faults are not the program's.
 void World::on_end(int status) {
   const uvsim::ledger::Outside outside;
   try {

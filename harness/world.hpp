@@ -1,13 +1,13 @@
 // The World: the clients, the network, the clock and the operator around a server, for one run.
 //
-// It lives in uvsim's poll hook: whenever the loop would look for events, the World is asked first.
-// It asks the run's Choices what to do, and 0 always means: nothing, let the server work. When the
-// server rests and the World has chosen nothing, it takes one fault-free step: clients do as their
-// kind does (kind.hpp), the last one gone the operator stops the server, and otherwise time passes.
-// So choices that have run out end every run quietly, in the same way, and what has not come to its
-// end by then never will.
+// The World runs in uvsim's poll hook: before the loop polls for events, uvsim calls the World.
+// The World asks the run's Choices what to do; 0 always means to do nothing and let the server
+// work. When the server rests and the choice was 0, the World takes one fault-free step: clients
+// act as their kind does (kind.hpp), the operator stops the server when the last client has gone,
+// and otherwise time passes. So a run whose choices are used up ends quietly. What has not ended by
+// then never will.
 //
-// What may live here: what clients do. What they were owed is the Judge's to say.
+// This class acts for clients. The Judge decides what they are owed.
 #pragma once
 
 #include <array>
@@ -34,13 +34,13 @@ inline constexpr std::size_t windowfuls = 256;
 
 // What each run's choices vary of a Setting and of the machine (machine.hpp).
 struct Vary {
-  bool version = true;      // 1.52 or 1.44
+  bool version = true;      // of libuv: 1.52 or 1.44
   bool windows = true;      // what a connection's buffers hold: from one byte on
-  bool descriptors = true;  // few may be opened once the server listens
-  bool crowd = true;        // clients at once, and those that read nothing at first
+  bool descriptors = true;  // how many may be opened once the server listens
+  bool crowd = true;        // how many clients at once, and how many read nothing at first
   bool rests = true;        // how often rests are compared
-  // Allocations fail. Most programs that are written for machines with enough memory end there,
-  // and nothing else would be found of them.
+  // Whether allocations fail. Most programs end at a failed allocation, and nothing else would be
+  // found in them.
   bool memory = false;
 
   static constexpr Vary nothing() { return {false, false, false, false, false, false}; }
@@ -49,21 +49,21 @@ struct Vary {
   }
 };
 
-// What a trial may contain; the smaller, the sooner all of it has been tried.
+// What a run may contain. A smaller Setting is explored sooner.
 struct Setting {
   std::uint32_t clients = 2;      // at once
   std::uint32_t clients_max = 8;  // in all
-  std::uint32_t stalled = 0;  // of those that come first: they read nothing until they decide to
+  std::uint32_t stalled = 0;      // how many of the first clients read nothing until they decide to
   std::uint32_t actions_max = 512;
   std::size_t send_max = 65536;   // bytes at once
   std::size_t said_max = 262144;  // bytes in all, about
-  // Repetitions after which rests are compared for the first time, where the server keeps anything
-  // when all clients are gone. 0: not at all, for what is never freed shows sooner at the end; a
-  // server that cannot be told to end is compared in any case.
+  // After how many repetitions rests are compared for the first time, if the server keeps anything
+  // when all clients are gone. 0: never, because a leak shows sooner at the end; rests of a server
+  // that cannot be told to end are compared in any case.
   std::uint32_t rests = 0;
-  // Once it listens it may open so many descriptors more; 0: as the machine says.
+  // How many more descriptors the server may open once it listens; 0: as the machine says.
   std::uint32_t descriptors = 0;
-  // Of the clients that Action::connect brings, in the order in which they come.
+  // The kinds of the clients that Action::connect brings, in order.
   std::array<Kind, clients_limit> kinds{};
 
   using Vary = harness::Vary;
@@ -77,24 +77,24 @@ class World final : private uvsim::Choices {
              const Forgiven& forgiven, uvsim::Choices& source);
   // Within the run, before the program starts.
   void before_start();
-  // The choices that the run is to be made with: those given, watched.
+  // The choices for the run: those of `source`, watched by the World.
   uvsim::Choices& choices() { return *this; }
-  // To be called by the poll hook.
+  // The poll hook calls this.
   uvsim::Progress on_poll(uvsim::Network& network, uvsim::Wait wait);
-  // To be called for each event.
+  // Call it for each event.
   void on_event(const uvsim::EventView& event);
-  // To be called when the server has ended by itself, within the run.
+  // Call it within the run when the server has ended by itself.
   void on_end(int status);
 
-  // What the Judge found wrong; the report of the simulation may say more.
+  // What the Judge found. The report of the simulation may say more.
   const Verdict& verdict() const { return judge_.verdict(); }
-  // The World saw the end of the run coming, in one of the two ways in which it may.
+  // Whether the World ended the run: the Judge found something, or nothing can happen any more.
   bool came_to_rest() const { return resting_; }
   bool served() const { return judge_.listening(); }
 
  private:
   std::uint32_t pick(std::uint32_t n, uvsim::ChoicePoint point) override;
-  // One of its own questions: what happens next, or how.
+  // Asks one of the World's own questions: what happens next, or how.
   std::uint32_t ask(std::uint32_t n, uvsim::ChoicePoint point = uvsim::ChoicePoint::detail);
   std::uint32_t answer(std::uint32_t n, uvsim::ChoicePoint point);
   uvsim::Progress live(uvsim::Wait wait);
@@ -168,29 +168,29 @@ class World final : private uvsim::Choices {
   Judge judge_;
 
   std::array<Client, clients_limit> clients_;
-  std::vector<Words> words_;  // theirs, where what they say has a meaning
+  std::vector<Words> words_;  // of clients of a server that does not echo
   Upstream upstream_;
-  std::uint32_t count_ = 0;  // of clients that ever connected
+  std::uint32_t count_ = 0;  // of clients that have connected
   std::uint32_t actions_ = 0;
-  std::uint32_t busy_polls_ = 0;  // in a row in which nothing moved
-  std::uint64_t moved_ = 0;       // bytes, connections and actions; changes when anything does
+  std::uint32_t busy_polls_ = 0;  // polls in a row in which nothing moved
+  std::uint64_t moved_ = 0;       // sum of bytes, connections and actions
   std::uint64_t moved_before_ = 0;
   std::uint64_t said_ = 0;            // bytes, by all clients
-  std::uint64_t waited_ns_ = 0;       // for the server alone, since anything moved
-  std::uint64_t sleeps_for_ns_ = 0;   // the server, from now on, if nothing wakes it up
-  std::uint64_t polled_at_ns_ = 0;    // when it last did, and had been told
-  std::uint32_t fruitless_ = 0;       // turns of waiting for the server, in a row
-  std::uint64_t waits_until_ns_ = 0;  // nobody does anything before
-  bool holding_ = false;              // no fault-free step at this poll: the next timer comes first
-  bool late_comer_ = false;           // the one that shows whether the server still serves has come
+  std::uint64_t waited_ns_ = 0;       // for the server alone, since something moved
+  std::uint64_t sleeps_for_ns_ = 0;   // until the server wakes up by itself
+  std::uint64_t polled_at_ns_ = 0;    // the time of the server's last poll
+  std::uint32_t fruitless_ = 0;       // waits for the server in a row without effect
+  std::uint64_t waits_until_ns_ = 0;  // the World does nothing before
+  bool holding_ = false;              // no fault-free step at this poll; the next timer comes first
+  bool late_comer_ = false;  // the client that shows whether the server still serves has come
   bool resting_ = false;
 
-  // What the run's choices were since the server listens: to be played again, so that growth shows.
+  // The run's choices since the server listens. The World repeats them, so that growth shows.
   std::vector<std::uint32_t> answers_;
   std::size_t next_answer_ = 0;
   std::uint32_t repetition_ = 0;
   std::uint64_t steps_ = 0;
-  bool compared_ = false;  // this rest, since the last client went
+  bool compared_ = false;  // the current rest was compared
 };
 
 }  // namespace harness
