@@ -1,9 +1,9 @@
-// Who answers a model's questions: how much was read, whether a call fails, how long nothing
-// happens.
+// The answers to a model's questions: how many bytes were read, whether a call fails, how long
+// nothing happens.
 //
-// What may live here: the interface, and the two ways in which a run is written down. As bytes, for
-// an engine: any byte string is a run. As records, for a generator: a run from which a step can be
-// taken away without changing what the others say. A run that was recorded is told as bytes.
+// A run is written down in one of two ways. As bytes, for an engine: any byte string is a run. As
+// records, for a generator: a step can be removed without changing the others. A recorded run can
+// be written as bytes.
 #pragma once
 
 #include <array>
@@ -20,24 +20,24 @@ namespace model {
 
 class Answers {
  public:
-  // 0..n-1, and 0 is always the kindest answer. REQUIRES: 1 <= n <= 256.
+  // Returns 0..n-1; 0 is always the kindest answer. REQUIRES: 1 <= n <= 256.
   virtual std::size_t pick(std::size_t n) = 0;
-  // Whether this call fails, which may.
+  // Whether this call fails. Asked only for calls that can fail.
   virtual bool fails() = 0;
 
  protected:
   ~Answers() = default;
 };
 
-// What happens next, and to whom; a model says which kinds there are.
+// What happens next, and to which client. The model defines the kinds.
 struct Step {
   std::uint8_t kind = 0;
   std::uint8_t who = 0;
 };
 
-// A step is a byte, kind + 16 * who, and as many bytes as its questions need: one byte answers
-// several, the first in its lowest part. The kind 15 is no step: a call fails, the next one that
-// may or one of those after it. The shape of what is modelled comes before the first step.
+// A step is a byte, kind + 16 * who, and then the bytes that its questions need. One byte answers
+// several questions, the first with its lowest part. Kind 15 is no step: it makes the who-th next
+// call fail, counted from 0. The shape of the model comes before the first step.
 inline constexpr std::uint8_t kind_fails = 15;
 
 class Bytes final : public Answers {
@@ -73,18 +73,18 @@ class Bytes final : public Answers {
   const std::uint8_t* next_;
   const std::uint8_t* end_;
   std::size_t byte_ = 0;
-  std::size_t left_ = 0;  // how many values the rest of the byte can have
+  std::size_t left_ = 0;  // how many values the unused part of byte_ can have
   unsigned fails_in_ = 0;
 };
 
-// A step with answers of its own, as a generator makes it: more than it needs.
+// A step with its answers, as a generator makes it. It may have more answers than the step needs.
 struct Record {
   Step step;
-  std::uint8_t fails_at = 0;  // its how manieth call; 0 for none
+  std::uint8_t fails_at = 0;  // which of its calls fails, from 1; 0: none
   std::array<std::uint8_t, 4> picks{};
 };
 
-// Answers as the record says, and tells the step as bytes.
+// Answers as the record says, and writes the step as bytes.
 class Recorded final : public Answers {
  public:
   explicit Recorded(const Record& record) : record_(record) {}
@@ -108,7 +108,7 @@ class Recorded final : public Answers {
     return fails;
   }
 
-  // To be asked after the step, with the step as it was taken.
+  // Call it after the step, with the step as it was played.
   void tell(const Step& step, std::vector<std::uint8_t>& to) const {
     const auto byte = [](unsigned kind, unsigned who) {
       return static_cast<std::uint8_t>(kind + 16U * who);
@@ -131,7 +131,7 @@ class Recorded final : public Answers {
   std::size_t unit_ = 1;
 };
 
-// Plays an input from its first byte to its last, and the end.
+// Plays an input from its first byte to its last, and then the end of the server.
 template <class Model>
 void play_bytes(const std::uint8_t* data, std::size_t size) {
   Bytes bytes(data, size);

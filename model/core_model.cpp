@@ -12,7 +12,7 @@ FUZZ_UNWATCHED_BEGIN
 namespace model {
 namespace {
 
-// Nothing is made ready for a story that nobody hears.
+// Evaluates its arguments only if the model prints what happens.
 #define TELL(...) (telling ? say(__VA_ARGS__) : void())
 
 namespace core = echoproof;
@@ -24,25 +24,24 @@ using core::Limits;
 using core::Reason;
 using core::State;
 
-// The kernel's count of what is owed is told in shares: two of them are worth to be lingered for.
+// The kernel's count of owed bytes is given in shares. The server lingers for two shares.
 constexpr std::size_t share = core::linger_share / 2;
 
-// Each look comes after its time: the timer counts in milliseconds, the shortest pause between two
-// looks is one, and the answer is judged a poll later. Three looks are the most on top of a limit.
+// How late a look may come: the timer counts milliseconds, the shortest pause between two looks is
+// one millisecond, and a look is judged a poll later. At most three looks follow a limit.
 constexpr Time grain{9};
 
-// Some limits are for ever.
+// A limit may be Time::max(), which is for ever.
 Time after(Time since, Time limit) {
   return limit > Time::max() - since ? Time::max() : since + limit;
 }
 
-// A limit and such a part of it, and what a clock that counts milliseconds adds.
+// A limit plus a part of it, plus the error of a clock that counts milliseconds.
 Time with_slack(Time limit, int part) {
   return limit == Time::max() ? limit : limit + limit / part + grain;
 }
 
-// As much memory as leaves so many large blocks beside a small one for each connection, of which
-// there could be twice as many.
+// The memory for the shape's large blocks beside a small block for each connection.
 std::size_t memory_for(const CoreShape& shape, std::size_t small_size) {
   const std::size_t small = core::BlockPool::stride_of(small_size) * shape.clients;
   if (shape.large_blocks == 0) return 2 * small;
@@ -60,7 +59,7 @@ Limits limits_of(const CoreShape& shape, std::size_t small_size) {
           .write = shape.write};
 }
 
-// What every client says, from a place of its own on.
+// What every client says; each client starts at a place of its own.
 constexpr std::size_t period = 251;
 constexpr std::size_t block_size_max = 3000;
 constexpr auto speech = [] {
@@ -75,14 +74,14 @@ const std::uint8_t* speech_of(std::uint8_t name, std::uint64_t offset) {
   return &speech[(name * 97U + offset) % period];
 }
 
-// One of the sizes up to `most` that make a difference.
+// Chooses one of the sizes up to `most` that differ in effect.
 std::size_t pick_size(std::size_t most, std::size_t small, Answers& answers) {
   if (most <= 16) return 1 + answers.pick(most);
   const std::array<std::size_t, 4> sizes{most, 1, std::min(small, most), std::min(small + 1, most)};
   return sizes[answers.pick(sizes.size())];
 }
 
-// How much is left of it, too.
+// Chooses how much of `size` is left; 0 and `size` are among the choices.
 std::size_t pick_left(std::size_t size, std::size_t small, Answers& answers) {
   if (size <= 16) return answers.pick(size + 1);
   const std::array<std::size_t, 5> left{0, 1, size, std::min(small, size),
@@ -96,13 +95,13 @@ Reason reason_of_failure(Event event) {
   return event == Event::reset ? Reason::reset : Reason::error;
 }
 
-// While nothing but time passes, nothing fails.
+// The kindest answers: while only time passes, nothing fails.
 struct Kindest final : Answers {
   std::size_t pick(std::size_t) override { return 0; }
   bool fails() override { return false; }
 } kindest;
 
-// A time to come, for a key: 0 is past, 255 is never.
+// A future time as part of a key: 0 is past, 255 is never.
 std::uint8_t until(Time when, Time now) {
   if (when == Time::max()) return 255;
   return static_cast<std::uint8_t>(std::clamp<Time::rep>((when - now).count(), 0, 254));
@@ -166,7 +165,7 @@ bool CoreModel::possible(Kind kind, std::size_t who) const {
     case Kind::written:
     case Kind::write_failed: return client.queued;
     case Kind::closed: return client.connection && !client.open && !client.queued;
-    // What is queued is not in its kernel yet.
+    // Queued bytes are not in the client's kernel yet.
     case Kind::take: return client.open && client.owed > (client.queued ? 1 : 0);
     case Kind::clock: return who == 0;
     case Kind::timer: return who == 0 && timer_at() != Time::max();
@@ -176,7 +175,7 @@ bool CoreModel::possible(Kind kind, std::size_t who) const {
 }
 
 bool CoreModel::play(Step& step, Answers& answers) {
-  // Those that lead somewhere come more often.
+  // Answers that lead further come more often.
   constexpr std::array<Kind, 16> again{Kind::data, Kind::take, Kind::clock, Kind::data};
   const Kind kind =
       step.kind < kind_count ? static_cast<Kind>(step.kind) : again[(step.kind - kind_count) % 4];
@@ -255,7 +254,7 @@ void CoreModel::stop(Answers& answers) {
   if (drain == Time(0)) look(now_, answers);
 }
 
-// In bytes; our FIN is one of them while anything else is owed before it.
+// In bytes. The server's FIN counts as one byte while bytes before it are owed.
 std::size_t CoreModel::unacknowledged(const Client& client) {
   return client.owed * share + (client.lingering && client.owed > 0 ? 1U : 0U);
 }
@@ -263,9 +262,9 @@ std::size_t CoreModel::unacknowledged(const Client& client) {
 void CoreModel::look(Time as_of, Answers& answers) {
   while (Connection* const due = service_.next_due(as_of, now_)) {
     Client& client = client_of(*due);
-    expect(client.open, "who was closed is not looked at");
+    expect(client.open, "a closed connection is not looked at");
     const State before = due->state();
-    // libuv does not watch for a reset while it is lingered for: it is seen here.
+    // libuv does not watch a lingering connection, so a look sees its reset.
     if (client.lingering && answers.fails()) {
       fail(client, answers);
       continue;
@@ -277,25 +276,25 @@ void CoreModel::look(Time as_of, Answers& answers) {
       looked(client, action, as_of);
     } else {
       used(before, due->state() == before ? Event::taking : Event::caught_up);
-      expect(action == Action::none, "who stays is left alone");
+      expect(action == Action::none, "a connection that stays is left alone");
       expect(as_of < stop_at_, "a stop ends everything");
     }
   }
   const Time wake = service_.wake_at();
-  bool nobody = true;
+  bool all_closed = true;
   for (const Client& client : clients_) {
-    nobody = nobody && !client.open;
+    all_closed = all_closed && !client.open;
     expect(!client.open || as_of < stop_at_, "a stop ends everything");
   }
-  expect(!nobody || wake == Time::max(), "there is nobody to wake up for");
-  expect(nobody || wake > as_of, "the timer is not set to the past");
+  expect(!all_closed || wake == Time::max(), "without connections the timer is off");
+  expect(all_closed || wake > as_of, "the timer is not set to the past");
   // 20 looks within the write limit and 40 within the idle limit, each of a crowd of 8 wake-ups.
   const Time pause = std::max(Time(1), std::min(shape_.idle, shape_.write) / 320);
   expect(wake >= std::min({stop_at_, after(as_of, pause), as_of + Time(125)}),
-         "nobody is looked at all the time");
+         "no connection is looked at all the time");
 }
 
-// The connection was ended by the look.
+// The look has ended the connection.
 void CoreModel::looked(Client& client, Action action, Time as_of) {
   const bool owed = client.owed > 0;
   if (!owed && client.lingering) return ended(client, action, Action::close, Reason::eof);
@@ -303,14 +302,15 @@ void CoreModel::looked(Client& client, Action action, Time as_of) {
     return ended(client, action, owed ? Action::reset : Action::close, Reason::drain);
   }
   if (!owed) {
-    expect(as_of >= after(client.sign_at, shape_.idle), "nobody is closed early while idle");
+    expect(as_of >= after(client.sign_at, shape_.idle), "no client is closed early while idle");
     return ended(client, action, Action::close, Reason::idle);
   }
-  expect(as_of >= after(client.sign_at, shape_.write), "nobody is cut who took something in time");
+  expect(as_of >= after(client.sign_at, shape_.write),
+         "no client is cut that took something in time");
   ended(client, action, Action::reset, Reason::write_limit);
 }
 
-// When the client is gone at the latest if it neither says nor takes anything any more.
+// The latest time at which a client that says and takes nothing any more is closed.
 Time CoreModel::end_of(const Client& client) const {
   const bool owed = client.owed > 0;
   Time limit = with_slack(shape_.write, 8);
@@ -343,7 +343,8 @@ void CoreModel::connect(Client& client, Answers& answers) {
   if (shape_.kernel_memory == KernelBudget::unlimited) {
     expect(client.grant.tuned, "the kernel tunes what is not bounded");
   } else {
-    expect(client.grant.bytes >= KernelBudget::least, "everybody is granted enough to be served");
+    expect(client.grant.bytes >= KernelBudget::least,
+           "every client is granted enough to be served");
     const int buffers = client.grant.receive_buffer() + client.grant.send_buffer();
     expect(client.grant.tuned || static_cast<std::size_t>(buffers) * 5 / 2 <= client.grant.bytes,
            "the buffers stay within the grant, although the kernel takes more");
@@ -353,7 +354,7 @@ void CoreModel::connect(Client& client, Answers& answers) {
   start_reading(client, answers);
 }
 
-// The socket may not be to be set up, or not to be read from.
+// The socket's options may fail, and so may uv_read_start.
 void CoreModel::start_reading(Client& client, Answers& answers) {
   expect(client.open && !client.reading && !client.queued, "reading starts once (R9)");
   client.reading = !answers.fails();
@@ -361,7 +362,7 @@ void CoreModel::start_reading(Client& client, Answers& answers) {
   if (!client.reading) ended(client, on(client, Event::refused), Action::reset, Reason::refused);
 }
 
-// A call or a callback says that the client is gone, or something else that cannot be mended.
+// A call or a callback reports that the client is gone, or another error.
 void CoreModel::fail(Client& client, Answers& answers) {
   const Event event = pick_failure(answers);
   TELL("    %s\n", event == Event::reset ? "the client is gone" : "an error");
@@ -418,7 +419,7 @@ void CoreModel::eof(Client& client, Answers& answers) {
   used(client.connection->state(), lingers ? Event::eof_owed : Event::eof);
   const Action action = service_.on_eof(*client.connection, client.owed * share, now_);
   if (!lingers) return ended(client, action, Action::close, Reason::eof);
-  expect(action == Action::finish, "who is owed much is stayed with after its FIN");
+  expect(action == Action::finish, "a client that is owed much is stayed with after its FIN");
   client.lingering = true;
   if (answers.fails()) fail(client, answers);
 }
@@ -443,15 +444,15 @@ void CoreModel::write_failed(Client& client, Answers& answers) {
   check_bytes(client);
   client.queued = false;
   if (client.open) return fail(client, answers);
-  expect(on(client, pick_failure(answers)) == Action::none, "nobody is closed twice (R27)");
+  expect(on(client, pick_failure(answers)) == Action::none, "no client is closed twice (R27)");
 }
 
-// The connection was ended, as it should be and for the reason that is counted.
+// Checks that the connection was ended in the right way and for the counted reason.
 void CoreModel::ended(Client& client, Action action, Action wanted, Reason reason) {
-  expect(client.open, "nobody is closed twice (R27)");
-  expect(wanted != Action::reset || action != Action::close, "who is cut learns it by a reset");
+  expect(client.open, "no client is closed twice (R27)");
+  expect(wanted != Action::reset || action != Action::close, "a cut client gets a reset");
   expect(action == wanted, "this ends the connection, with a FIN or a reset");
-  expect(reason_of(client.connection->ended_by()) == reason, "the reason is the one that it was");
+  expect(reason_of(client.connection->ended_by()) == reason, "the right reason is counted");
   TELL("    client %zu is closed, by %s\n", number_of(client),
        action == Action::reset ? "a reset" : "FIN");
   ++reasons_[static_cast<std::size_t>(reason)];
@@ -470,7 +471,7 @@ void CoreModel::closed(Client& client) {
 
 // --- What must hold. ----------------------------------------------------------------------------
 
-// What the client said and was not sent back, byte by byte, and nothing else.
+// The unsent bytes are exactly those that the client said and that were not sent back.
 void CoreModel::check_bytes(const Client& client) const {
   const std::span<const std::byte> unsent = client.connection->unsent();
   expect(unsent.size() == client.said - client.heard, "what is owed is unsent");
@@ -490,16 +491,16 @@ void CoreModel::check() const {
     if (!client.open) continue;
     latest = std::min(latest, end_of(client));
   }
-  expect(now_ <= latest, "nobody is closed late");
+  expect(now_ <= latest, "no client is closed late");
   expect(service_.wake_at() <= latest, "the timer is not later than what is due");
-  expect(service_.open() == here_, "who was opened and not closed is open");
+  expect(service_.open() == here_, "a connection that was opened and not closed is open");
   expect(service_.has_room() == (here_ < shape_.clients),
          "there is room until the limit is reached");
   expect(service_.bytes_echoed() == echoed_, "every echoed byte is counted");
   const core::BlockPool& small = service_.small_blocks();
   const core::BlockPool& large = service_.large_blocks();
   expect(small.lent() + large.lent() == held,
-         "who has a write queued holds a block, and nobody else");
+         "exactly the connections with a queued write hold a block");
   expect(small.acquired() + large.acquired() == loans_, "every loan is in the ledger");
   expect(small.released() + large.released() == loans_ - held,
          "every return is in the ledger, once");
@@ -529,7 +530,7 @@ void CoreModel::end() {
 }
 
 void CoreModel::end_by_time() {
-  TELL("nobody says or takes anything any more\n");
+  TELL("no client says or takes anything any more\n");
   while (!empty()) {
     report_owed(kindest);
     check();
@@ -548,13 +549,13 @@ CoreModel::Client& CoreModel::client_of(const Connection& connection) {
   for (Client& client : clients_) {
     if (client.connection && &*client.connection == &connection) return client;
   }
-  broken("what is due is somebody who is there");
+  broken("a due connection is one of the model's");
 }
 
 // --- The key. -----------------------------------------------------------------------------------
 
 std::uint8_t CoreModel::age(Time since) const {
-  // Beyond the longest limit one age is like another.
+  // Ages beyond the longest limit count as one.
   Time longest{0};
   for (const Time limit : {with_slack(shape_.idle, 16), with_slack(shape_.write, 8)}) {
     if (limit != Time::max()) longest = std::max(longest, limit);
@@ -582,7 +583,7 @@ void CoreModel::describe(const Client& client, std::uint8_t* to) const {
   to[5] = age(client.sign_at);
 }
 
-// First who stands in the lists, in their order; then the others, in any that is always the same.
+// First the connections in the lists, in order. Then the others, in a fixed order.
 CoreModel::Key CoreModel::key() const {
   Key key{};
   std::size_t at = 0;
@@ -590,7 +591,7 @@ CoreModel::Key CoreModel::key() const {
   for (const core::DeadlineList* const list : lists_of(service_)) {
     Time before{};
     const bool ring = walk(*list, [&](const Connection& connection) {
-      expect(connection.since() >= before, "who came first is first in the list");
+      expect(connection.since() >= before, "a list keeps the order of entry");
       before = connection.since();
       for (const Client& client : clients_) {
         if (client.connection && &*client.connection == &connection) {
@@ -606,7 +607,7 @@ CoreModel::Key CoreModel::key() const {
   std::size_t count = 0;
   for (const Client& client : clients_) {
     if (client.open) {
-      expect(listed-- > 0, "who is open is in a list");
+      expect(listed-- > 0, "an open connection is in a list");
     } else if (client.connection) {
       describe(client, others[count++].data());
     }

@@ -1,11 +1,16 @@
-// The model of the core: the real Service with its connections on one side; on the other what
-// libuv, the kernels of the clients, the clock and the operator may do, and what must hold then.
+// The model of the core: around the real Service and its connections it says what libuv, the
+// clients' kernels, the clock and the operator may do, and what must hold.
 //
-// What must hold is said from a client's side, apart from the code: who takes something is not cut,
-// who takes nothing is, who says nothing is let go, who is cut with echo owed learns it, who has
-// something to say is read from. Which of the possible steps happens, and how each question turns
-// out, is a driver's to say: bytes (fuzz/connection_fuzzer), a generator (props/connection_props)
-// or all of them in turn (props/core_explorer). Nothing here allocates.
+// What must hold is stated from a client's side, independently of the code:
+//
+// * A client that takes something is not cut. A client that takes nothing is cut.
+// * A client that says nothing is closed after the idle limit.
+// * A client that is cut with echo owed gets a reset.
+// * A client that has something to say is read from.
+//
+// A driver decides which possible step happens and how each question is answered: bytes
+// (fuzz/connection_fuzzer), a generator (props/connection_props) or all in turn
+// (props/core_explorer). The model does not allocate.
 #pragma once
 
 #include <sanitizer/asan_interface.h>
@@ -26,40 +31,41 @@ using echoproof::Time;
 inline constexpr std::size_t clients_max = 6;
 
 enum class Kind : std::uint8_t {
-  clock,         // time passes, and whatever timer it passes runs
+  clock,         // time passes, and due timers run
   data,          // on_alloc, then on_read with bytes
   take,          // a client acknowledges some of what it is owed
   written,       // on_write with 0, also after uv_close (R24)
   connect,       // a client was accepted
-  timer,         // time passes until the timer, and it runs
+  timer,         // time passes until the timer, which runs
   eof,           // on_read with UV_EOF
   closed,        // on_close
   nothing,       // on_read with 0
   read_failed,   // on_read with an error
   write_failed,  // on_write with an error, also UV_ECANCELED after uv_close
-  stop,          // the operator
+  stop,          // the operator stops the server
 };
 inline constexpr std::size_t kind_count = static_cast<std::size_t>(Kind::stop) + 1;
 
-// What is modelled.
+// The size and the limits of the modelled server.
 struct CoreShape {
   std::size_t clients = 2;
   std::size_t block_size = 2;    // bytes
   std::size_t large_blocks = 0;  // at most as many as clients; 0 if block_size is a small one's
-  std::size_t owed_max = 2;      // shares: who is owed more says nothing until it has taken some
-  Time idle{2};                  // a tick is a millisecond; Time::max() is never
+  std::size_t owed_max =
+      2;         // shares; a client that is owed more says nothing until it has taken some
+  Time idle{2};  // a tick is a millisecond; Time::max() is never
   Time write{2};
   Time drain{1};
   std::size_t kernel_memory = echoproof::KernelBudget::unlimited;  // bytes
   std::size_t tuned_socket = 1;
-  std::array<Time, 8> pauses{Time(1)};  // how much time passes at a time
+  std::array<Time, 8> pauses{Time(1)};  // the lengths in which time passes
   std::size_t pause_count = 1;
 
   static CoreShape pick(Answers& answers);
   bool ends_by_time() const { return idle != Time::max() && write != Time::max(); }
 };
 
-// A connection or none, in memory that must not be touched while there is none.
+// A connection, or none. Its memory is poisoned while there is none.
 class Session {
  public:
   Session() { ASAN_POISON_MEMORY_REGION(memory_, sizeof memory_); }
@@ -91,29 +97,30 @@ class CoreModel {
 
   explicit CoreModel(const Shape& shape);
 
-  // Whether it can happen to this client; to none in particular: who is 0.
+  // Whether the step can happen to client `who`. For a step that concerns no client, `who` is 0.
   bool possible(Kind kind, std::size_t who) const;
-  // Plays the step, with the first client from `who` on to whom it can happen; that is then in it.
-  // False if there is none: nothing has happened.
+  // Plays the step with the first client from `step.who` on for which it is possible, and sets
+  // `step.who` to it. Returns false if there is none; then nothing has happened.
   bool play(Step& step, Answers& answers);
-  // What must hold between any two steps.
+  // Checks what must hold between any two steps.
   void check() const;
 
-  // Whether there is nobody.
+  // Whether there is no client.
   bool empty() const { return here_ == 0; }
-  // The timer should have run by now.
+  // Whether the timer is due.
   bool timer_due() const { return now_ >= timer_at(); }
-  // The operator stops, and libuv reports what it still owes: nobody may be left.
+  // The operator stops the server, and libuv makes its remaining callbacks. Checks that no client
+  // is left.
   void end();
-  // The same with no stop, only time: nobody says or takes anything any more.
+  // Only time passes, and no client says or takes anything. Checks that no client is left.
   void end_by_time();
 
-  // Everything that the future depends on, and nothing else, in one form for all states that do not
-  // differ: who is who does not matter, nor which block, nor what the time is.
+  // Everything that the future depends on, and nothing else. States that differ only in the
+  // identity of clients or blocks, or in the time, have the same key.
   using Key = std::array<std::uint8_t, 6 * clients_max + 3>;
   Key key() const;
 
-  // Tells what happens, on stderr.
+  // Whether the model prints what happens on stderr.
   bool telling = false;
 
   // How often each row of the table was used, by any model.
@@ -129,15 +136,15 @@ class CoreModel {
     bool reading = false;    // uv_read_start was called, uv_read_stop was not
     bool queued = false;     // a write callback is owed
     bool lingering = false;  // both sides have sent FIN
-    std::uint8_t name = 0;   // of nobody else who is here
+    std::uint8_t name = 0;   // unique among the clients that are here
     std::uint8_t owed = 0;   // shares that its kernel has not acknowledged
     std::size_t slot = 0;    // of the block, while queued
     std::uint64_t said = 0;  // bytes that were read from it
     std::uint64_t heard = 0;
-    Time sign_at{};  // when the kernel last learnt that it said or took anything
+    Time sign_at{};  // when the server's kernel last learnt that it said or took something
   };
   struct Client : Known {
-    Session connection;  // none: nobody is here
+    Session connection;  // none: no client is here
   };
 
   void clock(Time pause);
@@ -181,7 +188,7 @@ class CoreModel {
   std::uint8_t names_ = 0;
   Time now_{100};
   Time stop_at_ = Time::max();
-  Time due_since_ = Time::max();  // limits have come by then, and are to be judged
+  Time due_since_ = Time::max();  // limits were reached then, and are to be judged
 };
 
 }  // namespace model

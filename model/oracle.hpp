@@ -1,8 +1,8 @@
-// What the models share: saying that something does not hold.
+// The models' one way to report that something does not hold.
 #pragma once
 
-// Between these two, code is not instrumented for a fuzzing engine: it shall search for new paths
-// through the core, not through the model that judges it. Twice as fast, too.
+// Code between these two macros is not instrumented for a fuzzing engine. So the engine searches
+// for new paths through the core and not through the model, and is twice as fast.
 #if defined(__clang__)
 #define FUZZ_UNWATCHED_BEGIN \
   _Pragma("clang attribute push(__attribute__((no_sanitize(\"coverage\"))), apply_to = function)")
@@ -14,8 +14,8 @@
 
 namespace model {
 
-// Says what did not hold and does not return. Each driver defines it: the fuzzer aborts, the
-// property throws, the explorer tells the path that led here.
+// Reports what did not hold, and does not return. Each driver defines it: the fuzzer aborts, the
+// property throws, the explorer prints the path to this state.
 [[noreturn]] void broken(const char* words);
 
 FUZZ_UNWATCHED_BEGIN

@@ -99,7 +99,7 @@ void PoolModel::release(Holder& holder) {
   forget(holder);
 }
 
-// Whatever `to` held is given back by it, unless it is what is being moved.
+// `to` releases the block that it held, unless that is the moved one.
 void PoolModel::move(Holder& from, Holder& to) {
   to.block = std::move(from.block);
   if (&from == &to) return;
@@ -143,11 +143,12 @@ void PoolModel::grant(Holder& holder) {
   if (shape_.budget == KernelBudget::unlimited) {
     return expect(holder.grant.tuned, "the kernel tunes what is not bounded");
   }
-  expect(holder.grant.bytes >= KernelBudget::least, "everybody is granted enough to be served");
+  expect(holder.grant.bytes >= KernelBudget::least, "every client is granted enough to be served");
   expect(!holder.grant.tuned || holder.grant.bytes >= shape_.tuned_socket,
          "a socket that the kernel tunes is counted at its most");
   if (grants_ > 1) return;
-  // Who comes when nobody else is there finds all of it, however many have been there.
+  // A client that comes while no other is there gets the first grant again, after any number of
+  // clients.
   if (first_grant_ == 0) first_grant_ = holder.grant.bytes;
   expect(holder.grant.bytes == first_grant_, "what came back can be granted again");
 }
@@ -159,20 +160,21 @@ void PoolModel::check() const {
   expect(pool_.acquired() == loans_, "every loan is in the ledger");
   expect(pool_.released() == loans_ - lent_, "every return is in the ledger, once");
   for (const Holder& holder : holders_) {
-    expect(static_cast<bool>(holder.block) == (holder.filling != 0), "who holds a block holds it");
+    expect(static_cast<bool>(holder.block) == (holder.filling != 0),
+           "a block that was lent is still held");
     if (holder.filling == 0) continue;
     expect(std::ranges::all_of(holder.block.bytes(),
                                [&](std::byte b) { return b == std::byte{holder.filling}; }),
-           "nobody else writes into a block on loan");
+           "nothing else writes into a block on loan");
   }
-  expect(list_.empty() == (listed_ == 0), "empty when nobody is in the list");
-  expect(list_.size() == listed_, "the size is how many are in the list");
+  expect(list_.empty() == (listed_ == 0), "a list without entries is empty");
+  expect(list_.size() == listed_, "the size is the number of entries");
   if (listed_ > 0) {
-    expect(&list_.first() == &entries_[order_[0]], "first is who has been there longest");
+    expect(&list_.first() == &entries_[order_[0]], "the first entry has been there longest");
     expect(list_.first().since() == since_[order_[0]], "since is the time of entry");
   }
   for (std::size_t who = 0; who < holders; ++who) {
-    expect(entries_[who].linked() == in_list(who), "linked are those in the list");
+    expect(entries_[who].linked() == in_list(who), "exactly the entries in the list are linked");
   }
   const bool bounded = shape_.budget != KernelBudget::unlimited;
   expect(budget_.granted() == (bounded ? granted_ : 0),

@@ -1,9 +1,9 @@
-// The model of what the core is made of: block pool, deadline list and kernel budget, each against
-// what anybody can count.
+// The model of the core's parts: block pool, deadline list and kernel budget, each compared with
+// plain counters.
 //
-// Loans never overlap, never exceed the limit and end exactly once; a list keeps its order; what is
-// granted of a budget is never more than it has, never too little to be served, and comes back.
-// Nothing here allocates.
+// Loans never overlap, never exceed the limit and end exactly once. A list keeps its order. The
+// grants of a budget never exceed it, are never too small to be served with, and come back. The
+// model does not allocate.
 #pragma once
 
 #include <array>
@@ -35,7 +35,7 @@ class PoolModel {
   enum class Kind : std::uint8_t {
     acquire,
     release,
-    move,  // to somebody, or to oneself; whatever was held there is given back
+    move,  // to another holder or the same; the block held there is released
     move_by_construction,
     enter,
     leave,
@@ -82,13 +82,13 @@ class PoolModel {
   echoproof::KernelBudget budget_;
   std::array<Holder, holders> holders_;
   std::array<echoproof::DeadlineList::Entry, holders> entries_;
-  std::array<std::size_t, holders> order_{};  // who is in the list, the first `listed_`
+  std::array<std::size_t, holders> order_{};  // the entries in the list: the first `listed_`
   std::array<Time, holders> since_{};
   std::size_t listed_ = 0;
   std::size_t lent_ = 0;
   std::size_t grants_ = 0;
   std::size_t granted_ = 0;
-  std::size_t first_grant_ = 0;  // to somebody who came when nobody else was there
+  std::size_t first_grant_ = 0;  // to the first client that came while no other was there
   std::uint64_t loans_ = 0;
   Time now_{0};
 };

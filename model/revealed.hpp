@@ -1,8 +1,8 @@
-// The core's private members, to be read: the state of the objects themselves, not a model of it.
+// Read access to the core's private members, so that checks see the objects' own state.
 //
-// An explicit instantiation may name a private member, and a friend function hands it out. That is
-// plain C++, needs no change to the product and no macro, and does not compile once a member has
-// another name. Nothing here writes.
+// An explicit instantiation may name a private member, and a friend function returns it. This is
+// standard C++, needs no change to the product and no macro, and stops compiling when a member is
+// renamed. This file only reads.
 #pragma once
 
 #include <array>
@@ -41,8 +41,8 @@ inline std::array<const DeadlineList*, 2> lists_of(const Service& service) {
   return {&(service.*revealed(WatchedList{})), &(service.*revealed(QuietList{}))};
 }
 
-// Calls `visit` with each connection of the list, first to last. Whether the ring is one, both
-// ways, and as long as it says.
+// Calls `visit` with each connection of the list, first to last. Returns whether the list is a ring
+// in both directions and has as many entries as it says.
 template <class Visit>
 bool walk(const DeadlineList& list, const Visit& visit) {
   const DeadlineList::Entry& ends = list.*revealed(Ends{});

@@ -1,5 +1,5 @@
-// Property: whatever libuv, the clients, the clock and the operator do, in whatever order, the
-// model of the core holds (model/core_model.hpp).
+// Property: what model/core_model.hpp says holds for any order of steps of libuv, clients, clock
+// and operator.
 #include <cstdio>
 #include <string_view>
 
@@ -9,7 +9,7 @@
 
 namespace {
 
-// How often each row of the table was used. Whether all were.
+// Prints how often each row of the table was used. Returns whether all rows were.
 bool print_rows() {
   bool all = true;
   for (const echoproof::Transition& row : echoproof::transitions) {
@@ -24,7 +24,7 @@ bool print_rows() {
 
 }  // namespace
 
-// --all-paths: fail, too, if one of the rows of the table was not used by any case.
+// --all-paths: also fail if no case used a row of the table.
 int main(int argc, char** argv) {
   const bool all_wanted = argc > 1 && std::string_view(argv[1]) == "--all-paths";
   return props::main<model::CoreModel>("the core does what its model says", "connection_replay",

@@ -1,13 +1,13 @@
-// Explores the real core exhaustively: breadth first, every step that is possible in every state,
-// every answer to every question that comes up in it, until nothing new is found.
+// Explores the real core exhaustively and breadth first: every possible step in every state, with
+// every answer to every question of the step, until no new state is found.
 //
-// The objects cannot be copied, and need not be: a state is the shortest path of steps that leads
-// to it, and is reached by playing that path again on new objects. Two states are one when nothing
-// in the objects tells them apart (CoreModel::key). From every state the connections are brought to
-// their end twice, by a stop and by time alone, and the destructors see that nothing is left.
+// The objects cannot be copied, and need not be. A state is stored as the shortest path of steps to
+// it, and is reached by playing that path on new objects. Two states are equal if nothing in the
+// objects differs that matters (CoreModel::key). From every state all connections are ended twice,
+// by a stop and by time alone, and the destructors check that nothing is left.
 //
-// Breadth first, so the path to a fault is a shortest one; it is told in words. An assertion of the
-// core comes here, too: this program defines what it calls.
+// Because the search is breadth first, the printed path to a fault is a shortest one. This program
+// also prints the path when an assertion of the core fails, because it defines assertion_failed.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -26,7 +26,7 @@ namespace {
 
 using Key = CoreModel::Key;
 
-// One step, and how the questions turned out that came up in it.
+// One step, and the answers to its questions.
 struct Played {
   static constexpr std::size_t answers_max = 12;
   Step step;
@@ -34,7 +34,7 @@ struct Played {
   std::array<std::uint8_t, answers_max> answers{};
 };
 
-// Answers the questions of one step: those of a Played, then, if there are more, all in turn.
+// Answers the questions of one step: first as a Played says, then with all answers in turn.
 class InTurn final : public Answers {
  public:
   explicit InTurn(const Played& played) : played_(played) {}
@@ -48,7 +48,7 @@ class InTurn final : public Answers {
   }
   bool fails() override { return pick(2) == 1; }
 
-  // The next combination, with the last question first; false when there is none.
+  // Goes on to the next combination, varying the last question first. Returns false at the end.
   bool next() {
     played_.answered = std::exchange(asked_, std::uint8_t{0});
     while (played_.answered > 0) {
@@ -73,7 +73,7 @@ class InTurn final : public Answers {
 struct Reached {
   Key key;
   std::uint32_t parent;
-  Played played;  // by which it was reached from there
+  Played played;  // the step from the parent to this state
 };
 
 std::uint64_t hash_of(const Key& key) {  // FNV-1a
@@ -87,10 +87,10 @@ class Explorer {
   explicit Explorer(const CoreShape& shape)
       : shape_(shape), known_(1024, Hash{*this}, Same{*this}) {}
 
-  // False if there are more states than that.
+  // Returns false if there are more states than that.
   bool explore(std::size_t states_max);
   void print() const;
-  // Plays what was being played once more, in words.
+  // Plays the current path once more, and prints it.
   void tell_current();
 
  private:
@@ -114,11 +114,11 @@ class Explorer {
   CoreShape shape_;
   std::vector<Reached> states_;
   std::unordered_set<std::uint32_t, Hash, Same> known_;
-  std::vector<Played> path_;  // to the state that is expanded
+  std::vector<Played> path_;  // to the state being expanded
   std::uint64_t transitions_ = 0;
   std::size_t depth_ = 0;
 
-  // What is being played, in case it fails.
+  // The path being played, for the report of a failure.
   Played current_{};
   bool stepping_ = false;
   End ending_ = End::none;
@@ -143,12 +143,12 @@ std::vector<Step> Explorer::possible(const CoreModel& model) const {
   std::vector<Step> steps;
   for (std::size_t i = 0; i < kind_count; ++i) {
     const Kind kind = static_cast<Kind>(i);
-    // The timer runs when it is due, and then before time passes.
+    // A due timer runs before time passes.
     if (kind == (model.timer_due() ? Kind::clock : Kind::timer)) continue;
     for (std::size_t who = 0; who < shape_.clients; ++who) {
       if (!model.possible(kind, who)) continue;
       steps.push_back({static_cast<std::uint8_t>(kind), static_cast<std::uint8_t>(who)});
-      if (kind == Kind::connect) break;  // all newcomers are alike
+      if (kind == Kind::connect) break;  // new clients do not differ
     }
   }
   return steps;
@@ -221,7 +221,7 @@ void Explorer::print() const {
 
 void Explorer::tell_current() {
   std::fprintf(stderr, "After %zu step(s):\n", path_.size() + (stepping_ ? 1U : 0U));
-  auto* const model = new CoreModel(shape_);  // left as it is: it cannot be destroyed any more
+  auto* const model = new CoreModel(shape_);  // leaked: after a failure it cannot be destroyed
   model->telling = true;
   follow(*model);
   if (stepping_) {
@@ -237,7 +237,7 @@ void Explorer::tell_current() {
 
 Explorer* exploring = nullptr;
 
-// What was broken is broken once more while it is told, and that is the end of it.
+// The path breaks again while it is printed. That ends the program.
 [[noreturn]] void fail(const std::string& words) {
   static bool telling = false;
   if (!std::exchange(telling, true) && exploring != nullptr) exploring->tell_current();
@@ -268,7 +268,7 @@ std::size_t number(const char* text, std::size_t least, std::size_t most) {
   return value;
 }
 
-// Returns how many rows were never used.
+// Returns the number of rows that were never used.
 std::size_t print_rows() {
   std::size_t unused = 0;
   for (const echoproof::Transition& row : echoproof::transitions) {
@@ -350,13 +350,13 @@ int main(int argc, char** argv) {
 
 }  // namespace model
 
-// In place of the product's, which only aborts.
+// Replaces the product's, which only aborts.
 void echoproof::assertion_failed(const char* condition, const char* file, int line) noexcept {
   model::fail("assertion failed: " + std::string(condition) + ", " + file + ":" +
               std::to_string(line));
 }
 
-// AddressSanitizer asks here before it reports, if it is there.
+// AddressSanitizer, if linked, calls this before it reports.
 extern "C" void __asan_on_error() {
   if (model::exploring != nullptr) model::exploring->tell_current();
 }

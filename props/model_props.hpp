@@ -1,5 +1,5 @@
-// A model (model/) driven by rapidcheck: any run of it that is generated holds, and one that does
-// not is shrunk, then told as the bytes that the model's fuzz target replays.
+// A model (model/) driven by rapidcheck. A generated run that fails is shrunk, and printed as bytes
+// that the model's fuzz target replays.
 #pragma once
 
 #include <rapidcheck.h>
@@ -30,13 +30,13 @@ namespace props {
 
 using Bytes = std::vector<std::uint8_t>;
 
-// The run that is being played: what is played already, and the step in progress.
+// The current run: the steps played so far, and the step in progress.
 inline Bytes played;
 inline const model::Recorded* in_progress = nullptr;
 inline model::Step step_in_progress;
 inline const char* replay = "";  // the program that plays bytes
 
-// As a line for a shell.
+// The run as a shell line.
 inline std::string as_bytes() {
   Bytes bytes = played;
   if (in_progress != nullptr) in_progress->tell(step_in_progress, bytes);
@@ -55,7 +55,7 @@ inline rc::Gen<model::Record> any_record() {
   };
   const auto fails = rc::gen::weightedOneOf<std::uint8_t>(
       {{7, rc::gen::just(std::uint8_t{0})}, {2, rc::gen::just(std::uint8_t{1})}, {1, byte(4)}});
-  // The last kind of a model may be the end of all.
+  // The last kind of a model may end the server.
   const auto kind = rc::gen::weightedOneOf<std::uint8_t>({{9, byte(11)}, {4, byte(15)}});
   const auto picks = rc::gen::container<std::array<std::uint8_t, 4>>(byte(256));
   return rc::gen::map(rc::gen::tuple(kind, byte(8), fails, picks), [](const auto& parts) {
@@ -90,7 +90,7 @@ void any_run() {
   props::play<Model>(play, made);
 }
 
-// The program: tries runs; `reached` prints what they have come by, and whether that is all.
+// The program: tries runs. `reached` prints what they reached, and returns whether that is all.
 template <class Model, class Reached>
 int main(const char* words, const char* replayed_by, bool all_wanted, const Reached& reached) {
   replay = replayed_by;
@@ -109,14 +109,14 @@ int main(const char* words, const char* replayed_by, bool all_wanted, const Reac
   std::abort();
 }
 
-// In place of the product's, which tells no run.
+// Replaces the product's, which prints no run.
 void echoproof::assertion_failed(const char* condition, const char* file, int line) noexcept {
   static_cast<void>(std::fprintf(stderr, "assertion failed: %s (%s:%d)\n%s", condition, file, line,
                                  props::as_bytes().c_str()));
   std::abort();
 }
 
-// AddressSanitizer asks here before it reports, if it is there.
+// AddressSanitizer, if linked, calls this before it reports.
 extern "C" void __asan_on_error() {
   static_cast<void>(std::fputs(props::as_bytes().c_str(), stderr));
 }

@@ -1,4 +1,4 @@
-// Property: the model of block pool, deadline list and kernel budget holds (model/pool_model.hpp).
+// Property: what model/pool_model.hpp says holds of block pool, deadline list and kernel budget.
 #include <algorithm>
 #include <cstdio>
 #include <string_view>

@@ -1,10 +1,9 @@
 // What the properties share: running cases so that a failure can be shrunk.
 //
-// The core answers a programmer error with abort(), and AddressSanitizer ends the process too; both
-// would end the search before the counterexample is small. So all cases are tried in one child
-// process, which is fast; and only if that ends badly, the same cases once more with a process for
-// each. However one of them dies, the parent lives, knows what was said last, and tries a smaller
-// one.
+// A failed assertion of the core aborts, and AddressSanitizer ends the process. Both would end the
+// search before the counterexample is small. So all cases run in one child process, which is fast.
+// Only if that process dies, the same cases run again with a process for each. The parent then
+// survives each death, knows the last message, and tries a smaller case.
 #pragma once
 
 #include <rapidcheck.h>
@@ -20,7 +19,7 @@
 
 namespace props {
 
-// How often each path was taken, over all cases that passed.
+// How often each path was taken, in all cases that passed.
 using Reached = std::map<std::string, int>;
 
 inline std::string read_all(int descriptor) {
@@ -35,7 +34,7 @@ inline std::string read_all(int descriptor) {
 // Whether each case has a process of its own.
 inline bool apart = false;
 
-// A Sut that fails is left as it is: its destructor would only complain of what was left in it.
+// A Sut that fails is leaked: its destructor would only report what is left in it.
 template <class Sut, class Play, class... Args>
 void play_here(const Play& play, const Args&... args) {
   auto sut = std::make_unique<Sut>(args...);
@@ -75,7 +74,7 @@ void play(const Play& play, const Args&... args) {
   if (status != 0) RC_FAIL(said);
 }
 
-// Runs `check`, which tells whether all is well, and makes an exit code of it.
+// Runs `check`, which returns whether the property holds. Returns the exit code.
 template <class Check>
 int run(const Check& check) {
   constexpr int falsified = 2;                     // not 1: a sanitizer ends with that
@@ -86,7 +85,7 @@ int run(const Check& check) {
   int status = 0;
   if (waitpid(child, &status, 0) != child) std::abort();
   if (status == 0) return 0;
-  // It has told all, unless it died in the middle of a case.
+  // The child has printed everything, unless it died in a case.
   if (WIFEXITED(status) && WEXITSTATUS(status) == falsified) return 1;
   static_cast<void>(std::fprintf(stderr, "\nOnce more, each case in a process of its own.\n"));
   apart = true;
@@ -94,7 +93,7 @@ int run(const Check& check) {
   return 1;
 }
 
-// Prints the table; whether nothing that has to be reached is missing in it.
+// Prints the table. Returns whether everything that has to be reached is in it.
 inline bool print_reached(const Reached& reached) {
   bool all = true;
   for (const auto& [path, count] : reached) {

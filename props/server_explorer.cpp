@@ -1,15 +1,14 @@
 // Explores the real server on uvsim exhaustively: the core, the adapter, and everything that
 // clients, kernel, libuv, clock and operator may do around them, up to a bound.
 //
-// A run is the list of its answers to what the simulation asks, and 0 is the kind answer. The bound
-// says how many answers may be unkind: so many actions of the World (and what is asked about them),
-// so many that only change pace or order, so many failures. Within it every list of answers is
-// played, depth first; those with fewer unkind answers before those with more, so that the first
-// counterexample is a shortest one. A run goes on kindly to its end, and all eight oracles judge
-// it.
+// A run is the list of its answers to the simulation's questions; 0 is the kind answer. The bound
+// limits three numbers of unkind answers: actions of the World (with their details), changes of
+// pace or order, and failures. Within the bound every list of answers is played, depth first. Lists
+// with fewer unkind answers come first, so the first counterexample is a shortest one. After its
+// list a run goes on with kind answers to its end. All eight oracles judge it.
 //
-// It begins where a scenario has come to the end of its moves: `echo` for one client from the
-// start, or, say, `lingering and cut by reset` for what may happen once a client has come that far.
+// The exploration begins where a scenario's moves end: `echo` for one client from the start, or for
+// example `lingering and cut by reset` for a client that has come that far.
 #include <unistd.h>
 
 #include <algorithm>
@@ -37,7 +36,7 @@ Kind kind_of(ChoicePoint point) {
   return is_failure(point) ? Kind::failure : Kind::pace;
 }
 
-// How many answers of a run may be unkind.
+// The bound on a run's unkind answers.
 struct Bound {
   std::array<std::uint32_t, kinds> of{1, 1, 1};
   std::uint32_t total = 0;
@@ -50,14 +49,14 @@ class Tree final : public Player {
  public:
   Tree(const Script& script, const Bound& bound) : Player(script), script_(script), bound_(bound) {}
 
-  // To be called before each run; false when there is none left.
+  // Call it before each run. Returns false if no run is left.
   bool next();
   std::uint32_t pick(std::uint32_t n, ChoicePoint point) override;
 
-  // Whether this run has as many unkind answers as the bound allows in all; the others were played
-  // within a smaller one.
+  // Whether this run has exactly as many unkind answers as the bound allows. Runs with fewer were
+  // played within a smaller bound.
   bool is_new() const { return spent_total_ == bound_.total; }
-  // How much of the tree lies behind, 0 to 1.
+  // The explored part of the tree, 0 to 1.
   double done() const;
 
  private:
@@ -88,14 +87,14 @@ bool Tree::next() {
 }
 
 std::uint32_t Tree::pick(std::uint32_t n, ChoicePoint point) {
-  // What the scenario says is no choice.
+  // The scenario's answers are not varied.
   const bool scripted = !uvsim::is_machines(point) && !moves_over();
   const std::uint32_t given = Player::pick(n, point);
   if (scripted || given != 0) return given;
   const auto kind = static_cast<std::size_t>(kind_of(point));
   if (spent_[kind] == bound_.of[kind] || spent_total_ == bound_.total) return 0;
-  // The actions beyond the last let go like the first; sizes beyond the fourth are more of the
-  // same.
+  // Answers beyond the last action mean let_go, like the first. Sizes beyond the fourth bring
+  // nothing new.
   constexpr std::uint32_t sizes_max = 4;
   const std::uint32_t width = point == ChoicePoint::action   ? harness::action_count
                               : point == ChoicePoint::detail ? std::min(n, sizes_max)
@@ -130,7 +129,7 @@ class Explorer {
   explicit Explorer(const Options& options) : options_(options) {
     on_death([this] { tell(); });
   }
-  // Whether all is well.
+  // Returns whether no oracle was broken.
   bool explore(const Scenario& scenario, uvsim::Version version);
   std::uint64_t runs() const { return runs_; }
 
@@ -143,7 +142,7 @@ class Explorer {
   Runner runner_;
   const Scenario* scenario_ = nullptr;
   Script script_;
-  const Scribe* scribe_ = nullptr;  // of the run that is being played
+  const Scribe* scribe_ = nullptr;  // of the current run
   std::uint64_t runs_ = 0;
   std::uint64_t hash_ = 0;
   std::chrono::steady_clock::time_point level_start_;
@@ -170,7 +169,7 @@ bool Explorer::explore(const Scenario& scenario, uvsim::Version version) {
   return true;
 }
 
-// All runs with so many unkind answers.
+// Plays all runs with this many unkind answers.
 bool Explorer::explore_level(std::uint32_t total) {
   Bound bound = options_.bound;
   bound.total = total;

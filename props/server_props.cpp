@@ -1,5 +1,5 @@
-// Properties of whole servers: the core and the adapter on uvsim, in a World that does what
-// rapidcheck says. A failure is shrunk to a short script and printed as a row for scenarios.cpp.
+// Properties of whole servers: the core and the adapter on uvsim, in a World that rapidcheck
+// drives. A failure is shrunk to a short script and printed as a row for scenarios.cpp.
 #include <rapidcheck.h>
 
 #include <algorithm>
@@ -30,15 +30,15 @@ using subjects::Script;
 using subjects::Stage;
 using uvsim::ChoicePoint;
 
-// How connections ended, the rarest first: a case is tagged with the first that it came to. Nobody
-// is cut by FIN: where the reset is refused, too, a failure comes on top that torture tries.
+// How connections ended, the rarest first. A case is tagged with the first that it reached. No
+// client is cut by FIN here: that needs a second failure, of the reset, which torture tries.
 const std::vector<std::string> ends = {
     "closed_for_stalling", "closed_for_silence", "turned_away",         "cut_by_reset",
     "reset_unaccepted",    "reset_owed",         "closed_unread",       "closed_owed",
     "whole_echo_late",     "whole_echo",         "half_closed_at_once", "failed_to_start",
 };
 
-// What else has to be reached.
+// The other marks that cases have to reach.
 const std::vector<std::string> other_paths = {
     "stopped", "stopped_twice", "sent_after_stop",         "queued", "stalled", "waited_for_timer",
     "ended",   "sent_urgent",   "stayed_after_half_close",
@@ -46,10 +46,10 @@ const std::vector<std::string> other_paths = {
 
 // --- Scripts. -----------------------------------------------------------------------------------
 
-// One of them, which shrinks to the first.
+// Chooses one of the values. Shrinks to the first.
 template <class Value>
 rc::Gen<Value> one_of(std::vector<Value> values) {
-  // As large whatever the size of the case.
+  // The same range for every size of case.
   const auto index = rc::gen::inRange<std::size_t>(0, values.size());
   return rc::gen::map(rc::gen::resize(rc::kNominalSize, index),
                       [values = std::move(values)](std::size_t i) { return values[i]; });
@@ -100,7 +100,7 @@ rc::Gen<Script> any_script(const std::vector<Action>& actions,
       set(&Script::faults, resize(6, container<std::vector<Fault>>(any_fault(points)))));
 }
 
-// Whether a failure of this would only keep the server from starting: torture tries each of those.
+// Whether a failure of this call only keeps the server from starting. torture tries these calls.
 bool only_at_start(ChoicePoint point) {
   using enum ChoicePoint;
   return point == call_loop_init || point == call_signal_init || point == call_signal_start ||
@@ -118,7 +118,8 @@ std::vector<ChoicePoint> points_of(bool failures) {
   return points;
 }
 
-// As often as they are listed: what lets the server work and what begins something, most.
+// An action is as likely as it is often listed. The most likely let the server work or begin
+// something.
 const std::vector<Action> all_actions = {
     Action::let_go,      Action::let_go,         Action::let_go,     Action::let_go,
     Action::connect,     Action::connect,        Action::send,       Action::send,
@@ -127,7 +128,7 @@ const std::vector<Action> all_actions = {
     Action::shrink,      Action::wait_for_timer, Action::stop,       Action::other_signal,
     Action::send_urgent, Action::connect_as};
 
-// Those after which a client is still entitled to everything.
+// The actions after which a client is still owed everything.
 const std::vector<Action> patient_actions = {Action::let_go,     Action::connect,     Action::send,
                                              Action::send,       Action::send_urgent, Action::read,
                                              Action::half_close, Action::shrink};
@@ -158,10 +159,10 @@ void every_oracle_holds(props::Reached& reached) {
   holds(*any_script(all_actions, points_of(true), any_stage()), reached);
 }
 
-// No split loses a byte: neither the clients' nor the kernel's.
+// No split of data loses a byte, neither the clients' nor the kernel's.
 void echo_is_the_identity(props::Reached& reached) {
   Script script = *any_script(patient_actions, points_of(false), any_stage());
-  // Nothing that passes time may end somebody's patience.
+  // Time that passes must not reach a client's limit.
   script.stage.idle = script.stage.write = Time::max();
   holds(script, reached);
   const auto marks = harness::Marks::of_this_run();
@@ -170,7 +171,7 @@ void echo_is_the_identity(props::Reached& reached) {
   }
 }
 
-// What is printed is what was run: a script of a run is that run.
+// The printed script is the run: playing it gives the same run.
 void scripts_tell_all() {
   const Script script = *any_script(all_actions, points_of(true), any_stage());
   props::play<Nothing>([&](Nothing&) {
@@ -184,7 +185,7 @@ void scripts_tell_all() {
 
 }  // namespace
 
-// --all-paths: fail, too, if one of the paths was not taken by any case.
+// --all-paths: also fail if no case took one of the paths.
 int main(int argc, char** argv) {
   const bool all_wanted = argc > 1 && std::string_view(argv[1]) == "--all-paths";
   return props::run([&] {

@@ -1,10 +1,10 @@
-// Torture: every scenario once more for each call in it that can fail, with that call failing.
+// Torture: plays every scenario once for each call in it that can fail, with that call failing.
 //
-// A call is a question that the simulated libuv asks and that can be answered with a failure: a
-// libuv call, a system call below it, an allocation of the program; each answer is another error.
-// The k-th such call fails, for k = 0, 1, 2, ... until a run has no k-th; first alone, then with
-// all that follow for ten seconds, after which everything has to recover; then every pair. All
-// eight oracles judge every run.
+// A call is a question of uvsim that a failure can answer: a libuv call, a system call below it, or
+// an allocation of the program. Each answer is another error. The k-th call fails, for k = 0, 1, 2,
+// ... until a run has no k-th call. First it fails alone. Then it fails with all calls that follow
+// for ten seconds, after which everything has to recover. Then every pair of calls fails. All eight
+// oracles judge every run.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -23,7 +23,7 @@ namespace {
 
 using uvsim::ChoicePoint;
 
-// A failure that a run is to have.
+// The failure of a run.
 struct Failing {
   static constexpr std::uint64_t never = std::numeric_limits<std::uint64_t>::max();
   std::uint64_t call = never;
@@ -45,15 +45,15 @@ class Torture final : public Player {
       if (for_good_) until_ns_ = now_ns() + lasting_ns;
       return fail(n, failing.answer);
     }
-    // A kernel that had nothing to give for ten seconds would not say that it had.
+    // A kernel that gives nothing for ten seconds would not report readiness.
     const bool lasts = until_ns_ > 0 && !only_slow && now_ns() < until_ns_;
-    // libuv itself tries again at once, from 1.45 on without a word to the server (R39).
+    // libuv itself tries again at once, from 1.45 on without a callback (R39).
     if (lasts && point == ChoicePoint::accept_error && ++accepts_failed_ > accepts_max) return kind;
     return lasts ? fail(n, 1) : kind;
   }
 
   std::uint64_t calls() const { return calls_; }
-  // What the call that was to fail could be answered with, beside 0; 0 if there was no such call.
+  // How many errors the failing call could have; 0: there was no such call.
   std::uint32_t answers() const { return answers_; }
 
  private:
@@ -79,7 +79,7 @@ class Torture final : public Player {
 
 struct Options {
   std::string scenario;      // only this one
-  bool all_pairs = false;    // with every error, and not only the first of each call
+  bool all_pairs = false;    // with every error of each call, not only the first
   std::uint64_t stride = 1;  // of the second of a pair
   Failing one, other;        // only this run
   bool for_good = false;
@@ -91,12 +91,12 @@ class Torturer {
     on_death([this] { tell(); });
   }
 
-  // Whether all is well.
+  // Returns whether no oracle was broken.
   bool torture(const Scenario& scenario, uvsim::Version version);
   std::uint64_t runs() const { return runs_; }
 
  private:
-  // Null if an oracle was broken, and then it was told.
+  // Null if an oracle was broken; then the report was printed.
   const Torture* run(Failing one, Failing other = {}, bool for_good = false);
   bool shows_what_it_is_about() const;
   bool once_and_for_good();
@@ -129,7 +129,7 @@ const Torture* Torturer::run(Failing one, Failing other, bool for_good) {
   return nullptr;
 }
 
-// What is being run, to be run again and to be pasted.
+// The current run, as text for a rerun and for scenarios.cpp.
 void Torturer::tell() const {
   if (scribe_ == nullptr) return;
   const char* const version = script_.stage.version == uvsim::Version::v1_44 ? "1.44" : "1.52";
@@ -194,7 +194,7 @@ bool Torturer::once_and_for_good() {
         if (torture == nullptr) return false;
         answers = torture->answers();
       }
-      if (answers == 0) break;  // there was no such call any more
+      if (answers == 0) break;  // there was no such call
     }
   }
   return true;

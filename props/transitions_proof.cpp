@@ -1,10 +1,9 @@
 // Proves, when it is compiled, that the table of transitions.hpp frees everything exactly once.
 //
-// The table says what the server does. This file says, apart from it and in a few lines, what libuv
-// and the kernel do (the rules R1 to R40): which events may come next, and what an action then does
-// to the four things that are taken and given back: the block, the queued write, the open handle,
-// the session. The compiler walks the two against each other, through every sequence of events.
-// Nothing here becomes code.
+// The table says what the server does. This file says, independently of the table, what libuv and
+// the kernel do (rules R1 to R40): which events may come next, and what an action does to the four
+// things that are acquired and released: the block, the queued write, the open handle, the session.
+// The compiler runs both together through every sequence of events. This file produces no code.
 #include "core/transitions.hpp"
 
 namespace echoproof {
@@ -13,14 +12,14 @@ namespace {
 using enum State;
 using enum Event;
 
-// The world around one connection.
+// What libuv and the kernel know of one connection.
 struct World {
   State state = reading;
-  Action asked = Action::read;  // what was asked last: read, write, flush, finish await an answer
+  Action asked = Action::read;  // the last action; read, write, flush and finish await an answer
   bool armed = true;            // libuv may call on_read
   bool block = false;           // a block is lent to the connection
   bool queued = false;          // a write callback is owed
-  bool owed = false;            // the client is known to have echo to come, or may have
+  bool owed = false;            // some echo is, or may be, unacknowledged
   bool open = true;             // uv_close was not called yet
   bool live = true;             // the session is not freed yet
 
@@ -57,9 +56,9 @@ constexpr bool possible(const World& w, Event event) {
   return false;
 }
 
-// The world after the event; `broken` when anything was taken twice, given back twice, given back
-// while libuv has it, or asked for when libuv forbids it; or when a client is not told that its
-// echo was cut.
+// The world after the event. `broken` if something was acquired twice, released twice, released
+// while libuv has it, or asked for when libuv forbids it, or if a client cannot tell that its echo
+// was cut.
 struct Step {
   World world;
   bool broken = false;
@@ -67,9 +66,9 @@ struct Step {
 
 constexpr Step step(World w, Event event) {
   const Cell& cell = cell_of(w.state, event);
-  if (!cell.legal) return {w, true};  // it can happen, and nobody thought of it
+  if (!cell.legal) return {w, true};  // it can happen, and the table does not list it
 
-  // What the event itself does to the world. A look tells what is owed.
+  // What the event itself does to the world. A look shows what is owed.
   if (event == data) w.owed = true;
   if (event == caught_up || event == stop) w.owed = false;
   if (event == eof || event == eof_owed) w.armed = false;  // libuv stops by itself (R8)
@@ -78,7 +77,7 @@ constexpr Step step(World w, Event event) {
   if (event == write_done) w.queued = false;
   if (event == wrote_part) w.block = true;
 
-  // What the table does: the state decides who has the block.
+  // What the table does: the state decides whether the connection holds the block.
   bool broken = holds_block(cell.to) && !w.block;
   if (!holds_block(cell.to)) {
     broken = broken || w.queued;  // libuv still reads from it (R12)
@@ -105,7 +104,7 @@ constexpr Step step(World w, Event event) {
       w.open = w.armed = false;
       break;
     case Action::reset:
-      // Never who has all of its echo.
+      // A client that has all of its echo is never reset.
       broken =
           broken || !w.open || event == eof || event == idle || event == stop || event == caught_up;
       w.open = w.armed = false;
@@ -121,8 +120,8 @@ constexpr Step step(World w, Event event) {
   return {w, broken};
 }
 
-// Every sequence of events of any length keeps every rule: there are only so many worlds, and each
-// is looked at once. From each of them the connection can still end, and each row is used.
+// Every sequence of events of any length keeps every rule: the number of worlds is finite, and each
+// is checked once. From each world the connection can still end. Each row of the table is used.
 constexpr bool walk_all() {
   constexpr std::size_t worlds_max = 64;
   std::array<World, worlds_max> seen{};  // the first is a connection just accepted

@@ -1,5 +1,5 @@
 // The scenarios: one script for each path of a server's life that matters. Torture makes each of
-// their calls fail; a script that was found to fail becomes a row here.
+// their calls fail. A script that failed once becomes a row here.
 #pragma once
 
 #include <string>
@@ -12,8 +12,8 @@ namespace subjects {
 struct Scenario {
   std::string name;
   Script script;
-  // Marks that it must hit, or words that must be in its trace, while nothing fails: otherwise it
-  // would not be about what its name says.
+  // Marks that a fault-free run of it must hit, or words that must be in the trace. They show that
+  // the scenario is about what its name says.
   std::vector<std::string> shows;
 };
 

@@ -19,7 +19,7 @@ plant(double_release pool core/block_pool.hpp
   "broken: a block that was moved|assertion failed: lent_.index|broken: what is not lent")
 plant(block_kept connection core/connection.hpp
   [[if (block_) block_ = Block();]] [[if (block_ && ended_by_ == Event::data) block_ = Block();]]
-  "assertion failed: .*block_|broken: who has a write queued holds a block")
+  "assertion failed: .*block_|broken: exactly the connections with a queued write")
 plant(wrong_bytes connection core/connection.hpp
   [[unsent_.subspan(size)]] [[unsent_.first(unsent_.size() - size)]]
   "broken: the client's own bytes")
@@ -55,24 +55,24 @@ plant(window_shrinks connection core/kernel_budget.hpp
 
 plant(unfair pool core/deadline_list.hpp
   [[return *ends_.next_]] [[return *ends_.previous_]]
-  "broken: first is who has been there longest")
+  "broken: the first entry has been there longest")
 plant(early connection core/service.cpp
   [[quiet_(limits.idle)]] [[quiet_(limits.idle / 2)]]
-  "broken: nobody is closed early while idle" --clients 1 --idle 12)
+  "broken: no client is closed early while idle" --clients 1 --idle 12)
 plant(late connection core/service.cpp
   [[plus(connection.moved_at_, limits_.write)]]
   [[plus(connection.moved_at_, plus(limits_.write, limits_.write))]]
-  "broken: (nobody is closed late|the timer is not later)" --clients 1 --idle 24 --write 24)
+  "broken: (no client is closed late|the timer is not later)" --clients 1 --idle 24 --write 24)
 plant(timer_not_brought_forward connection core/service.cpp
   [[std::min({wake_at_, stop_at_, plus(now, list.due_after)})]]
   [[wake_at_ == Time::max() ? std::min(stop_at_, plus(now, list.due_after)) : wake_at_]]
-  "broken: (the timer is not later|nobody is closed late)" --clients 2 --block-size 1 --shares 1 --idle 100 --write 1)
+  "broken: (the timer is not later|no client is closed late)" --clients 2 --block-size 1 --shares 1 --idle 100 --write 1)
 plant(always_awake connection core/service.cpp
   [[std::max(next, as_of + wake_pause_)]] [[next]]
-  "broken: nobody is looked at all the time" not_by_the_explorer)
+  "broken: no connection is looked at all the time" not_by_the_explorer)
 plant(steady_reader_cut connection core/service.hpp
   [[connection.unacknowledged_ = Connection::unknown;]] [[]]
-  "broken: nobody is cut who took something in time" --clients 1)
+  "broken: no client is cut that took something in time" --clients 1)
 plant(stop_spares_some connection core/service.cpp
   [[as_of >= std::min(stop_at_, plus(first.since(), list->due_after))]]
   [[as_of >= plus(first.since(), list->due_after)]]
@@ -82,13 +82,13 @@ plant(stop_spares_some connection core/service.cpp
 
 plant(cut_without_a_word connection core/transitions.hpp
   [[{flushing, deadline, cancelling, A::reset}]] [[{flushing, deadline, cancelling, A::close}]]
-  "broken: who is cut learns it by a reset")
+  "broken: a cut client gets a reset")
 plant(not_stayed_with connection core/service.cpp
   [[unacknowledged >= limits_.linger]] [[unacknowledged > limits_.linger]]
-  "broken: who is owed much is stayed with")
+  "broken: a client that is owed much is stayed with")
 plant(wrong_reason connection core/service.cpp
   [[case Event::deadline: return Reason::write_limit]] [[case Event::deadline: return Reason::idle]]
-  "broken: the reason is the one that it was")
+  "broken: the right reason is counted")
 plant(end_uncounted connection core/service.cpp
   [[if (cell.ends) ++closed_]] [[if (cell.ends && cell.from != State::quiet) ++closed_]]
   "broken: each end is counted once")
