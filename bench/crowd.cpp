@@ -269,7 +269,7 @@ class Orphans : public Staying {
   void leave(Client& c) {
     half_close(c);
     if (!options_.vanish) return;
-    // A machine that is off: what comes to the socket is dropped, and nobody answers.
+    // A machine that is off: packets to the socket are dropped without an answer.
     sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
     const sock_fprog program{.len = 1, .filter = &drop};
     if (setsockopt(c.fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) != 0) {

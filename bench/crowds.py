@@ -18,7 +18,7 @@ SIZE = 8 * MIB
 BEYOND_WRITE_LIMIT = 45
 HONEST = ["--clients", "50", "--size", "2000"]
 CROWDS = {
-    "nobody": None,
+    "no crowd": None,
     "5,000 that never read": ["never", "--clients", "5000", "--small"],
     "15,000 that never read": ["never", "--clients", "15000", "--small"],
     "3,000 that read 1 B/s": ["never", "--clients", "3000", "--rate", "1", "--small"],
@@ -47,8 +47,8 @@ def answer_of(crowd):
 
 
 def measure_rates(servers, binaries, deep, progress, failures, results):
-    """One client for each rate: 8 MiB, half-close. All at once, each with a server of its own, for
-    nobody has much to do. Unless it is to be deep, clients read the rest at once at the end."""
+    """One client for each rate: 8 MiB, half-close. All run at once, each with its own server, because
+    they need little processor time. Unless `deep`, clients read the rest at once at the end."""
     progress("steady readers")
     with contextlib.ExitStack() as stack:
         running = []

@@ -7,7 +7,7 @@ foreach(component uvsim harness)
   execute_process(COMMAND ${CMAKE_COMMAND} --install ${BUILD} --prefix ${prefix} --component ${component}
                   OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
 endforeach()
-# Not the compiler's flags of this build: the project is somebody else's.
+# A user's project has its own compiler flags, not those of this build.
 set(ENV{CFLAGS} "")
 set(ENV{CXXFLAGS} "")
 execute_process(COMMAND ${CMAKE_COMMAND} -G ${GENERATOR} -S ${SOURCE} -B ${WORK}/build

@@ -1,7 +1,7 @@
 // Oracle: the model of the core, which says what must hold: model/core_model.hpp.
 //
 // The bytes of an input are the shape of the core, then steps and the answers to their questions,
-// as model/answers.hpp reads them. Steps that are impossible now are passed over.
+// as model/answers.hpp reads them. Impossible steps are skipped.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>

@@ -1,7 +1,7 @@
-// What the fuzz targets share: reading the input, and saying that an oracle does not hold.
+// What the fuzz targets share: reading the input, and reporting that an oracle does not hold.
 //
-// An input is read forwards, one byte after another, so that a file can be read by a person and a
-// truncated file does the same as a longer one for as long as it lasts.
+// An input is read forwards, byte by byte. So a person can read a file, and a truncated file begins
+// with the same run as the longer one.
 #pragma once
 
 #include <cstddef>

@@ -1,12 +1,15 @@
-// Holds the whole server, on the real libuv and on real sockets, to this: every client gets a
-// prefix of what it sent; all of it, then the end, if it ended its output, kept reading and nothing
-// broke its connection; a client whose echo was cut is reset; and at the end nothing is open. Short
-// and interrupted calls break nothing.
+// Oracle, for the whole server on the real libuv and on real sockets:
+//
+// * Every client gets a prefix of what it sent.
+// * A client that half-closed and kept reading gets all of it, and then FIN, unless its connection
+//   broke. Short and interrupted calls break no connection.
+// * A client whose echo was cut is reset.
+// * At the end nothing is open.
 //
 // Input: a byte for the shape of the server, then actions of the clients, of the kernel (see
-// system_calls.hpp) and of the clock. What has come to its end goes on without faults. The kernel
-// takes part, so this proves less per execution than server_fuzzer, and shows whether that is too
-// friendly.
+// system_calls.hpp) and of the clock. After the input the run goes on without faults. Because a
+// real kernel takes part, an execution is slower than server_fuzzer's. It shows whether uvsim is
+// too friendly.
 #include <arpa/inet.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
@@ -41,7 +44,7 @@ using fuzz::oracle;
 constexpr std::size_t client_count = 4;
 constexpr std::size_t said_max = std::size_t{256} << 10;  // bytes, by all clients
 constexpr std::size_t actions_max = 128;
-// More than can come; from a queue that is full the kernel drops whom it had already greeted.
+// More than the clients of a run, because a kernel drops connected clients from a full queue.
 constexpr int backlog = 2 * actions_max;
 constexpr Time idle_limit{2000};
 constexpr Time write_limit{1000};
@@ -127,7 +130,8 @@ bool World::start() {
   return false;
 }
 
-// The kernel was told to break a connection: this client's, or that of any who wait to be accepted.
+// The kernel was told to break a connection: that of the client at `port`, or, if 0, of any client
+// that waits to be accepted.
 void World::on_broken(void* world, std::uint16_t port) {
   for (Client& client : static_cast<World*>(world)->clients_) {
     if (port == 0 ? client.received == 0 : client.port == port) {
@@ -187,7 +191,7 @@ void World::connect(Client& client) {
   oracle(::getsockname(client.fd, reinterpret_cast<sockaddr*>(&own), &size) == 0,
          "a client has an address");
   client.port = ntohs(own.sin_port);
-  if (!here) leave(client, true);  // nobody listens, for the moment
+  if (!here) leave(client, true);  // the listener is closed for the moment
 }
 
 void World::send(Client& client, std::size_t size) {
@@ -195,7 +199,7 @@ void World::send(Client& client, std::size_t size) {
   const std::uint8_t* const bytes = payload::bytes(client.name, client.sent);
   const ssize_t count = ::send(client.fd, bytes, size, MSG_NOSIGNAL);
   if (count < 0 && (errno == ECONNRESET || errno == EPIPE)) client.was_reset = true;
-  if (count < 0 && errno == ECONNREFUSED) leave(client, true);  // nobody listens, for the moment
+  if (count < 0 && errno == ECONNREFUSED) leave(client, true);  // the listener is closed for now
   if (count <= 0) return;
   if (client.received == client.sent) client.took_at_ms = system_calls::now_ms();
   client.sent += static_cast<std::uint64_t>(count);
@@ -219,19 +223,19 @@ bool World::read(Client& client, std::size_t size) {
   if (count < 0 && (errno == EAGAIN || errno == EINTR)) return false;
   if (count <= 0) {
     client.ended = true;
-    // Nobody listened, for the moment: as when connect(2) says so itself.
+    // The listener was closed for the moment, as when connect(2) reports it.
     if (count < 0 && errno == ECONNREFUSED) client.excused = true;
     const bool clean = count == 0 && client.half_closed && client.received == client.sent;
-    oracle(clean || client.excused, "who ended its output gets its whole echo, then the end");
+    oracle(clean || client.excused, "a client that half-closed gets its whole echo, then FIN");
     const bool cut = client.half_closed && client.received < client.sent && heard_of(client);
     oracle(!cut || count < 0 || client.was_reset || client.broken,
            "a client whose echo is cut is reset");
     return true;
   }
   const auto got = static_cast<std::size_t>(count);
-  oracle(client.received + got <= client.sent, "nobody receives more than it sent");
+  oracle(client.received + got <= client.sent, "no client receives more than it sent");
   const std::uint8_t* const expected = payload::bytes(client.name, client.received);
-  oracle(std::memcmp(place.data(), expected, got) == 0, "everybody receives its own bytes");
+  oracle(std::memcmp(place.data(), expected, got) == 0, "each client receives its own bytes");
   client.received += got;
   client.took_at_ms = system_calls::now_ms();
   return true;
@@ -281,7 +285,7 @@ bool World::all_gone() const {
                      [](const Client& client) { return client.fd < 0; });
 }
 
-// Everybody reads, ends its output when it got everything, and leaves when it saw the end.
+// Every client reads, half-closes when it has got everything, and leaves when it has seen the end.
 bool World::go_on() {
   bool moved = false;
   for (Client& client : clients_) {
@@ -313,7 +317,7 @@ void World::end() {
       still = 0;
       continue;
     }
-    oracle(still < patience, "once nothing fails any more, every connection comes to its end");
+    oracle(still < patience, "once nothing fails any more, every connection ends");
     wait_for_kernel(still < turns_at_once ? 0 : 1);
     // Then the server waits for its timers, or for a kernel that does.
     if (still > turns_at_once) advance(250);
@@ -326,7 +330,7 @@ void World::close_server() {
   server_.close();
   int turns = 0;
   while (uv_run(&loop_, UV_RUN_NOWAIT) != 0) {
-    oracle(++turns < patience, "after a stop the loop comes to its end");
+    oracle(++turns < patience, "after a stop the loop ends");
   }
   oracle(uv_loop_close(&loop_) == 0, "after a stop nothing is open");
   oracle(server_.ledger().outstanding() == 0, "what was taken was given back");

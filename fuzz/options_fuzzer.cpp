@@ -1,5 +1,5 @@
-// Any command line is either understood or refused: what is understood is within the limits that
-// the program relies on, and what is refused is refused with words.
+// Oracle: any command line is accepted or refused. Accepted values are within the bounds that the
+// program relies on. A refusal has a message.
 //
 // Input: the arguments, each ended by a line feed.
 #include <cstddef>
@@ -16,15 +16,15 @@ namespace {
 using echoproof::Time;
 
 void check(const echoproof::Options& options) {
-  fuzz::oracle(options.backlog >= 1, "somebody may wait");
-  fuzz::oracle(options.threads >= 1, "somebody serves");
+  fuzz::oracle(options.backlog >= 1, "a client may wait in the backlog");
+  fuzz::oracle(options.threads >= 1, "there is a thread that serves");
   fuzz::oracle(options.block_size >= 1, "a block has room");
   fuzz::oracle(options.block_size <= echoproof::block_size_max, "a write can carry a block");
   fuzz::oracle(options.buffer_memory / options.threads >= options.block_size,
                "there is memory for a block of each thread");
   fuzz::oracle(!options.max_connections || *options.max_connections >= options.threads,
-               "somebody is served by each thread");
-  fuzz::oracle(options.idle_timeout > Time(0), "nobody is idle at once");
+               "each thread may serve a client");
+  fuzz::oracle(options.idle_timeout > Time(0), "no client is idle at once");
   fuzz::oracle(options.write_timeout > Time(0), "there is time to write");
   fuzz::oracle(options.write_timeout < Time::max() / 2, "a deadline does not overflow");
   fuzz::oracle(options.drain_timeout >= Time(0), "a drain does not end before it began");
@@ -32,7 +32,7 @@ void check(const echoproof::Options& options) {
 }
 
 void check(const echoproof::Exit& exit) {
-  fuzz::oracle(!exit.text.empty(), "who is refused is told why");
+  fuzz::oracle(!exit.text.empty(), "a refusal has a message");
   fuzz::oracle(exit.code == echoproof::exit_ok || exit.code == echoproof::exit_usage,
                "a command line is helped with, or wrong");
 }

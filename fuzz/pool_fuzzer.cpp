@@ -1,7 +1,7 @@
 // Oracle: the model of block pool, deadline list and kernel budget: model/pool_model.hpp.
 //
-// The bytes of an input are the shape of it, then steps and the answers to their questions,
-// as model/answers.hpp reads them. Steps that are impossible now are passed over.
+// The bytes of an input are the shape of the pool, then steps and the answers to their questions,
+// as model/answers.hpp reads them. Impossible steps are skipped.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>

@@ -1,8 +1,8 @@
 // Holds the whole server, adapter and core on uvsim, to the eight oracles of harness/verdict.hpp,
 // with clients, faults, time and signals as the input says: on libuv 1.44 and on 1.52.
 //
-// Input: three bytes for the shape of the server and its machine, the rest is a harness::Plan. An
-// input that has come to its end goes on kindly, so every run ends.
+// Input: three bytes for the shape of the server and its machine; the rest is a harness::Plan.
+// After the input every choice is the kindest, so every run ends.
 #include <algorithm>
 #include <array>
 #include <cstddef>

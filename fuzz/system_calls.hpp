@@ -1,8 +1,8 @@
-// The system calls that libuv makes, as an input wants them: short, interrupted, failing; and the
-// clock, which stands still until it is told to go on.
+// Replacements of the system calls that libuv makes: short, interrupted or failing as the input
+// says. The clock stands still until the target moves it.
 //
-// The linker puts them in the place of the real ones (--wrap, in CMakeLists.txt), in all that is
-// linked statically, libuv above all. They are the real ones to whoever is not inside.
+// The linker puts them in place of the real calls (--wrap, in CMakeLists.txt) in all static code,
+// which includes libuv. Outside of the scope of an Inside object they make the real calls.
 #pragma once
 
 #include <cstdint>

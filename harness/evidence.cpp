@@ -63,7 +63,7 @@ std::string wrong_bytes(const Client& client, const void* expected, const std::u
                                            : "client " + number(other.number + 1)) +
             " said\n";
   }
-  return found ? text : text + "  which nobody said\n";
+  return found ? text : text + "  which no client said\n";
 }
 
 std::string missing_bytes(const Client& client, const void* expected, bool by_reset) {

@@ -7,8 +7,8 @@
 // with fewer unkind answers come first, so the first counterexample is a shortest one. After its
 // list a run goes on with kind answers to its end. All eight oracles judge it.
 //
-// The exploration begins where a scenario's moves end: `echo` for one client from the start, or for
-// example `lingering and cut by reset` for a client that has come that far.
+// The exploration begins where a scenario's actions end: `echo` for one client from the start, or
+// for example `lingering and cut by reset` for a client that has come that far.
 #include <unistd.h>
 
 #include <algorithm>
@@ -45,9 +45,10 @@ struct Bound {
 };
 
 // The tree of all runs: at each question a branch for each answer that the bound allows.
-class Tree final : public Player {
+class Tree final : public ScriptChoices {
  public:
-  Tree(const Script& script, const Bound& bound) : Player(script), script_(script), bound_(bound) {}
+  Tree(const Script& script, const Bound& bound)
+      : ScriptChoices(script), script_(script), bound_(bound) {}
 
   // Call it before each run. Returns false if no run is left.
   bool next();
@@ -75,7 +76,7 @@ class Tree final : public Player {
 };
 
 bool Tree::next() {
-  Player::operator=(Player(script_));
+  ScriptChoices::operator=(ScriptChoices(script_));
   depth_ = 0;
   spent_ = {};
   spent_total_ = 0;
@@ -88,8 +89,8 @@ bool Tree::next() {
 
 std::uint32_t Tree::pick(std::uint32_t n, ChoicePoint point) {
   // The scenario's answers are not varied.
-  const bool scripted = !uvsim::is_machines(point) && !moves_over();
-  const std::uint32_t given = Player::pick(n, point);
+  const bool scripted = !uvsim::is_machines(point) && !actions_over();
+  const std::uint32_t given = ScriptChoices::pick(n, point);
   if (scripted || given != 0) return given;
   const auto kind = static_cast<std::size_t>(kind_of(point));
   if (spent_[kind] == bound_.of[kind] || spent_total_ == bound_.total) return 0;

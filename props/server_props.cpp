@@ -25,8 +25,8 @@ namespace {
 using echoproof::Time;
 using harness::Action;
 using subjects::Fault;
-using subjects::Move;
 using subjects::Script;
+using subjects::ScriptedAction;
 using subjects::Stage;
 using uvsim::ChoicePoint;
 
@@ -75,12 +75,13 @@ rc::Gen<Stage> any_stage() {
       set(&Stage::drain, one_of(Times{Time(700), Time(0)})));
 }
 
-rc::Gen<Move> any_move(const std::vector<Action>& actions) {
+rc::Gen<ScriptedAction> any_action(const std::vector<Action>& actions) {
   using namespace rc::gen;
   // Few, so that what is not asked is not there.
   const auto answer = resize(rc::kNominalSize, inRange(0U, 8U));
-  return build<Move>(set(&Move::action, one_of(actions)),
-                     set(&Move::answers, resize(2, container<std::vector<std::uint32_t>>(answer))));
+  return build<ScriptedAction>(
+      set(&ScriptedAction::action, one_of(actions)),
+      set(&ScriptedAction::answers, resize(2, container<std::vector<std::uint32_t>>(answer))));
 }
 
 rc::Gen<Fault> any_fault(const std::vector<ChoicePoint>& points) {
@@ -96,7 +97,7 @@ rc::Gen<Script> any_script(const std::vector<Action>& actions,
   using namespace rc::gen;
   return build<Script>(
       set(&Script::stage, stage),
-      set(&Script::moves, container<std::vector<Move>>(any_move(actions))),
+      set(&Script::actions, container<std::vector<ScriptedAction>>(any_action(actions))),
       set(&Script::faults, resize(6, container<std::vector<Fault>>(any_fault(points)))));
 }
 
@@ -175,8 +176,8 @@ void echo_is_the_identity(props::Reached& reached) {
 void scripts_tell_all() {
   const Script script = *any_script(all_actions, points_of(true), any_stage());
   props::play<Nothing>([&](Nothing&) {
-    subjects::Player player(script);
-    subjects::Scribe scribe(player);
+    subjects::ScriptChoices script_choices(script);
+    subjects::Scribe scribe(script_choices);
     const std::uint64_t hash = runner().run(script.stage, scribe).trace_hash;
     const Script told = scribe.script(script.stage);
     RC_ASSERT(runner().run(told).trace_hash == hash);

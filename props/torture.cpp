@@ -30,13 +30,13 @@ struct Failing {
   std::uint32_t answer = 1;
 };
 
-class Torture final : public Player {
+class Torture final : public ScriptChoices {
  public:
   Torture(const Script& script, Failing one, Failing other, bool for_good)
-      : Player(script), one_(one), other_(other), for_good_(for_good) {}
+      : ScriptChoices(script), one_(one), other_(other), for_good_(for_good) {}
 
   std::uint32_t pick(std::uint32_t n, ChoicePoint point) override {
-    const std::uint32_t kind = Player::pick(n, point);
+    const std::uint32_t kind = ScriptChoices::pick(n, point);
     const bool only_slow = point == ChoicePoint::read_again || point == ChoicePoint::write_again;
     if (!is_failure(point) && !only_slow) return kind;
     const std::uint64_t call = calls_++;

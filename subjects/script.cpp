@@ -60,12 +60,12 @@ std::string code_of(const Stage& stage) {
   return code + "}";
 }
 
-std::string code_of(const Move& move) {
-  std::string code = std::string("{") + name_of(move.action);
-  for (std::size_t i = 0; i < move.answers.size(); ++i) {
-    code += (i == 0 ? ", {" : ", ") + std::to_string(move.answers[i]);
+std::string code_of(const ScriptedAction& one) {
+  std::string code = std::string("{") + name_of(one.action);
+  for (std::size_t i = 0; i < one.answers.size(); ++i) {
+    code += (i == 0 ? ", {" : ", ") + std::to_string(one.answers[i]);
   }
-  return code + (move.answers.empty() ? "}" : "}}");
+  return code + (one.answers.empty() ? "}" : "}}");
 }
 
 std::string code_of(const Fault& fault) {
@@ -87,11 +87,11 @@ std::string code_of(const char* name, const std::vector<Item>& items) {
 }  // namespace
 
 std::string code_of(const Script& script) {
-  return "{.stage = " + code_of(script.stage) + code_of("moves", script.moves) +
+  return "{.stage = " + code_of(script.stage) + code_of("actions", script.actions) +
          code_of("faults", script.faults) + "}";
 }
 
-std::uint32_t Player::pick(std::uint32_t n, uvsim::ChoicePoint point) {
+std::uint32_t ScriptChoices::pick(std::uint32_t n, uvsim::ChoicePoint point) {
   if (!uvsim::is_machines(point)) return answer_world(n, point);
   const std::uint32_t count = asked_[static_cast<std::size_t>(point)]++;
   for (const Fault& fault : script_->faults) {
@@ -101,14 +101,14 @@ std::uint32_t Player::pick(std::uint32_t n, uvsim::ChoicePoint point) {
   return 0;
 }
 
-std::uint32_t Player::answer_world(std::uint32_t n, uvsim::ChoicePoint point) {
+std::uint32_t ScriptChoices::answer_world(std::uint32_t n, uvsim::ChoicePoint point) {
   if (point == uvsim::ChoicePoint::action) {
     next_answer_ = 0;
-    move_ = moves_over() ? nullptr : &script_->moves[next_move_++];
-    return move_ == nullptr ? 0 : static_cast<std::uint32_t>(move_->action);
+    current_ = actions_over() ? nullptr : &script_->actions[next_action_++];
+    return current_ == nullptr ? 0 : static_cast<std::uint32_t>(current_->action);
   }
-  if (move_ == nullptr || next_answer_ == move_->answers.size()) return 0;
-  return move_->answers[next_answer_++] % n;
+  if (current_ == nullptr || next_answer_ == current_->answers.size()) return 0;
+  return current_->answers[next_answer_++] % n;
 }
 
 std::uint32_t Scribe::pick(std::uint32_t n, uvsim::ChoicePoint point) {
@@ -117,9 +117,9 @@ std::uint32_t Scribe::pick(std::uint32_t n, uvsim::ChoicePoint point) {
     const std::uint32_t nth = asked_[static_cast<std::size_t>(point)]++;
     if (answer != 0) note(point, nth, answer);
   } else if (point == uvsim::ChoicePoint::action) {
-    moves_.push_back({static_cast<harness::Action>(answer < harness::action_count ? answer : 0)});
-  } else if (!moves_.empty()) {
-    moves_.back().answers.push_back(answer);
+    actions_.push_back({static_cast<harness::Action>(answer < harness::action_count ? answer : 0)});
+  } else if (!actions_.empty()) {
+    actions_.back().answers.push_back(answer);
   }
   return answer;
 }
@@ -136,13 +136,13 @@ void Scribe::note(uvsim::ChoicePoint point, std::uint32_t nth, std::uint32_t ans
 
 // What comes after the end of a script is kind, so what is kind at its end need not be said.
 Script Scribe::script(const Stage& stage) const {
-  Script script{.stage = stage, .moves = moves_, .faults = faults_};
-  for (Move& move : script.moves) {
-    while (!move.answers.empty() && move.answers.back() == 0) move.answers.pop_back();
+  Script script{.stage = stage, .actions = actions_, .faults = faults_};
+  for (ScriptedAction& one : script.actions) {
+    while (!one.answers.empty() && one.answers.back() == 0) one.answers.pop_back();
   }
-  while (!script.moves.empty() && script.moves.back().action == harness::Action::let_go &&
-         script.moves.back().answers.empty()) {
-    script.moves.pop_back();
+  while (!script.actions.empty() && script.actions.back().action == harness::Action::let_go &&
+         script.actions.back().answers.empty()) {
+    script.actions.pop_back();
   }
   return script;
 }
@@ -213,8 +213,8 @@ const harness::Verdict& Runner::run(const Stage& stage, uvsim::Choices& choices)
 }
 
 const harness::Verdict& Runner::run(const Script& script) {
-  Player player(script);
-  return run(script.stage, player);
+  ScriptChoices script_choices(script);
+  return run(script.stage, script_choices);
 }
 
 void on_death(std::function<void()> tell) {

@@ -1,6 +1,6 @@
 // Scripts: what happens around a whole server on uvsim, as data that a person can read and write.
 //
-// A Stage describes the server and its machine. The moves are what clients and operator do. The
+// A Stage describes the server and its machine. The actions are what clients and operator do. The
 // faults say which calls fail. Every other choice is the kindest. After the script the World brings
 // the run to its end without faults. Exploration, torture and properties print their findings as
 // such a script, in C++: a row for scenarios.cpp.
@@ -38,7 +38,7 @@ struct Stage {
   echoproof::Time drain{700};
 };
 
-struct Move {
+struct ScriptedAction {
   harness::Action action{};
   std::vector<std::uint32_t> answers{};  // to the questions about the action, in order; then 0
 };
@@ -52,7 +52,7 @@ struct Fault {
 
 struct Script {
   Stage stage{};
-  std::vector<Move> moves{};
+  std::vector<ScriptedAction> actions{};
   std::vector<Fault> faults{};
 };
 
@@ -60,20 +60,20 @@ struct Script {
 std::string code_of(const Script& script);
 
 // Answers a run's questions as the script says.
-class Player : public uvsim::Choices {
+class ScriptChoices : public uvsim::Choices {
  public:
-  explicit Player(const Script& script) : script_(&script) {}
+  explicit ScriptChoices(const Script& script) : script_(&script) {}
   std::uint32_t pick(std::uint32_t n, uvsim::ChoicePoint point) override;
 
  protected:
-  bool moves_over() const { return next_move_ == script_->moves.size(); }
+  bool actions_over() const { return next_action_ == script_->actions.size(); }
 
  private:
   std::uint32_t answer_world(std::uint32_t n, uvsim::ChoicePoint point);
 
   const Script* script_;
-  std::size_t next_move_ = 0;
-  const Move* move_ = nullptr;  // the move that questions are about
+  std::size_t next_action_ = 0;
+  const ScriptedAction* current_ = nullptr;  // the action that questions are about
   std::size_t next_answer_ = 0;
   std::array<std::uint32_t, uvsim::choice_point_count> asked_{};
 };
@@ -90,7 +90,7 @@ class Scribe final : public uvsim::Choices {
   void note(uvsim::ChoicePoint point, std::uint32_t nth, std::uint32_t answer);
 
   uvsim::Choices& source_;
-  std::vector<Move> moves_;
+  std::vector<ScriptedAction> actions_;
   std::vector<Fault> faults_;
   std::array<std::uint32_t, uvsim::choice_point_count> asked_{};
 };

@@ -107,7 +107,7 @@ harness::Subject server_subject(const ServerShape& shape) {
   subject.linger_bytes = limits.linger;
   subject.notices_taking = true;
   subject.tells_of_cuts = true;
-  // Every connection has memory of its own, so nobody waits for anybody.
+  // Every connection has its own memory, so no client waits for another.
   subject.answers_at_once = true;
   subject.answer_ms = 0;
   subject.reopens_ms = 100;

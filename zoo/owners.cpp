@@ -18,7 +18,7 @@ constexpr std::size_t clients_max = 3;
 constexpr std::size_t piece = 128;
 constexpr int backlog = 16;
 
-// Owns a handle of libuv. `data` is whoever gets its callbacks, or null when nobody is left.
+// Owns a handle of libuv. `data` is the object that gets its callbacks; null: none is left.
 template <class Handle>
 class Owned {
  public:

@@ -1,5 +1,4 @@
-/* A chat server as somebody has it; it knows nothing of echoproof. Each line that a client says is
- * sent to all others.
+/* A chat server that does not know of echoproof. It sends each line of a client to all others.
  *
  *   chat [--port N] [--motd TEXT]     until SIGINT
  *
@@ -19,7 +18,7 @@ typedef struct guest {
   size_t length;
 } guest;
 
-/* A line on its way, to everybody who is there. */
+/* A line on its way to all other guests. */
 typedef struct {
   size_t readers, length;
   char text[line_max];
@@ -79,7 +78,7 @@ static void say(guest* from, const char* text, size_t length) {
   if (said == NULL) abort();
   memcpy(said->text, text, length);
   said->length = length;
-  said->readers = 1; /* until everybody has it */
+  said->readers = 1; /* until all guests have it */
   for (guest* to = guests; to != NULL; to = to->next) {
     if (to != from) deliver(to, said);
   }

@@ -1,11 +1,11 @@
-# What tests the tests: faulty copies of the product, each with one place altered. They must be found
-# out, and with the words that are expected, for a test that fails for another reason shows nothing.
+# Tests of the tests: faulty copies of the product, each with one altered place. A test must find each
+# copy, and with the expected words, because a test that fails for another reason shows nothing.
 #
-# The source is not touched and has no #ifdef for this. A place that is no longer there, or is there
-# twice, fails the configure step: a faulty copy must not become a correct one unnoticed.
+# The source has no #ifdef for this. If the altered place is missing or occurs twice, the configure step
+# fails, so that a faulty copy does not become a correct one unnoticed.
 
 # Writes <directory>/<file>: src/<file> with `to` where `from` stands. Headers are named from src/ on,
-# so who looks in <directory> first is compiled with the altered one.
+# so code that looks in <directory> first is compiled with the altered file.
 function(faulty_copy directory file from to)
   set(original ${PROJECT_SOURCE_DIR}/src/${file})
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${original})

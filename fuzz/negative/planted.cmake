@@ -1,13 +1,17 @@
-# The planted faults: copies of the core with one place altered, each so that one thing does not hold
-# that a model (model/) says.
+# The planted faults: copies of the core with one altered place. In each, one statement of a model
+# (model/) does not hold.
 #
 #   plant(NAME MODEL FILE WHAT_STANDS_THERE WHAT_STANDS_THERE_INSTEAD VERDICT [EXPLORER_OPTION...])
 #
-# MODEL is `connection` or `pool`. VERDICT is a regular expression: the words that are expected. Each
-# fault is found by the seeds and by a search from nothing (fuzz/CMakeLists.txt); in the connection
-# also by the explorer, with these options, unless it is said that it needs limits beyond its bounds;
-# and those that it is named for by the properties (props/negative.cmake). What stands there is quoted
-# no further than is needed to find it once. Faults that need no name are made by ci/mutate.
+# MODEL is `connection` or `pool`. VERDICT is a regular expression for the expected words. These must
+# find each fault:
+#
+# * the seeds, and a search from an empty corpus (fuzz/CMakeLists.txt);
+# * for `connection` the explorer with these options, unless `not_by_the_explorer` says that the fault
+#   needs larger limits;
+# * the properties, for the faults that props/negative.cmake names.
+#
+# WHAT_STANDS_THERE is quoted only as far as it is unique. ci/mutate makes faults without names.
 
 # --- Memory ---------------------------------------------------------------------------------------
 

@@ -190,7 +190,7 @@ bool may_be_the_end(const Context& context, const ledger::Incident& incident) {
 
 void ledger_incident(void* opaque, const ledger::Incident& told) {
   Context& context = *static_cast<Context*>(opaque);
-  // A copy: to name who made the allocation may free something, of which the ledger tells next.
+  // A copy, because naming the allocation's caller may free something, which is the next incident.
   const ledger::Incident incident = told;
   char text[400];
   ledger::describe(incident, text, sizeof text);

@@ -1,10 +1,10 @@
 // Threads of the process that uvsim did not make: std::thread, pthread_create, a library's own.
 //
-// Theory. They run as they like, in real time, beside the simulation. They may wake a loop with
-// uv_async_send and use libuv's locks and clocks, as libuv allows. The first thread, before it lets
-// virtual time jump or says that nothing can happen any more, looks whether one of them is at
-// work: then it gives them real time. One that waits on a lock or a condition, with no end in
-// sight, is at rest: only somebody else can wake it.
+// Theory. They run in real time beside the simulation. They may wake a loop with uv_async_send and
+// use libuv's locks and clocks, as libuv allows. Before the first thread lets virtual time jump, or
+// says that nothing can happen any more, it checks whether one of them works, and then gives them
+// real time. A thread that waits on a lock or a condition without a deadline is at rest: only
+// another thread can wake it.
 #ifndef UVSIM_FOREIGN_HPP
 #define UVSIM_FOREIGN_HPP
 
@@ -15,19 +15,19 @@
 
 namespace uvsim {
 
-// For the start of a run: who is there now is not of the program. A program without a driver owns
-// all that came after its main() began.
+// At the start of a run: threads that exist now are not the program's. To a program without a
+// driver belong all threads made since its main() began.
 void begin_foreign(const Context& context);
 void end_foreign() noexcept;
 
 // Whether the caller is one of them, while a run goes on elsewhere.
 bool is_foreign() noexcept;
 uint64_t foreign_now_ns() noexcept;  // the run's clock
-// From a foreign thread; the loop hears of it when the first thread looks.
+// From a foreign thread. The loop gets it when the first thread looks.
 void send_from_foreign(uv_async_t* handle);
 void take_foreign_sends(Context& context);
 
-// Whether any are there; cheap where none ever was.
+// Whether there are any. Cheap if there never was one.
 bool any_foreign() noexcept;
 // If one is at work: a little real time passes, and as much virtual time, up to `until_ns`. False:
 // all are at rest, and nothing was sent.

@@ -241,7 +241,7 @@ void uv_close(uv_handle_t* handle, uv_close_cb close_cb) {
     violate(call.context, "R6", record.subject(), "uv_close was called from its alloc_cb");
   if (!record.bind_error_told)
     warn(call.context, "R40", record.subject(),
-         "closed, and nobody has asked whether its bind had worked");
+         "closed, and the program never checked whether its bind had worked");
   check_linked(call.context, record, "uv_close");
   begin_close(call.context, record, close_cb);
 }

@@ -150,7 +150,8 @@ enum class What : uint8_t {
 };
 const char* name_of(What what) noexcept;
 
-// Who an event is about, in the trace: a kind and a number that do not depend on addresses.
+// The handle, loop or peer that an event of the trace is about: a kind and a number, which do not
+// depend on addresses.
 struct Subject {
   uint32_t id = 0;
   uint8_t kind = 0;  // uv_handle_type, or subject_loop, subject_peer
@@ -317,7 +318,7 @@ struct HandleRecord {
   uv_handle_type type = UV_UNKNOWN_HANDLE;
   Life life = Life::closed;
   bool in_alloc = false;         // its alloc_cb is running
-  bool deaf = false;             // R37, R38: a listener that will hear of nobody any more
+  bool deaf = false;             // R37, R38: a listener that accepts no client any more
   bool bind_error_told = true;   // R40
   uint32_t no_buffer_turns = 0;  // R7: ENOBUFS callbacks in a row
   uint32_t pending_requests = 0;
@@ -455,7 +456,7 @@ struct Socket {
   uint64_t sent = 0;
   uint64_t received = 0;
   Watch watch;
-  uv_stream_t* stream = nullptr;  // whose io_watcher watches it; null: nobody
+  uv_stream_t* stream = nullptr;  // the stream that watches it; null: none
   uv_stream_t* owner = nullptr;   // whose descriptor it is
 
   size_t queued() const { return queue.size() - queue_head; }
@@ -679,7 +680,7 @@ struct Simulation::Context {
   uint32_t clock_looks = 0;  // in a row
   uint32_t refusals = 0;     // of uv_try_write
   uint8_t depth = 0;
-  const void* owner = nullptr;  // whom the program is being called back for
+  const void* owner = nullptr;  // the handle of the current callback
   uint32_t next_handle_id = 0;
   uint32_t next_loop_id = 0;
   uint64_t end_ns = 0;                // virtual time must stay below
@@ -979,7 +980,7 @@ void run_async(Context& context, LoopState& state);
 void signal_close(Context& context, uv_signal_t* signal);
 bool signal_is_trapped(const uv_signal_t* signal);
 bool deliver_signal(Context& context, int signum);
-// To the program itself: to who waits for it, or else really.
+// Sends the program a signal: to handles that wait for it, otherwise to the process.
 void raise_signal(Context& context, int signum);
 void run_signals(Context& context, LoopState& state);
 void restore_real_signals() noexcept;

@@ -350,7 +350,7 @@ ssize_t Kernel::read(Socket& socket, char* bytes, size_t size) {
   return -EAGAIN;
 }
 
-// Who does not take urgent data in line never sees the byte.
+// A program without SO_OOBINLINE never sees the urgent byte.
 void Kernel::pass_over_urgent(Socket& socket) {
   if (socket.options.oob_inline || socket.visible() == 0) return;
   char byte;
@@ -402,7 +402,7 @@ ssize_t Kernel::write(Socket& socket, const uv_buf_t* buffers, unsigned count, s
   socket.sent += static_cast<uint64_t>(taken);
   if (taken == 0) return 0;
   if (peer.orphan) {
-    // Nobody is there: the answer is a reset, and the next call will hear of it.
+    // The other end is gone. It answers with a reset, which the next call reports.
     socket.lost = static_cast<size_t>(taken);
     kill(socket, socket.fin_arrived() ? EPIPE : ECONNRESET);
   } else {
@@ -458,7 +458,7 @@ int Kernel::shutdown(Socket& socket, int how) {
   if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR) return -EINVAL;
   const bool input = how != SHUT_WR;
   if (socket.family == Family::pipe) {
-    // Nobody asks whether it is connected.
+    // For a pipe it does not matter whether it is connected.
     if (how != SHUT_RD) socket.write_shut = true;
     if (input) socket.read_shut = true;
     if (Socket* const peer = socket.peer) {
@@ -545,10 +545,10 @@ void Kernel::close(Socket& socket) {
   }
   if (socket.state == SocketState::established) {
     Socket& peer = *socket.peer;
-    // Lingering for no time means something to TCP only.
+    // A linger of 0 seconds has an effect on TCP only.
     const bool is_reset = socket.resets_at_close() && socket.family != Family::pipe;
     if (is_over(socket)) {
-      // There is nobody left to tell.
+      // The other end is gone.
     } else if (unread || is_reset || !socket.accepted) {
       reset_connection(socket);
     } else if (socket.family == Family::pipe) {
@@ -678,8 +678,8 @@ int Kernel::listen(Socket& socket, int backlog) {
 
 namespace {
 
-// What the real file system says of the way to a name, and of what is there; 0: nothing. A socket
-// that another program has left is in nobody's way.
+// The error that the real file system gives for this name; 0: none. A socket that another program
+// left is no obstacle.
 int refused_by_files(const std::string& name) {
   struct stat status;
   if (name[0] == '\0' || ::stat(name.c_str(), &status) == 0)
@@ -713,7 +713,7 @@ void Kernel::forget_bound(Socket& socket) {
   socket.bound = false;
 }
 
-// Whoever listens goes on, and nobody finds the way to it any more.
+// A listener on the name goes on, but no new connection can find it.
 int Kernel::remove_name(const std::string& name) {
   Socket* const socket = find_name(name);
   if (socket == nullptr) return -ENOENT;

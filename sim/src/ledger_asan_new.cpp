@@ -1,13 +1,15 @@
-// The forms of operator new under AddressSanitizer that its own would get in the way of; nothing in
-// any other build. AddressSanitizer's operators are weak, so these win. The other sanitizers do not
-// let themselves be overridden; there the ledger counts what it could not make fail.
+// Replaces forms of AddressSanitizer's operator new that prevent the ledger from working. Empty in
+// any other build. AddressSanitizer's operators are weak, so these win. The other sanitizers'
+// operators cannot be replaced; there the ledger counts the allocations that it could not make
+// fail.
 //
 // nothrow    An allocation that is made to fail under a sanitizer fails by an exception
 //            (ledger_heap.cpp), which must not pass a nothrow form. Here it is defined through the
 //            throwing one, as the standard describes its own defaults.
-// aligned    AddressSanitizer's insists on a delete with the same alignment, which it tells nobody:
-//            what a program left behind could not be given back for it. Here it is memalign and
-//            free. That one was given back by free(), or as an array and was none, goes unnoticed.
+// aligned    AddressSanitizer requires a delete with the same alignment, which it does not
+// disclose. So
+//            the ledger could not free what a program left behind. Here the form is memalign and
+//            free. A release by free(), or by the wrong form of delete, goes unnoticed.
 #include <cstdlib>
 #include <new>
 

@@ -37,7 +37,7 @@ bool refuses(std::size_t size) noexcept;
 void failure_was_not_delivered() noexcept;
 
 void on_allocated(void* address, std::size_t size, const void* caller, const void* frame) noexcept;
-// A sanitizer handed out an address to somebody outside the program.
+// A sanitizer's allocator returned an address to code outside the program.
 void on_allocated_outside(void* address) noexcept;
 Freeing on_freeing(void* address) noexcept;
 
@@ -50,10 +50,10 @@ bool run_in_progress() noexcept;
 // a file or a shared library. Defined in ledger_report.cpp.
 bool was_called_through(const Allocation& allocation, const char* name) noexcept;
 
-// A live allocation, and who still reaches it.
+// A live allocation, and from where it is still reached.
 struct Live {
   const Allocation* allocation;
-  Live* next;  // of those that were reached and not looked into yet
+  Live* next;  // of the reached allocations that were not scanned yet
   bool made_by_library;
   bool reached_by_library;
   bool reached_by_program;

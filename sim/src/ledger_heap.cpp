@@ -4,7 +4,7 @@
 //
 // These definitions win over the C library's because the program is linked with this archive before
 // it, and over a sanitizer's because a sanitizer's are weak on purpose and keep a second name,
-// __interceptor_malloc and so on, for those who define their own. So the same archive serves both:
+// __interceptor_malloc and so on, for replacements like these. So the same archive serves both:
 //   no sanitizer      each call is booked here and forwarded to __libc_malloc and so on;
 //   with a sanitizer  each call is forwarded to the sanitizer, whose hooks book it. Being in front
 //                     only serves to make allocations fail on demand, and to know the caller.
@@ -91,7 +91,7 @@ void* book_allocation(void* address, std::size_t size, const void* caller, const
   return address;
 }
 
-// Tells a sanitizer's hook, for the length of one call, who asked.
+// Tells a sanitizer's hook the caller, for the length of one call.
 class Caller {
  public:
   explicit Caller(const void* address) noexcept { wrapper_caller = address; }

@@ -1,16 +1,16 @@
-// Which of the allocations that are left at the end are leaks: those that nobody reaches any more.
+// Which of the remaining allocations are leaks: those that nothing reaches any more.
 //
-// Two may still reach an allocation, and pointers say so: words in memory that look like an address
-// within it.
+// The program or a library may still reach an allocation. A pointer is a word in memory that looks
+// like an address within the allocation.
 //   the program   from the writable data of the executable, its thread-locals, what libuv still
 //                 borrows, and the stack if frames of the program are left; through any memory.
 //                 Options::strict says that this is no excuse.
 //   a library     from the writable data and thread-locals of a shared library, through memory that
-//                 a library made. Only what a library made is a library's: a list in the C library
-//                 does not excuse the program that put something there. The list of open streams is
-//                 no root: a stream is of who opened it.
-// So what the C library keeps for itself is known by a rule, whichever function it was. What else a
-// library keeps can be said by name (library_keeps).
+//                 a library made. Only memory made by a library counts: memory that the program put
+//                 into a list of the C library is the program's. The list of open streams is no
+//                 root: a stream belongs to the code that opened it.
+// So one rule covers what the C library keeps for itself, in any function. library_keeps() names
+// other libraries that keep memory.
 //
 // Compiled without instrumentation (see ledger_book.hpp): it reads red zones, and memory that was
 // never written. It costs nothing if nothing is left, and some 100 microseconds otherwise.
@@ -238,7 +238,7 @@ class Search {
   bool from_library_ = false;
 };
 
-// Under AddressSanitizer operator new does not say who called it; its stack does.
+// Under AddressSanitizer operator new does not know its caller; the recorded stack does.
 bool made_by_library(const Allocation& allocation) noexcept {
   if (allocation.frames[0] != nullptr && map_now.is_library_code(allocation.frames[0])) return true;
   if (__asan_get_alloc_stack == nullptr) return false;
@@ -249,7 +249,7 @@ bool made_by_library(const Allocation& allocation) noexcept {
   return count > 1 && map_now.is_library_code(trace[1]);
 }
 
-// ---- What somebody says ------------------------------------------------------------------------
+// ---- Libraries that are named ------------------------------------------------------------------
 
 constexpr std::size_t names_max = 32;
 std::array<const char*, names_max> names{};
@@ -284,7 +284,7 @@ bool is_of_loader(const Allocation& allocation) noexcept {
          number(info.dli_fbase) == getauxval(AT_BASE);
 }
 
-// What putenv was given is the environment's, whoever made it.
+// A string passed to putenv belongs to the environment.
 bool is_in_environment(const Allocation& allocation) noexcept {
   if (allocation.address == environ) return true;
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {

@@ -33,7 +33,7 @@ void report_connection(Context& context, uv_stream_t* stream, int status) {
             stream->connection_cb, stream, status);
 }
 
-// Until nobody is left; an error is the program's to see.
+// Accepts until no client is left. The program sees an error.
 void accept_all_1_44(Context& context, LoopState& state, uv_stream_t* stream) {
   io_start(stream, POLLIN);
   while (stream->io_watcher.fd != -1) {
@@ -58,7 +58,7 @@ void accept_all_1_44(Context& context, LoopState& state, uv_stream_t* stream) {
   }
 }
 
-// One per wake-up, and errors are nobody's business.
+// Accepts one client per wake-up. The program sees no error.
 void accept_one_1_52(Context& context, LoopState& state, uv_stream_t* stream) {
   Socket& listener = *socket_of(context, stream);
   int fd = accept_one(context, listener);
@@ -132,7 +132,7 @@ int uv_accept(uv_stream_t* server, uv_stream_t* client) {
   } else if ((server->io_watcher.pevents & POLLIN) == 0) {
     // Too late: while the connection was parked, listening had been given up.
     warn(context, "R38", record.subject(),
-         "a late uv_accept failed: from now on this listener hears of nobody");
+         "a late uv_accept failed: from now on this listener accepts no client");
   }
   return call.result(error);
 }

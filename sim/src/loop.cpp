@@ -231,7 +231,7 @@ int uv_loop_close(uv_loop_t* loop) {
     break;
   }
   context.loop_pool.give_back(&state);
-  // As a debug build of libuv does: whoever uses the loop from now on shall notice.
+  // As a debug build of libuv does, so that a later use of the loop fails.
   void* const data = loop->data;
   std::memset(static_cast<void*>(loop), 0xff, sizeof *loop);
   loop->data = data;
@@ -314,7 +314,7 @@ int uv_run(uv_loop_t* loop, uv_run_mode mode) {
   state.run_by = this_thread();
   bool alive = loop_alive(loop);
   if (!alive) {
-    // Whoever calls again and again waits for time to pass.
+    // A program that calls this again and again waits for time to pass.
     spend(context, context.options.turn_ns);
     update_time(context, loop);
   }

@@ -36,9 +36,8 @@ void register_watcher(Context& context, LoopState& state, uv_stream_t* stream) {
   stream->io_watcher.events = stream->io_watcher.pevents;
 }
 
-// Newer libuv hands all of them to the kernel at once, through io_uring. What it takes for new and
-// epoll knows already, because nobody watched it for a while, is refused and comes again after the
-// others.
+// Newer libuv registers all watchers at once, through io_uring. If epoll already knows a watcher
+// that libuv takes for new, it refuses it, and the watcher comes again after the others.
 bool comes_again(Context& context, const LoopState& state, const uv_stream_t* stream) {
   return !context.v1_44() && stream->io_watcher.events == 0 &&
          socket_of(context, stream)->watch.loop == &state;
@@ -71,7 +70,7 @@ void jump(Context& context, LoopState& state, uint64_t to_ns) {
   spend(context, ns);
 }
 
-// epoll takes off its list whoever it finds not to be ready. REQUIRES: nobody is.
+// epoll removes watchers that are not ready from its list. REQUIRES: none is ready.
 void drop_stale(LoopState& state) {
   while (!empty(&state.ready_list)) {
     Watch& watch = *UVSIM_OWNER(state.ready_list.next, Watch, ready);
@@ -134,7 +133,7 @@ bool wait_for_events(Context& context, LoopState& state, uint64_t deadline) {
   }
 }
 
-// Who goes first, and who is heard of at all, as the world decides.
+// Asks which handle goes first, and how many are reported.
 void choose_order(Context& context, std::vector<Ready>& batch) {
   if (!context.asks) return;
   for (size_t i = 0; i + 1 < batch.size(); ++i) {
@@ -181,7 +180,7 @@ int dispatch_socket(Context& context, const Ready& ready) {
   }
   const uint32_t wanted = stream->io_watcher.pevents;
   uint32_t events = ready.events & (wanted | POLLERR | POLLHUP);
-  // A bare hang-up is no event of its own: whoever waits for anything finds it out.
+  // A bare hang-up is not an event of its own: it counts as what the watcher waits for.
   if (events == POLLHUP) events |= wanted & (POLLIN | POLLOUT);
   if (events == 0) return 0;
   stream_io(context, stream, events);
@@ -259,7 +258,7 @@ void poll(Context& context, LoopState& state, int timeout) {
     const bool ready = wait_for_events(context, state, deadline);
     update_time(context, state.loop);
     if (!ready) return;
-    // What was ready may concern nobody any more: then libuv waits again.
+    // The ready handles may have no watcher any more. Then libuv waits again.
     if (dispatch(context, state) > 0 || timeout == 0) return;
     register_watchers(context, state);
   }

@@ -1,4 +1,4 @@
-// Who holds the baton; see scheduler.hpp.
+// Which thread holds the baton: see scheduler.hpp.
 #include "scheduler.hpp"
 
 #include <pthread.h>
@@ -123,8 +123,8 @@ bool is_stuck(const Thread& thread) {
   return waits();
 }
 
-// The first thread waits in the kernel, for a lock of the program's own that one of those has who
-// wait here. Whoever is ready, or the next to be, goes on without the baton.
+// The first thread waits in the kernel for a lock of the program that a thread waiting here holds.
+// So a ready thread, or the next to become ready, goes on without the baton.
 bool must_help_itself(const Context& context, const Thread& thread) {
   return is_stuck(first()) && (is_ready(context, thread) || (thread.until_ns != Wait::forever &&
                                                              thread.until_ns == next_thread_ns()));
@@ -290,7 +290,7 @@ void sleep_for(Context& context, uint64_t ns) {
     spend(context, ns);
     return;
   }
-  // Some time passes, so that who waits by sleeping for no time gets there.
+  // Some time passes, so that a thread that waits by sleeping for 0 ns makes progress.
   wait_until(context, nullptr, nullptr, context.now_ns + std::max(ns, context.options.clock_ns));
 }
 
@@ -365,7 +365,7 @@ void leave_from_first_thread(Context& context) {
   leaving = true;
   Thread& thread = current_thread();
   park(context, thread);
-  give_up();  // nobody hands the baton back to who has left
+  give_up();  // a thread that has left never gets the baton back
 }
 
 void begin_threads() {
@@ -378,7 +378,7 @@ void end_threads() {
   leaving = false;
   for (std::unique_ptr<Thread>& thread : threads) {
     if (thread->outside && !thread->comes_back && !thread->ended) {
-      // It waits where nobody can reach it, and may come back at any time.
+      // It waits in the kernel, out of reach, and may come back at any time.
       pthread_detach(thread->native);
       static_cast<void>(thread.release());
       continue;

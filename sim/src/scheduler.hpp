@@ -1,13 +1,12 @@
 // The program's threads: those that it made with uv_thread_create, and the workers of the pool.
 //
-// Theory. Each is a thread of the process with a stack of its own, and only one of all of them runs
-// at a time: who holds the baton. The first thread, the one that the run began on, hands it to
-// another that can go on, and gets it back when that one waits, sleeps or ends. So a run is the
-// same every time, whatever the machine does, and nobody but the first thread lets virtual time
-// pass.
+// Theory. Each is a thread of the process with its own stack. Only the thread that holds the baton
+// runs. The first thread, on which the run began, hands the baton to a ready thread, and gets it
+// back when that thread waits, sleeps or ends. So a run is the same every time, whatever the
+// machine does. Only the first thread lets virtual time pass.
 //
-// A thread waits for something that can be looked at: `over` is asked by the first thread, until it
-// says yes or the virtual time `until_ns` has come.
+// A thread waits for a condition that can be tested: the first thread calls `over` until it returns
+// true or the virtual time `until_ns` has come.
 #ifndef UVSIM_SCHEDULER_HPP
 #define UVSIM_SCHEDULER_HPP
 
@@ -26,15 +25,16 @@ constexpr size_t keys_max = 1024;
 
 struct Thread;
 
-// What uv_key_set has set, of the running thread.
+// The values that uv_key_set has set for the running thread.
 std::array<void*, keys_max>& running_values() noexcept;
 
-// As uv_thread_self, without being a call of the program.
+// Like uv_thread_self, but not a call of the program.
 uv_thread_t this_thread() noexcept;
 bool on_first_thread() noexcept;
 
 // A new thread, which is ready to run. It runs when the first thread waits, or in run_threads.
-// Null: the system has no more. `detached`: nobody joins it. Stack size 0: the system's default.
+// Null: the system refuses a thread. `detached`: no thread joins it. Stack size 0: the system's
+// default.
 Thread* start_thread(Context& context, size_t stack_size, void (*entry)(void*), void* argument);
 // A thread that has not been joined, or null.
 Thread* find_thread(uv_thread_t id) noexcept;
@@ -44,13 +44,14 @@ void join(Thread& thread);  // REQUIRES: it has ended. It is forgotten.
 
 using Over = bool (*)(void* what);
 enum class Waited : uint8_t { over, timed_out, for_ever };
-// Returns when over(what), or at until_ns. for_ever: nobody is left who could bring it about; said
-// to the first thread only, for another one just stays where it is.
+// Returns when over(what) is true, or at until_ns. for_ever: no thread is left that could make it
+// true. Only the first thread gets this answer; another thread keeps waiting.
 Waited wait_until(Context& context, Over over, void* what, uint64_t until_ns);
 
 bool has_threads() noexcept;  // beside the first, or work for the pool
 void sleep_for(Context& context, uint64_t ns);
-// Every thread that is ready gets the baton once. From the first thread only; false: nobody was.
+// Gives the baton to every ready thread once. Only the first thread calls it. False: none was
+// ready.
 bool run_threads(Context& context);
 // Whether run_threads would do something.
 bool any_thread_ready(const Context& context);

@@ -97,7 +97,7 @@ int start(What what, uv_signal_t* handle, uv_signal_cb callback, int signum, boo
 
 bool deliver_signal(Context& context, int signum) {
   bool heard = false;
-  // Those who stay before those who leave after the first.
+  // Permanent handles come before one-shot handles.
   for (const bool one_shot : {false, true}) {
     for (uv_signal_t* const handle : context.signals) {
       if (handle->signum != signum) continue;
@@ -123,7 +123,7 @@ void die_of(Context& context, int signum) {
   if (!context.can_leave || !is_deadly(signum) || !is_left_to_the_system(signum)) return;
   context.report.aborted = true;
   violate(context, "", Subject{},
-          "the program is sent signal %d, which nobody waits for: it would die here", signum);
+          "the program is sent signal %d, for which no handle waits: it would die here", signum);
 }
 
 void take_real_signals(Context& context) {

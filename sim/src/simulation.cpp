@@ -79,7 +79,7 @@ PlainProgram* g_plain = nullptr;
 
 bool g_plain_leaked = false;
 
-// What static objects free from now on is nobody's business any more.
+// From now on frees by static objects are ignored.
 void plain_program_exits() {
   // What a thread still has in its frames is no leak, and is not searched for.
   const bool busy = has_busy_threads();

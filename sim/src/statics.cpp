@@ -159,7 +159,7 @@ bool is_file_of_machinery(std::string_view name) {
   return contains_any(name, {"asan_", "sanitizer_", "ubsan_", "lsan_", "tsan_", "msan_", "Fuzzer",
                              "crtstuff.c", "sancov"});
 }
-// The compiler's and the standard library's, which everybody shares.
+// Symbols of the compiler and the standard library, which all code shares.
 bool is_shared(std::string_view name) {
   return name.starts_with("_ZNSt") || name.starts_with("_ZGVNSt") || name.starts_with("_ZSt") ||
          name.starts_with("_ZZNSt") || name.starts_with("_ZNKSt") ||
@@ -257,7 +257,7 @@ class Reader {
     const Place place = place_of(symbol);
     if (is_shared(name)) return;
     if (place == Place::elsewhere) {
-      // A section of somebody's own: what it reaches is no leak all the same.
+      // A section of the program's own. Memory that it reaches is no leak.
       if (symbol.st_shndx == SHN_UNDEF || symbol.st_shndx >= section_count_) return;
       if ((sections_[symbol.st_shndx].sh_flags & SHF_WRITE) == 0) return;
       into_.ranges.push_back(

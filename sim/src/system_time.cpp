@@ -1,5 +1,5 @@
-// The C library's clocks, sleeps and ways to send oneself a signal, answered by the simulation: for
-// the program under test, on a thread of the simulation. For everybody else by the system.
+// The C library's clocks, sleeps and signals to the own process. The simulation answers them for
+// the program under test on a thread of the simulation. The system answers all other calls.
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>

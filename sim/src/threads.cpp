@@ -1,8 +1,7 @@
-// uv_thread_*, locks and thread-local data. Who runs when is the scheduler's affair.
+// uv_thread_*, locks and thread-local data. The scheduler decides which thread runs.
 //
-// Theory. Only one thread runs at a time, so that a lock is free or it is not, and who has to wait
-// gives the baton away. Who would wait for what nobody is left to bring about is told so, and
-// stopped.
+// Theory. Only one thread runs at a time, so a lock is either free or not, and a thread that has to
+// wait gives the baton away. A wait that no other thread can end is reported and ends the run.
 //
 // The objects are pthread's, so that a program may also initialise them statically. A barrier is
 // ours, because pthread's cannot be asked how many it waits for.
@@ -44,7 +43,7 @@ static_assert(sizeof(Barrier) <= sizeof(uv_barrier_t));
 
 Barrier* barrier_in(uv_barrier_t* barrier) { return reinterpret_cast<Barrier*>(barrier); }
 
-// Who waits for a condition, in order.
+// The threads that wait for a condition, in order.
 struct Waiter {
   const uv_cond_t* condition;
   std::atomic<bool> signalled{false};
@@ -105,7 +104,7 @@ bool is_posted(void* semaphore) {
 
 bool is_signalled(void* waiter) { return static_cast<Waiter*>(waiter)->signalled; }
 
-// Between giving the mutex back and taking it again. False: nobody signalled in time.
+// Waits after the mutex was released and before it is locked again. False: no signal came in time.
 bool await_signal(const char* function, uv_cond_t* condition, uv_mutex_t* mutex,
                   uint64_t until_ns) {
   Waiter waiter{condition};
@@ -119,8 +118,8 @@ bool await_signal(const char* function, uv_cond_t* condition, uv_mutex_t* mutex,
   };
   change_waiters(true);
   uv_mutex_unlock(mutex);
-  const bool heard =
-      wait_for(function, "nobody is left to signal the condition", is_signalled, &waiter, until_ns);
+  const bool heard = wait_for(function, "no thread is left to signal the condition", is_signalled,
+                              &waiter, until_ns);
   change_waiters(false);
   uv_mutex_lock(mutex);
   return heard;
@@ -273,7 +272,7 @@ int uv_sem_trywait(uv_sem_t* sem) {
 void uv_sem_wait(uv_sem_t* sem) {
   if (is_foreign()) return must(sem_wait(sem) == 0 ? 0 : errno, "uv_sem_wait");
   while (uv_sem_trywait(sem) != 0)
-    wait_for("uv_sem_wait", "nobody is left to post the semaphore", is_posted, sem);
+    wait_for("uv_sem_wait", "no thread is left to post the semaphore", is_posted, sem);
 }
 
 // ---- Condition variables -----------------------------------------------------------------------

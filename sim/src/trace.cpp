@@ -1,5 +1,5 @@
-// The trace: what happened, as small records in a ring, put into words only when somebody asks.
-// Nothing here may depend on addresses, so that a run and its repetition read and hash alike.
+// The trace: what happened, as small records in a ring. They become text only on request. The trace
+// must not depend on addresses, so that a run and its repetition have the same text and hash.
 #include <cinttypes>
 #include <cstdio>
 #include <string>

@@ -286,7 +286,7 @@ void getnameinfo_done(Work* work, int status) {
 
 // ---- uv_random ---------------------------------------------------------------------------------
 
-// Random enough for whoever asks, and the same in every run.
+// Random enough for programs, and the same in every run.
 void fill_random(Context& context, void* buffer, size_t size) {
   auto* const bytes = static_cast<unsigned char*>(buffer);
   uint64_t state = ++context.step;
@@ -312,8 +312,8 @@ void random_done(Work* work, int status) {
 
 // ---- uv_fs_unlink ------------------------------------------------------------------------------
 
-// Programs take away the name of a pipe before they bind it. The names are the simulated machine's;
-// a socket that another program has left in the real file system is in nobody's way.
+// Programs remove the name of a pipe before they bind it. Names belong to the simulated machine; a
+// socket that another program left in the real file system is no obstacle.
 int unlink_name(const char* path) {
   const int error = current().kernel.remove_name(path);
   struct stat status;

@@ -332,7 +332,7 @@ void Server::close_listener() {
 }
 
 // This is the only way out of two states: a callback that repeats while descriptors are short
-// (R39), and a listener that accepts nobody after uv_accept failed (R38).
+// (R39), and a listener that accepts no client after uv_accept failed (R38).
 void Server::reopen_listener(int status) {
   ++listener_failures_;
   log_(Severity::warning, "cannot accept; the listener is closed for a moment", status);

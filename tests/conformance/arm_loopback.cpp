@@ -7,7 +7,7 @@
 #include <cstdlib>
 
 #include "arm.hpp"
-#include "lab.hpp"
+#include "fixture.hpp"
 
 namespace conformance {
 
@@ -19,10 +19,10 @@ std::vector<Version> arm_versions() {
 
 std::string perform(const Scenario& scenario, Version version) {
   std::string trace;
-  Lab lab(trace, version);
+  Fixture fixture(trace, version);
   std::signal(SIGPIPE, SIG_IGN);
-  scenario.perform(lab);
-  lab.finish();
+  scenario.perform(fixture);
+  fixture.finish();
   return trace;
 }
 

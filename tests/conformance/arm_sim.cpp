@@ -9,7 +9,7 @@
 #include <uvsim/uvsim.hpp>
 
 #include "arm.hpp"
-#include "lab.hpp"
+#include "fixture.hpp"
 
 namespace conformance {
 
@@ -44,9 +44,9 @@ std::string perform(const Scenario& scenario, Version version) {
   uvsim::Simulation simulation(options);
   std::string trace;
   const uvsim::Report& report = simulation.run([&] {
-    Lab lab(trace, version);
-    scenario.perform(lab);
-    lab.finish();
+    Fixture fixture(trace, version);
+    scenario.perform(fixture);
+    fixture.finish();
     return 0;
   });
   return trace + findings_of(report);
@@ -54,8 +54,7 @@ std::string perform(const Scenario& scenario, Version version) {
 
 void deliver_signal(int signum) { uvsim::Simulation::current()->network().signal(signum); }
 
-// A simulated descriptor can only be taken by a simulated handle; those of another loop are in
-// nobody's way.
+// Only a simulated handle can take a simulated descriptor. Handles of another loop disturb no test.
 struct NoDescriptorsLeft::Hoard {
   uv_loop_t loop;
   std::deque<uv_tcp_t> handles;

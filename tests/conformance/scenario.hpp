@@ -1,9 +1,9 @@
 // What a conformance scenario is, and the list of all of them.
 //
-// A scenario is a small libuv program, written against <uv.h> alone through the helpers of lab.hpp.
-// It is performed on an arm: real libuv over loopback, or uvsim. Each call and each callback adds a
-// line to its trace, and the trace must be the golden one that stands beside the scenario. So a
-// wrong simulator shows, and so does a wrong expectation of libuv.
+// A scenario is a small libuv program, written against <uv.h> alone through the helpers of
+// fixture.hpp. It is performed on an arm: real libuv over loopback, or uvsim. Each call and each
+// callback adds a line to its trace, and the trace must be the golden one that stands beside the
+// scenario. So a wrong simulator shows, and so does a wrong expectation of libuv.
 //
 // Lines of a golden trace that begin with [1.44] or [1.45+] are expected of these versions only.
 #pragma once
@@ -16,14 +16,14 @@ namespace conformance {
 /// The two behaviours of libuv that this project supports; see section 2.7 of the contract.
 enum class Version { v1_44, v1_52 };
 
-class Lab;
+class Fixture;
 
 struct Scenario {
   const char* name;
   /// The rules of the libuv contract that it shows, as in "R24 R25"; "-" for behaviour without one.
   const char* rules;
   const char* golden;
-  void (*perform)(Lab& lab);
+  void (*perform)(Fixture& fixture);
   bool is_for_sim_only = false;
 };
 
@@ -45,7 +45,7 @@ struct Registration {
 #define SIM_SCENARIO(name, rules, golden) CONFORMANCE_SCENARIO(name, rules, golden, true)
 
 #define CONFORMANCE_SCENARIO(name, rules, golden, is_for_sim_only)                    \
-  static void scenario_##name(conformance::Lab& lab);                                 \
+  static void scenario_##name(conformance::Fixture& fixture);                         \
   static const conformance::Registration registration_##name(                         \
       conformance::Scenario{#name, rules, golden, scenario_##name, is_for_sim_only}); \
-  static void scenario_##name([[maybe_unused]] conformance::Lab& lab)
+  static void scenario_##name([[maybe_unused]] conformance::Fixture& fixture)

@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "arm.hpp"
-#include "lab.hpp"
+#include "fixture.hpp"
 
 using namespace conformance;
 
@@ -27,11 +27,11 @@ SCENARIO(a_handle_that_was_never_opened_must_be_closed_too, "R29", R"(
   > stream closed
   run(default) = 0
 )") {
-  Stream& stream = lab.tcp("stream");
+  Stream& stream = fixture.tcp("stream");
   stream.trace_state();
   stream.close();
   stream.trace_state();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(close_tells_the_other_end, "R24", R"(
@@ -43,12 +43,12 @@ SCENARIO(close_tells_the_other_end, "R24", R"(
   > client closed
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.read_start();
   pair.client.close();
   pair.client.trace_state();
-  lab.log("no callback yet");
-  lab.run();
+  fixture.log("no callback yet");
+  fixture.run();
 }
 
 SCENARIO(closing_a_stream_from_a_timer, "R25", R"(
@@ -61,12 +61,12 @@ SCENARIO(closing_a_stream_from_a_timer, "R25", R"(
   > client closed
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   read_both(pair);
-  Timer& timer = lab.timer("timer");
+  Timer& timer = fixture.timer("timer");
   timer.on_timer = [&] { pair.client.close(); };
   timer.start(1);
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(closing_a_stream_from_idle_prepare_and_check, "R25 R26", R"(
@@ -92,11 +92,11 @@ SCENARIO(closing_a_stream_from_idle_prepare_and_check, "R25 R26", R"(
   > client-1 closed
   run(default) = 0
 )") {
-  Pair one(lab, "client-1", "peer-1");
-  Pair two(lab, "client-2", "peer-2");
-  Idle& idle = lab.idle("idle");
-  Prepare& prepare = lab.prepare("prepare");
-  Check& check = lab.check("check");
+  Pair one(fixture, "client-1", "peer-1");
+  Pair two(fixture, "client-2", "peer-2");
+  Idle& idle = fixture.idle("idle");
+  Prepare& prepare = fixture.prepare("prepare");
+  Check& check = fixture.check("check");
   one.client.read_start();
   two.client.read_start();
   idle.on_run = [&] {
@@ -114,7 +114,7 @@ SCENARIO(closing_a_stream_from_idle_prepare_and_check, "R25 R26", R"(
   idle.start();
   prepare.start();
   check.start();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(closing_a_stream_from_an_async_and_a_signal, "R25", R"(
@@ -134,9 +134,9 @@ SCENARIO(closing_a_stream_from_an_async_and_a_signal, "R25", R"(
   > peer closed
   run(default) = 0
 )") {
-  Pair pair(lab);
-  Async& async = lab.async("async");
-  Signal& signal = lab.signal("signal");
+  Pair pair(fixture);
+  Async& async = fixture.async("async");
+  Signal& signal = fixture.signal("signal");
   pair.peer.read_start();
   async.on_async = [&] {
     pair.client.close();
@@ -149,7 +149,7 @@ SCENARIO(closing_a_stream_from_an_async_and_a_signal, "R25", R"(
   };
   signal.start(SIGUSR1);
   async.send();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(closing_a_stream_from_the_close_callback_of_its_peer, "R25", R"(
@@ -162,11 +162,11 @@ SCENARIO(closing_a_stream_from_the_close_callback_of_its_peer, "R25", R"(
   > peer closed
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   read_both(pair);
   pair.client.on_close = [&] { pair.peer.close(); };
   pair.client.close();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(closing_both_ends_in_the_callback_of_one, "R26", R"(
@@ -181,14 +181,14 @@ SCENARIO(closing_both_ends_in_the_callback_of_one, "R26", R"(
   > client closed
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   read_both(pair);
   pair.peer.on_read = [&](ssize_t) {
     pair.client.close();
     pair.peer.close();
   };
   pair.client.write("go");
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(a_server_with_its_connections_is_closed_by_walking, "R33 R34", R"(
@@ -212,21 +212,21 @@ SCENARIO(a_server_with_its_connections_is_closed_by_walking, "R33 R34", R"(
   > client-1 closed
   run(default) = 0
 )") {
-  Pair one(lab, "client-1", "peer-1");
-  Pair two(lab, "client-2", "peer-2");
-  Stream& server = lab.tcp("server");
+  Pair one(fixture, "client-1", "peer-1");
+  Pair two(fixture, "client-2", "peer-2");
+  Stream& server = fixture.tcp("server");
   server.bind_loopback();
   server.listen();
   read_both(one);
   read_both(two);
   one.client.write("on its way");
   uv_walk(
-      lab.loop(),
+      fixture.loop(),
       [](uv_handle_t* handle, void*) {
         if (!uv_is_closing(handle)) static_cast<Named*>(handle->data)->close();
       },
       nullptr);
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(closing_from_the_shutdown_callback_of_the_other_end, "R25", R"(
@@ -240,14 +240,14 @@ SCENARIO(closing_from_the_shutdown_callback_of_the_other_end, "R25", R"(
   > client closed
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   read_both(pair);
   pair.client.on_shutdown = [&] {
     pair.client.close();
     pair.peer.close();
   };
   pair.client.shutdown();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(close_reset_resets_the_other_end, "R31", R"(
@@ -258,11 +258,11 @@ SCENARIO(close_reset_resets_the_other_end, "R31", R"(
   > client closed
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.read_start();
   pair.client.close_reset();
   pair.client.trace_state();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(close_reset_is_refused_after_shutdown, "R31", R"(
@@ -276,13 +276,13 @@ SCENARIO(close_reset_is_refused_after_shutdown, "R31", R"(
   > client closed
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.read_start();
   pair.client.shutdown();
   pair.client.close_reset();
   pair.client.trace_state();
   pair.client.close();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(close_reset_after_a_finished_shutdown_is_taken, "R31", R"(
@@ -296,13 +296,13 @@ SCENARIO(close_reset_after_a_finished_shutdown_is_taken, "R31", R"(
   > peer read EOF
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.client.shutdown();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   pair.client.close_reset();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   pair.peer.read_start();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(close_reset_of_a_handle_that_was_never_opened, "R31", R"(
@@ -310,10 +310,10 @@ SCENARIO(close_reset_of_a_handle_that_was_never_opened, "R31", R"(
   stream: active=0 closing=0 ref=1
   run(nowait) = 0
 )") {
-  Stream& stream = lab.tcp("stream");
+  Stream& stream = fixture.tcp("stream");
   stream.close_reset();
   stream.trace_state();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(close_reset_with_writes_under_way, "R31 R24", R"(
@@ -328,13 +328,13 @@ SCENARIO(close_reset_with_writes_under_way, "R31 R24", R"(
   > peer write ECONNRESET
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.client.write("one", "1");
   pair.client.write(payload(16 << 20), "2");
   pair.client.close_reset();
-  lab.run();
+  fixture.run();
   pair.peer.write("x");
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(close_reset_of_the_listener, "R31", R"(
@@ -344,11 +344,11 @@ SCENARIO(close_reset_of_the_listener, "R31", R"(
   > server closed
   run(default) = 0
 )") {
-  Stream& server = lab.tcp("server");
+  Stream& server = fixture.tcp("server");
   server.bind_loopback();
   server.listen();
   server.close_reset();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(a_close_in_one_write_callback_of_another_stream, "R24 R26", R"(
@@ -361,13 +361,13 @@ SCENARIO(a_close_in_one_write_callback_of_another_stream, "R24 R26", R"(
   run(nowait) = 0
   run(nowait) = 0
 )") {
-  Pair one(lab, "client-1", "peer-1");
-  Pair two(lab, "client-2", "peer-2");
+  Pair one(fixture, "client-1", "peer-1");
+  Pair two(fixture, "client-2", "peer-2");
   one.client.on_write = [&](const std::string&, int) { two.client.close(); };
   two.client.write("two", "2");
   one.client.write("one", "1");
-  lab.run(UV_RUN_NOWAIT);
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(a_connection_is_closed_at_both_ends_in_one_turn, "R26", R"(
@@ -380,12 +380,12 @@ SCENARIO(a_connection_is_closed_at_both_ends_in_one_turn, "R26", R"(
   > client closed
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   read_both(pair);
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   pair.client.close();
   pair.peer.close();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(requests_keep_the_loop_alive_and_are_counted, "R32 R34", R"(
@@ -401,15 +401,15 @@ SCENARIO(requests_keep_the_loop_alive_and_are_counted, "R32 R34", R"(
   run(default) = 0
   requests = 0
 )") {
-  Pair pair(lab);
-  lab.call("requests", static_cast<long long>(lab.loop()->active_reqs.count));
+  Pair pair(fixture);
+  fixture.call("requests", static_cast<long long>(fixture.loop()->active_reqs.count));
   pair.client.write("x");
   pair.client.write("y");
   pair.client.shutdown();
-  lab.call("requests", static_cast<long long>(lab.loop()->active_reqs.count));
-  lab.call("alive", uv_loop_alive(lab.loop()));
-  lab.run();
-  lab.call("requests", static_cast<long long>(lab.loop()->active_reqs.count));
+  fixture.call("requests", static_cast<long long>(fixture.loop()->active_reqs.count));
+  fixture.call("alive", uv_loop_alive(fixture.loop()));
+  fixture.run();
+  fixture.call("requests", static_cast<long long>(fixture.loop()->active_reqs.count));
 }
 
 SCENARIO(an_unreferenced_stream_with_a_request_keeps_the_loop, "R34", R"(
@@ -420,12 +420,12 @@ SCENARIO(an_unreferenced_stream_with_a_request_keeps_the_loop, "R34", R"(
   run(default) = 0
   alive = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.client.unref();
   pair.client.write("x");
-  lab.call("alive", uv_loop_alive(lab.loop()));
-  lab.run();
-  lab.call("alive", uv_loop_alive(lab.loop()));
+  fixture.call("alive", uv_loop_alive(fixture.loop()));
+  fixture.run();
+  fixture.call("alive", uv_loop_alive(fixture.loop()));
 }
 
 SCENARIO(an_unreferenced_reader_does_not_keep_the_loop, "R34", R"(
@@ -435,12 +435,12 @@ SCENARIO(an_unreferenced_reader_does_not_keep_the_loop, "R34", R"(
   alive = 0
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.client.read_start();
-  lab.call("alive", uv_loop_alive(lab.loop()));
+  fixture.call("alive", uv_loop_alive(fixture.loop()));
   pair.client.unref();
-  lab.call("alive", uv_loop_alive(lab.loop()));
-  lab.run();
+  fixture.call("alive", uv_loop_alive(fixture.loop()));
+  fixture.run();
 }
 
 // ------------------------------------------------------------------------------------------ pipes
@@ -470,9 +470,9 @@ SCENARIO(a_pipe_server_serves_by_name, "-", R"(
   > peer closed
   run(default) = 0
 )") {
-  Stream& server = lab.pipe("server");
-  Stream& client = lab.pipe("client");
-  Stream& peer = lab.pipe("peer");
+  Stream& server = fixture.pipe("server");
+  Stream& client = fixture.pipe("client");
+  Stream& peer = fixture.pipe("peer");
   server.on_connection = [&] {
     server.accept(peer);
     server.close();
@@ -491,8 +491,8 @@ SCENARIO(a_pipe_server_serves_by_name, "-", R"(
   server.bind_name(path);
   server.listen();
   client.connect_name(path);
-  lab.log("nothing yet");
-  lab.run();
+  fixture.log("nothing yet");
+  fixture.run();
 }
 
 SCENARIO(connecting_to_a_pipe_that_is_not_there, "-", R"(
@@ -501,9 +501,9 @@ SCENARIO(connecting_to_a_pipe_that_is_not_there, "-", R"(
   run(default) = 0
   client: readable=0 writable=0
 )") {
-  Stream& client = lab.pipe("client");
+  Stream& client = fixture.pipe("client");
   client.connect_name(fresh_pipe_name());
-  lab.run();
+  fixture.run();
   client.trace_direction();
 }
 
@@ -513,12 +513,12 @@ SCENARIO(connecting_to_a_pipe_that_nobody_listens_on, "-", R"(
   > client connect ECONNREFUSED
   run(default) = 0
 )") {
-  Stream& server = lab.pipe("server");
-  Stream& client = lab.pipe("client");
+  Stream& server = fixture.pipe("server");
+  Stream& client = fixture.pipe("client");
   const std::string path = fresh_pipe_name();
   server.bind_name(path);
   client.connect_name(path);
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(binding_a_pipe_name_that_is_taken, "R40", R"(
@@ -530,14 +530,14 @@ SCENARIO(binding_a_pipe_name_that_is_taken, "R40", R"(
   run(default) = 0
   second.bind = 0
 )") {
-  Stream& server = lab.pipe("server");
-  Stream& second = lab.pipe("second");
+  Stream& server = fixture.pipe("server");
+  Stream& second = fixture.pipe("second");
   const std::string path = fresh_pipe_name();
   server.bind_name(path);
   second.bind_name(path);
   server.bind_name(path);
   server.close();
-  lab.run();
+  fixture.run();
   second.bind_name(path);
 }
 
@@ -549,7 +549,7 @@ SCENARIO(pipe_names_can_be_asked_for, "-", R"(
   the same = 1
   pending = 0
 )") {
-  Stream& server = lab.pipe("server");
+  Stream& server = fixture.pipe("server");
   char name[256];
   std::size_t size = sizeof name;
   server.call("getsockname", uv_pipe_getsockname(server.pipe(), name, &size));
@@ -559,8 +559,8 @@ SCENARIO(pipe_names_can_be_asked_for, "-", R"(
   server.call("getsockname with no room", uv_pipe_getsockname(server.pipe(), name, &size));
   size = sizeof name;
   server.call("getsockname", uv_pipe_getsockname(server.pipe(), name, &size));
-  lab.call("the same", std::string(name, size) == path);
-  lab.call("pending", uv_pipe_pending_count(server.pipe()));
+  fixture.call("the same", std::string(name, size) == path);
+  fixture.call("pending", uv_pipe_pending_count(server.pipe()));
 }
 
 SCENARIO(names_of_both_ends_of_a_pipe, "-", R"(
@@ -569,14 +569,14 @@ SCENARIO(names_of_both_ends_of_a_pipe, "-", R"(
   client.getsockname = 0
   has no name = 1
 )") {
-  PipePair pair(lab);
+  PipePair pair(fixture);
   char name[256];
   std::size_t size = sizeof name;
   pair.client.call("getpeername", uv_pipe_getpeername(pair.client.pipe(), name, &size));
-  lab.call("has a name", size > 0);
+  fixture.call("has a name", size > 0);
   size = sizeof name;
   pair.client.call("getsockname", uv_pipe_getsockname(pair.client.pipe(), name, &size));
-  lab.call("has no name", size == 0);
+  fixture.call("has no name", size == 0);
 }
 
 SCENARIO(a_pipe_name_that_is_too_long_is_cut, "-", R"(
@@ -584,9 +584,9 @@ SCENARIO(a_pipe_name_that_is_too_long_is_cut, "-", R"(
   > client connect ENOENT
   run(default) = 0
 )") {
-  Stream& client = lab.pipe("client");
+  Stream& client = fixture.pipe("client");
   client.connect_name(fresh_pipe_name() + std::string(300, 'x'));
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(an_empty_name_for_a_pipe, "-", R"(
@@ -605,21 +605,21 @@ SCENARIO(an_empty_name_for_a_pipe, "-", R"(
   [1.45+] > client connect EINVAL
   run(default) = 0
 )") {
-  Stream& server = lab.pipe("server");
-  Stream& client = lab.pipe("client");
+  Stream& server = fixture.pipe("server");
+  Stream& client = fixture.pipe("client");
   char name[256];
   std::size_t size = sizeof name;
   server.bind_name("");
   server.call("getsockname", uv_pipe_getsockname(server.pipe(), name, &size));
-  lab.call("length", static_cast<long long>(size));
-  lab.call("abstract", name[0] == '\0');
+  fixture.call("length", static_cast<long long>(size));
+  fixture.call("abstract", name[0] == '\0');
   size = 3;
   server.call("getsockname with no room", uv_pipe_getsockname(server.pipe(), name, &size));
-  lab.call("length", static_cast<long long>(size));
+  fixture.call("length", static_cast<long long>(size));
   client.call("getsockname", uv_pipe_getsockname(client.pipe(), name, &size));
-  lab.call("length", static_cast<long long>(size));
+  fixture.call("length", static_cast<long long>(size));
   client.connect_name("");
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(names_of_pipes_meet_the_file_system, "-", R"(
@@ -628,9 +628,9 @@ SCENARIO(names_of_pipes_meet_the_file_system, "-", R"(
   > client connect ECONNREFUSED
   run(default) = 0
 )") {
-  lab.pipe("server").bind_name("/no/such/directory/pipe");
-  lab.pipe("client").connect_name("/dev/null");
-  lab.run();
+  fixture.pipe("server").bind_name("/no/such/directory/pipe");
+  fixture.pipe("client").connect_name("/dev/null");
+  fixture.run();
 }
 
 SCENARIO(a_pipe_whose_name_was_taken_away, "-", R"(
@@ -647,32 +647,33 @@ SCENARIO(a_pipe_whose_name_was_taken_away, "-", R"(
   unlinked 0
   run(default) = 0
 )") {
-  Stream& server = lab.pipe("server");
-  Stream& client = lab.pipe("client");
+  Stream& server = fixture.pipe("server");
+  Stream& client = fixture.pipe("client");
   const std::string path = fresh_pipe_name();
   server.bind_name(path);
   uv_fs_t request;
-  lab.call("unlink", uv_fs_unlink(lab.loop(), &request, path.c_str(), nullptr));
-  lab.call("result", uv_fs_get_result(&request));
+  fixture.call("unlink", uv_fs_unlink(fixture.loop(), &request, path.c_str(), nullptr));
+  fixture.call("result", uv_fs_get_result(&request));
   uv_fs_req_cleanup(&request);
-  lab.call("unlink again", uv_fs_unlink(nullptr, &request, path.c_str(), nullptr));
+  fixture.call("unlink again", uv_fs_unlink(nullptr, &request, path.c_str(), nullptr));
   uv_fs_req_cleanup(&request);
   client.connect_name(path);
-  lab.run();
-  lab.pipe("successor").bind_name(path);
-  request.data = &lab;
-  lab.call("unlink later", uv_fs_unlink(lab.loop(), &request, path.c_str(), [](uv_fs_t* done) {
-             static_cast<Lab*>(done->data)->log("unlinked %d", static_cast<int>(done->result));
-             uv_fs_req_cleanup(done);
-           }));
-  lab.log("nothing yet");
-  lab.run();
+  fixture.run();
+  fixture.pipe("successor").bind_name(path);
+  request.data = &fixture;
+  fixture.call(
+      "unlink later", uv_fs_unlink(fixture.loop(), &request, path.c_str(), [](uv_fs_t* done) {
+        static_cast<Fixture*>(done->data)->log("unlinked %d", static_cast<int>(done->result));
+        uv_fs_req_cleanup(done);
+      }));
+  fixture.log("nothing yet");
+  fixture.run();
 }
 
 SCENARIO(listening_on_a_pipe_without_a_name, "-", R"(
   server.listen = EINVAL
 )") {
-  Stream& server = lab.pipe("server");
+  Stream& server = fixture.pipe("server");
   server.listen();
 }
 
@@ -686,15 +687,15 @@ SCENARIO(a_closed_pipe_server_takes_its_name_away, "-", R"(
   > client connect ENOENT
   run(default) = 0
 )") {
-  Stream& server = lab.pipe("server");
-  Stream& client = lab.pipe("client");
+  Stream& server = fixture.pipe("server");
+  Stream& client = fixture.pipe("client");
   const std::string path = fresh_pipe_name();
   server.bind_name(path);
   server.listen();
   server.close();
-  lab.run();
+  fixture.run();
   client.connect_name(path);
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(the_end_of_a_pipe, "R8", R"(
@@ -709,11 +710,11 @@ SCENARIO(the_end_of_a_pipe, "R8", R"(
   run(default) = 0
   peer: readable=1 writable=1
 )") {
-  PipePair pair(lab);
+  PipePair pair(fixture);
   pair.peer.read_start();
   pair.client.write("last words");
   pair.client.close();
-  lab.run();
+  fixture.run();
   pair.peer.trace_direction();
 }
 
@@ -732,7 +733,7 @@ SCENARIO(half_closing_a_pipe, "R22", R"(
   [1.45+] > client read EOF
   run(default) = 0
 )") {
-  PipePair pair(lab);
+  PipePair pair(fixture);
   pair.client.read_start();
   pair.peer.read_start();
   pair.peer.on_read = [&](ssize_t nread) {
@@ -742,7 +743,7 @@ SCENARIO(half_closing_a_pipe, "R22", R"(
     }
   };
   pair.client.shutdown();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(writing_to_a_closed_pipe_fails_at_once_through_the_callback, "R14 R16", R"(
@@ -759,13 +760,13 @@ SCENARIO(writing_to_a_closed_pipe_fails_at_once_through_the_callback, "R14 R16",
   run(nowait) = 0
   client: readable=1 writable=1
 )") {
-  PipePair pair(lab);
+  PipePair pair(fixture);
   pair.peer.close();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   pair.client.write("x", "1");
   pair.client.write("y", "2");
   pair.client.try_write("z");
-  for (int turn = 0; turn < 3; turn++) lab.run(UV_RUN_NOWAIT);
+  for (int turn = 0; turn < 3; turn++) fixture.run(UV_RUN_NOWAIT);
   pair.client.trace_direction();
 }
 
@@ -779,12 +780,12 @@ SCENARIO(closing_a_pipe_with_unread_bytes, "R10", R"(
   > peer closed
   run(default) = 0
 )") {
-  PipePair pair(lab);
+  PipePair pair(fixture);
   pair.client.read_start();
   pair.client.write("unread");
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   pair.peer.close();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(a_large_transfer_through_a_pipe, "R12", R"(
@@ -800,16 +801,16 @@ SCENARIO(a_large_transfer_through_a_pipe, "R12", R"(
   received = 4194304
   run(default) = 0
 )") {
-  PipePair pair(lab);
+  PipePair pair(fixture);
   pair.peer.counts_reads = true;
   pair.peer.on_read = [&](ssize_t nread) {
-    if (nread < 0) lab.call("received", static_cast<long long>(pair.peer.received));
+    if (nread < 0) fixture.call("received", static_cast<long long>(pair.peer.received));
   };
   pair.client.on_shutdown = [&] { pair.client.close(); };
   pair.peer.read_start();
   pair.client.write(payload(4 << 20));
   pair.client.shutdown();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(the_two_ends_of_a_socketpair_as_pipes, "-", R"(
@@ -828,16 +829,16 @@ SCENARIO(the_two_ends_of_a_socketpair_as_pipes, "-", R"(
   run(default) = 0
 )") {
   uv_os_sock_t ends[2];
-  lab.call("socketpair", uv_socketpair(SOCK_STREAM, 0, ends, 0, 0));
-  Stream& left = lab.pipe("left");
-  Stream& right = lab.pipe("right");
+  fixture.call("socketpair", uv_socketpair(SOCK_STREAM, 0, ends, 0, 0));
+  Stream& left = fixture.pipe("left");
+  Stream& right = fixture.pipe("right");
   left.call("open", uv_pipe_open(left.pipe(), ends[0]));
   right.call("open", uv_pipe_open(right.pipe(), ends[1]));
-  lab.call("guessed as pipe", uv_guess_handle(ends[0]) == UV_NAMED_PIPE);
+  fixture.call("guessed as pipe", uv_guess_handle(ends[0]) == UV_NAMED_PIPE);
   right.read_start();
   left.write("through");
   left.close();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(cancelling_what_waits_on_a_pipe, "R24", R"(
@@ -851,10 +852,10 @@ SCENARIO(cancelling_what_waits_on_a_pipe, "R24", R"(
   > client closed
   run(default) = 0
 )") {
-  PipePair pair(lab);
+  PipePair pair(fixture);
   pair.client.write("one", "1");
   pair.client.write(payload(8 << 20), "2");
   pair.client.shutdown();
   pair.client.close();
-  lab.run();
+  fixture.run();
 }

@@ -6,16 +6,16 @@
 #include <cstring>
 
 #include "arm.hpp"
-#include "lab.hpp"
+#include "fixture.hpp"
 
 using namespace conformance;
 
 namespace {
 
-/// A listening server whose connections are accepted into handles that the lab keeps.
-Stream& listening(Lab& lab, const std::string& name = "server") {
-  const Muted muted(lab);
-  Stream& server = lab.tcp(name);
+/// A listening server whose connections are accepted into handles that the fixture keeps.
+Stream& listening(Fixture& fixture, const std::string& name = "server") {
+  const Muted muted(fixture);
+  Stream& server = fixture.tcp(name);
   server.bind_loopback();
   server.listen();
   return server;
@@ -40,9 +40,9 @@ SCENARIO(connecting_tells_both_ends_through_callbacks, "-", R"(
   run(default) = 0
   client: active=0 closing=0 ref=1
 )") {
-  Stream& server = lab.tcp("server");
-  Stream& client = lab.tcp("client");
-  Stream& peer = lab.tcp("peer");
+  Stream& server = fixture.tcp("server");
+  Stream& client = fixture.tcp("client");
+  Stream& peer = fixture.tcp("peer");
   server.on_connection = [&] {
     server.accept(peer);
     server.close();
@@ -54,8 +54,8 @@ SCENARIO(connecting_tells_both_ends_through_callbacks, "-", R"(
   client.trace_direction();
   client.connect(server);
   client.trace_state();
-  lab.log("nothing yet");
-  lab.run();
+  fixture.log("nothing yet");
+  fixture.run();
   client.trace_state();
 }
 
@@ -76,22 +76,22 @@ SCENARIO(a_closed_port_refuses_through_the_callback, "-", R"(
   > client read EOF
   run(default) = 0
 )") {
-  Stream& client = lab.tcp("client");
+  Stream& client = fixture.tcp("client");
   int port = 0;
   {
-    Stream& server = listening(lab);
+    Stream& server = listening(fixture);
     port = server.port();
     server.close();
-    lab.run();
+    fixture.run();
   }
   client.on_connect = [&] { client.trace_state(); };
   client.connect_port(port);
-  lab.run();
+  fixture.run();
   client.trace_direction();
   client.read_start();
   client.write("x");
   client.shutdown();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(writes_queued_behind_a_refused_connect_fail_after_it, "R14 R24", R"(
@@ -108,16 +108,16 @@ SCENARIO(writes_queued_behind_a_refused_connect_fail_after_it, "R14 R24", R"(
   run(default) = 0
   client.write_queue_size = 0
 )") {
-  Stream& client = lab.tcp("client");
-  Stream& server = listening(lab);
+  Stream& client = fixture.tcp("client");
+  Stream& server = listening(fixture);
   const int port = server.port();
   server.close();
-  lab.run();
+  fixture.run();
   client.connect_port(port);
   client.write("one", "1");
   client.write("two", "2");
   client.trace_queue();
-  lab.run();
+  fixture.run();
   client.trace_queue();
 }
 
@@ -131,16 +131,16 @@ SCENARIO(a_second_connect_before_the_first_is_done, "-", R"(
   > server closed
   run(default) = 0
 )") {
-  Stream& server = listening(lab);
-  Stream& client = lab.tcp("client");
-  Stream& peer = lab.tcp("peer");
+  Stream& server = listening(fixture);
+  Stream& client = fixture.tcp("client");
+  Stream& peer = fixture.tcp("peer");
   server.on_connection = [&] {
     server.accept(peer);
     server.close();
   };
   client.connect(server);
   client.connect(server);
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(a_connect_on_a_connected_handle, "-", R"(
@@ -150,11 +150,11 @@ SCENARIO(a_connect_on_a_connected_handle, "-", R"(
   > server closed
   run(default) = 0
 )") {
-  Stream& server = listening(lab);
-  Pair pair(lab);
+  Stream& server = listening(fixture);
+  Pair pair(fixture);
   pair.client.connect(server);
   server.close();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(a_connect_may_be_tried_again_after_it_was_refused, "-", R"(
@@ -166,12 +166,12 @@ SCENARIO(a_connect_may_be_tried_again_after_it_was_refused, "-", R"(
   run(nowait) = 1
   run(nowait) = 1
 )") {
-  Stream& gone = listening(lab, "gone");
+  Stream& gone = listening(fixture, "gone");
   const int closed_port = gone.port();
   gone.close_quietly();
-  Stream& server = listening(lab);
-  Stream& peer = lab.tcp("peer");
-  Stream& client = lab.tcp("client");
+  Stream& server = listening(fixture);
+  Stream& peer = fixture.tcp("peer");
+  Stream& client = fixture.tcp("client");
   server.on_connection = [&] {
     server.accept(peer);
     server.close();
@@ -183,7 +183,7 @@ SCENARIO(a_connect_may_be_tried_again_after_it_was_refused, "-", R"(
     client.connect(server);
   };
   client.connect_port(closed_port);
-  for (int turn = 0; turn < 4; turn++) lab.run(UV_RUN_NOWAIT);
+  for (int turn = 0; turn < 4; turn++) fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(close_cancels_a_connect, "R24 R25", R"(
@@ -194,11 +194,11 @@ SCENARIO(close_cancels_a_connect, "R24 R25", R"(
   > client closed
   run(nowait) = 1
 )") {
-  Stream& server = listening(lab);
-  Stream& client = lab.tcp("client");
+  Stream& server = listening(fixture);
+  Stream& client = fixture.tcp("client");
   client.connect(server);
   client.close();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(try_write_in_the_connect_callback_of_a_closed_client, "R18 R24", R"(
@@ -212,8 +212,8 @@ SCENARIO(try_write_in_the_connect_callback_of_a_closed_client, "R18 R24", R"(
   > client closed
   run(nowait) = 1
 )") {
-  Stream& server = listening(lab);
-  Stream& client = lab.tcp("client");
+  Stream& server = listening(fixture);
+  Stream& client = fixture.tcp("client");
   client.on_connect = [&] {
     client.try_write("x");
     client.write("x");
@@ -221,7 +221,7 @@ SCENARIO(try_write_in_the_connect_callback_of_a_closed_client, "R18 R24", R"(
   };
   client.connect(server);
   client.close();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(closing_cancels_connect_then_writes_then_shutdown, "R24 R25", R"(
@@ -238,14 +238,14 @@ SCENARIO(closing_cancels_connect_then_writes_then_shutdown, "R24 R25", R"(
   > client closed
   run(nowait) = 1
 )") {
-  Stream& server = listening(lab);
-  Stream& client = lab.tcp("client");
+  Stream& server = listening(fixture);
+  Stream& client = fixture.tcp("client");
   client.connect(server);
   client.write("one", "1");
   client.write("two", "2");
   client.shutdown();
   client.close();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(a_client_may_close_in_its_connect_callback, "R11", R"(
@@ -261,9 +261,9 @@ SCENARIO(a_client_may_close_in_its_connect_callback, "R11", R"(
   > peer read EOF
   run(default) = 0
 )") {
-  Stream& server = listening(lab);
-  Stream& client = lab.tcp("client");
-  Stream& peer = lab.tcp("peer");
+  Stream& server = listening(fixture);
+  Stream& client = fixture.tcp("client");
+  Stream& peer = fixture.tcp("peer");
   server.on_connection = [&] {
     server.accept(peer);
     server.close();
@@ -271,7 +271,7 @@ SCENARIO(a_client_may_close_in_its_connect_callback, "R11", R"(
   };
   client.on_connect = [&] { client.close(); };
   client.connect(server);
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(a_client_with_queued_writes_closes_in_its_connect_callback, "R24", R"(
@@ -287,8 +287,8 @@ SCENARIO(a_client_with_queued_writes_closes_in_its_connect_callback, "R24", R"(
   > client closed
   run(nowait) = 1
 )") {
-  Stream& server = listening(lab);
-  Stream& client = lab.tcp("client");
+  Stream& server = listening(fixture);
+  Stream& client = fixture.tcp("client");
   client.on_connect = [&] {
     client.trace_queue();
     client.close();
@@ -296,8 +296,8 @@ SCENARIO(a_client_with_queued_writes_closes_in_its_connect_callback, "R24", R"(
   client.connect(server);
   client.write("one", "1");
   client.write("two", "2");
-  lab.run_until([&] { return uv_is_closing(client.handle()) != 0; });
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run_until([&] { return uv_is_closing(client.handle()) != 0; });
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(writes_and_reads_may_be_asked_for_before_the_connection_stands, "R18", R"(
@@ -325,9 +325,9 @@ SCENARIO(writes_and_reads_may_be_asked_for_before_the_connection_stands, "R18", 
   > client read EOF
   run(default) = 0
 )") {
-  Stream& server = listening(lab);
-  Stream& client = lab.tcp("client");
-  Stream& peer = lab.tcp("peer");
+  Stream& server = listening(fixture);
+  Stream& client = fixture.tcp("client");
+  Stream& peer = fixture.tcp("peer");
   server.on_connection = [&] {
     server.accept(peer);
     server.close();
@@ -346,7 +346,7 @@ SCENARIO(writes_and_reads_may_be_asked_for_before_the_connection_stands, "R18", 
   client.on_write = [&](const std::string& tag, int) {
     if (tag == "2") client.shutdown();
   };
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(read_start_before_connect_is_refused, "R9", R"(
@@ -357,7 +357,7 @@ SCENARIO(read_start_before_connect_is_refused, "R9", R"(
   client: readable=0 writable=0
   client: active=0 closing=0 ref=1
 )") {
-  Stream& client = lab.tcp("client");
+  Stream& client = fixture.tcp("client");
   client.read_start();
   client.write("x");
   client.try_write("x");
@@ -381,9 +381,9 @@ SCENARIO(shutdown_asked_for_before_the_connection_stands, "R22", R"(
   > peer read EOF
   run(default) = 0
 )") {
-  Stream& server = listening(lab);
-  Stream& client = lab.tcp("client");
-  Stream& peer = lab.tcp("peer");
+  Stream& server = listening(fixture);
+  Stream& client = fixture.tcp("client");
+  Stream& peer = fixture.tcp("peer");
   server.on_connection = [&] {
     server.accept(peer);
     server.close();
@@ -392,7 +392,7 @@ SCENARIO(shutdown_asked_for_before_the_connection_stands, "R22", R"(
   client.on_connect = [&] { client.close(); };
   client.connect(server);
   client.shutdown();
-  lab.run();
+  fixture.run();
 }
 
 // --------------------------------------------------------------------------------- listen, accept
@@ -402,8 +402,8 @@ SCENARIO(accept_without_a_connection_says_again, "R37", R"(
   server: active=1 closing=0 ref=1
   peer: active=0 closing=0 ref=1
 )") {
-  Stream& server = listening(lab);
-  Stream& peer = lab.tcp("peer");
+  Stream& server = listening(fixture);
+  Stream& peer = fixture.tcp("peer");
   server.accept(peer);
   server.trace_state();
   peer.trace_state();
@@ -419,17 +419,17 @@ SCENARIO(a_second_accept_for_one_connection_says_again, "R37", R"(
   > server closed
   run(default) = 0
 )") {
-  Stream& server = listening(lab);
-  Stream& client = lab.tcp("client");
-  Stream& first = lab.tcp("first");
-  Stream& second = lab.tcp("second");
+  Stream& server = listening(fixture);
+  Stream& client = fixture.tcp("client");
+  Stream& first = fixture.tcp("first");
+  Stream& second = fixture.tcp("second");
   server.on_connection = [&] {
     server.accept(first);
     server.accept(second);
     server.close();
   };
   client.connect(server);
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(connections_that_wait_together, "R37", R"(
@@ -458,20 +458,20 @@ SCENARIO(connections_that_wait_together, "R37", R"(
   [1.44] > check runs
   [1.44] run(nowait) = 1
 )") {
-  Stream& server = listening(lab);
-  Check& check = lab.check("check");
+  Stream& server = listening(fixture);
+  Check& check = fixture.check("check");
   std::vector<Stream*> peers;
   for (int i = 0; i < 3; i++) {
-    Stream& client = lab.tcp("client-" + std::to_string(i));
-    const Muted muted(lab);
+    Stream& client = fixture.tcp("client-" + std::to_string(i));
+    const Muted muted(fixture);
     client.connect(server);
   }
   server.on_connection = [&] {
-    peers.push_back(&lab.tcp("peer-" + std::to_string(peers.size())));
+    peers.push_back(&fixture.tcp("peer-" + std::to_string(peers.size())));
     server.accept(*peers.back());
   };
   check.start();
-  for (int turn = 0; turn < 4; turn++) lab.run(UV_RUN_NOWAIT);
+  for (int turn = 0; turn < 4; turn++) fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(a_connection_that_is_not_accepted_stops_the_listener, "R37", R"(
@@ -490,17 +490,17 @@ SCENARIO(a_connection_that_is_not_accepted_stops_the_listener, "R37", R"(
   server.accept(last) = 0
   server.accept(last) = EAGAIN
 )") {
-  Stream& server = listening(lab);
-  Stream& one = lab.tcp("one");
-  Stream& two = lab.tcp("two");
+  Stream& server = listening(fixture);
+  Stream& one = fixture.tcp("one");
+  Stream& two = fixture.tcp("two");
   one.connect(server);
   two.connect(server);
-  for (int turn = 0; turn < 3; turn++) lab.run(UV_RUN_NOWAIT);
-  lab.log("accepted late");
-  Stream& peer = lab.tcp("peer");
+  for (int turn = 0; turn < 3; turn++) fixture.run(UV_RUN_NOWAIT);
+  fixture.log("accepted late");
+  Stream& peer = fixture.tcp("peer");
   server.accept(peer);
-  lab.run(UV_RUN_NOWAIT);
-  Stream& last = lab.tcp("last");
+  fixture.run(UV_RUN_NOWAIT);
+  Stream& last = fixture.tcp("last");
   server.accept(last);
   server.accept(last);
 }
@@ -523,10 +523,10 @@ SCENARIO(a_late_accept_from_a_timer, "R37", R"(
   > peer read EOF
   run(default) = 0
 )") {
-  Stream& server = listening(lab);
-  Stream& client = lab.tcp("client");
-  Stream& peer = lab.tcp("peer");
-  Timer& timer = lab.timer("timer");
+  Stream& server = listening(fixture);
+  Stream& client = fixture.tcp("client");
+  Stream& peer = fixture.tcp("peer");
+  Timer& timer = fixture.timer("timer");
   server.on_connection = [&] { timer.start(2); };
   timer.on_timer = [&] {
     server.accept(peer);
@@ -536,7 +536,7 @@ SCENARIO(a_late_accept_from_a_timer, "R37", R"(
   client.on_connect = [&] { client.write("early bytes"); };
   client.on_write = [&](const std::string&, int) { client.close(); };
   client.connect(server);
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(a_parked_connection_is_closed_with_its_listener, "R37", R"(
@@ -549,12 +549,12 @@ SCENARIO(a_parked_connection_is_closed_with_its_listener, "R37", R"(
   > client read EOF
   run(default) = 0
 )") {
-  Stream& server = listening(lab);
-  Stream& client = lab.tcp("client");
+  Stream& server = listening(fixture);
+  Stream& client = fixture.tcp("client");
   server.on_connection = [&] { server.close(); };
   client.on_connect = [&] { client.read_start(); };
   client.connect(server);
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(a_parked_connection_with_bytes_is_reset_with_its_listener, "R37", R"(
@@ -571,9 +571,9 @@ SCENARIO(a_parked_connection_with_bytes_is_reset_with_its_listener, "R37", R"(
   > server closed
   run(default) = 0
 )") {
-  Stream& server = listening(lab);
-  Stream& client = lab.tcp("client");
-  Timer& timer = lab.timer("timer");
+  Stream& server = listening(fixture);
+  Stream& client = fixture.tcp("client");
+  Timer& timer = fixture.timer("timer");
   timer.on_timer = [&] { server.close(); };
   client.on_connect = [&] {
     client.read_start();
@@ -581,7 +581,7 @@ SCENARIO(a_parked_connection_with_bytes_is_reset_with_its_listener, "R37", R"(
     timer.start(2);
   };
   client.connect(server);
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(connections_in_the_backlog_are_reset_with_the_listener, "-", R"(
@@ -593,20 +593,20 @@ SCENARIO(connections_in_the_backlog_are_reset_with_the_listener, "-", R"(
   > waiting read ECONNRESET
   run(default) = 0
 )") {
-  Stream& server = listening(lab);
-  Stream& parked = lab.tcp("parked");
-  Stream& waiting = lab.tcp("waiting");
+  Stream& server = listening(fixture);
+  Stream& parked = fixture.tcp("parked");
+  Stream& waiting = fixture.tcp("waiting");
   {
-    const Muted muted(lab);
+    const Muted muted(fixture);
     parked.connect(server);
-    lab.run_until([&] { return server.stream()->accepted_fd != -1; });
+    fixture.run_until([&] { return server.stream()->accepted_fd != -1; });
   }
   waiting.on_connect = [&] {
     waiting.read_start();
     server.close();
   };
   waiting.connect(server);
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(accept_into_a_handle_that_is_open_drops_the_connection, "R38", R"(
@@ -628,17 +628,17 @@ SCENARIO(accept_into_a_handle_that_is_open_drops_the_connection, "R38", R"(
   run(nowait) = 1
   run(nowait) = 1
 )") {
-  Stream& server = listening(lab);
-  Pair used(lab, "used", "other");
-  Stream& client = lab.tcp("client");
+  Stream& server = listening(fixture);
+  Pair used(fixture, "used", "other");
+  Stream& client = fixture.tcp("client");
   server.on_connection = [&] { server.accept(used.client); };
   client.on_connect = [&] { client.read_start(); };
   client.connect(server);
-  for (int turn = 0; turn < 3; turn++) lab.run(UV_RUN_NOWAIT);
-  lab.log("another client");
-  Stream& next = lab.tcp("next");
+  for (int turn = 0; turn < 3; turn++) fixture.run(UV_RUN_NOWAIT);
+  fixture.log("another client");
+  Stream& next = fixture.tcp("next");
   next.connect(server);
-  for (int turn = 0; turn < 3; turn++) lab.run(UV_RUN_NOWAIT);
+  for (int turn = 0; turn < 3; turn++) fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(a_late_accept_that_fails_leaves_the_listener_deaf, "R38", R"(
@@ -657,18 +657,18 @@ SCENARIO(a_late_accept_that_fails_leaves_the_listener_deaf, "R38", R"(
   run(nowait) = 1
   run(nowait) = 1
 )") {
-  Stream& server = listening(lab);
-  Pair used(lab, "used", "other");
-  Stream& client = lab.tcp("client");
+  Stream& server = listening(fixture);
+  Pair used(fixture, "used", "other");
+  Stream& client = fixture.tcp("client");
   client.on_connect = [&] { client.read_start(); };
   client.connect(server);
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   server.accept(used.client);
-  lab.run(UV_RUN_NOWAIT);
-  lab.log("another client");
-  Stream& next = lab.tcp("next");
+  fixture.run(UV_RUN_NOWAIT);
+  fixture.log("another client");
+  Stream& next = fixture.tcp("next");
   next.connect(server);
-  for (int turn = 0; turn < 3; turn++) lab.run(UV_RUN_NOWAIT);
+  for (int turn = 0; turn < 3; turn++) fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(a_server_may_close_in_its_connection_callback, "R37", R"(
@@ -684,9 +684,9 @@ SCENARIO(a_server_may_close_in_its_connection_callback, "R37", R"(
   > one read EOF
   run(default) = 0
 )") {
-  Stream& server = listening(lab);
-  Stream& one = lab.tcp("one");
-  Stream& peer = lab.tcp("peer");
+  Stream& server = listening(fixture);
+  Stream& one = fixture.tcp("one");
+  Stream& peer = fixture.tcp("peer");
   server.on_connection = [&] {
     server.accept(peer);
     server.close();
@@ -694,7 +694,7 @@ SCENARIO(a_server_may_close_in_its_connection_callback, "R37", R"(
   };
   one.on_connect = [&] { one.read_start(); };
   one.connect(server);
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(a_rejected_connection_is_accepted_and_closed, "R37", R"(
@@ -710,9 +710,9 @@ SCENARIO(a_rejected_connection_is_accepted_and_closed, "R37", R"(
   > server closed
   run(default) = 0
 )") {
-  Stream& server = listening(lab);
-  Stream& client = lab.tcp("client");
-  Stream& spare = lab.tcp("spare");
+  Stream& server = listening(fixture);
+  Stream& client = fixture.tcp("client");
+  Stream& spare = fixture.tcp("spare");
   server.on_connection = [&] {
     server.accept(spare);
     spare.close();
@@ -720,7 +720,7 @@ SCENARIO(a_rejected_connection_is_accepted_and_closed, "R37", R"(
   spare.on_close = [&] { server.close(); };
   client.on_connect = [&] { client.read_start(); };
   client.connect(server);
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(listen_on_a_closing_handle, "R15", R"(
@@ -730,11 +730,11 @@ SCENARIO(listen_on_a_closing_handle, "R15", R"(
   > server closed
   run(default) = 0
 )") {
-  Stream& server = lab.tcp("server");
+  Stream& server = fixture.tcp("server");
   server.bind_loopback();
   server.close();
   server.listen();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(listen_again_changes_nothing, "-", R"(
@@ -747,16 +747,16 @@ SCENARIO(listen_again_changes_nothing, "-", R"(
   > server closed
   run(default) = 0
 )") {
-  Stream& server = listening(lab);
-  Stream& client = lab.tcp("client");
-  Stream& peer = lab.tcp("peer");
+  Stream& server = listening(fixture);
+  Stream& client = fixture.tcp("client");
+  Stream& peer = fixture.tcp("peer");
   server.listen();
   server.on_connection = [&] {
     server.accept(peer);
     server.close();
   };
   client.connect(server);
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(listen_without_bind_takes_a_free_port, "R40", R"(
@@ -770,17 +770,17 @@ SCENARIO(listen_without_bind_takes_a_free_port, "R40", R"(
   > server closed
   run(default) = 0
 )") {
-  Stream& server = lab.tcp("server");
-  Stream& client = lab.tcp("client");
-  Stream& peer = lab.tcp("peer");
+  Stream& server = fixture.tcp("server");
+  Stream& client = fixture.tcp("client");
+  Stream& peer = fixture.tcp("peer");
   server.on_connection = [&] {
     server.accept(peer);
     server.close();
   };
   server.listen();
-  lab.call("has a port", server.port() != 0);
+  fixture.call("has a port", server.port() != 0);
   client.connect(server);
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(an_unreferenced_listener_does_not_keep_the_loop, "-", R"(
@@ -789,11 +789,11 @@ SCENARIO(an_unreferenced_listener_does_not_keep_the_loop, "-", R"(
   alive = 0
   run(default) = 0
 )") {
-  Stream& server = listening(lab);
-  lab.call("alive", uv_loop_alive(lab.loop()));
+  Stream& server = listening(fixture);
+  fixture.call("alive", uv_loop_alive(fixture.loop()));
   server.unref();
-  lab.call("alive", uv_loop_alive(lab.loop()));
-  lab.run();
+  fixture.call("alive", uv_loop_alive(fixture.loop()));
+  fixture.run();
 }
 
 SCENARIO(a_bind_to_a_used_address_fails_at_listen, "R40", R"(
@@ -802,8 +802,8 @@ SCENARIO(a_bind_to_a_used_address_fails_at_listen, "R40", R"(
   second.listen = EADDRINUSE
   second.listen = EADDRINUSE
 )") {
-  Stream& server = listening(lab);
-  Stream& second = lab.tcp("second");
+  Stream& server = listening(fixture);
+  Stream& second = fixture.tcp("second");
   second.bind_loopback(server.port());
   sockaddr_storage address;
   int size = sizeof address;
@@ -817,11 +817,11 @@ SCENARIO(a_bind_to_a_used_address_fails_at_connect, "R40", R"(
   client.bind = 0
   client.connect = 0
 )") {
-  Stream& server = listening(lab);
-  Stream& client = lab.tcp("client");
+  Stream& server = listening(fixture);
+  Stream& client = fixture.tcp("client");
   client.bind_loopback(server.port());
   client.connect(server);
-  lab.run_until([&] { return false || uv_is_active(client.handle()) == 0; });
+  fixture.run_until([&] { return false || uv_is_active(client.handle()) == 0; });
 }
 
 SCENARIO(a_port_is_free_again_once_its_listener_is_closed, "R40", R"(
@@ -831,13 +831,13 @@ SCENARIO(a_port_is_free_again_once_its_listener_is_closed, "R40", R"(
   > first closed
   run(nowait) = 1
 )") {
-  Stream& first = listening(lab, "first");
+  Stream& first = listening(fixture, "first");
   const int port = first.port();
   first.close();
-  Stream& second = lab.tcp("second");
+  Stream& second = fixture.tcp("second");
   second.bind_loopback(port);
   second.listen();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(a_port_with_an_old_connection_may_be_listened_on_again, "R40", R"(
@@ -851,17 +851,17 @@ SCENARIO(a_port_with_an_old_connection_may_be_listened_on_again, "R40", R"(
   next.bind = 0
   next.listen = 0
 )") {
-  Stream& server = listening(lab);
+  Stream& server = listening(fixture);
   const int port = server.port();
-  Stream& client = lab.tcp("client");
-  Stream& peer = lab.tcp("peer");
+  Stream& client = fixture.tcp("client");
+  Stream& peer = fixture.tcp("peer");
   server.on_connection = [&] {
     server.accept(peer);
     server.close();
   };
   client.connect(server);
-  lab.run();
-  Stream& next = lab.tcp("next");
+  fixture.run();
+  Stream& next = fixture.tcp("next");
   next.bind_loopback(port);
   next.listen();
 }
@@ -878,19 +878,19 @@ SCENARIO(a_client_may_bind_before_it_connects, "-", R"(
   run(default) = 0
   keeps it = 1
 )") {
-  Stream& server = listening(lab);
-  Stream& client = lab.tcp("client");
-  Stream& peer = lab.tcp("peer");
+  Stream& server = listening(fixture);
+  Stream& client = fixture.tcp("client");
+  Stream& peer = fixture.tcp("peer");
   server.on_connection = [&] {
     server.accept(peer);
     server.close();
   };
   client.bind_loopback();
   const int port = client.port();
-  lab.call("has a port", port != 0);
+  fixture.call("has a port", port != 0);
   client.connect(server);
-  lab.run();
-  lab.call("keeps it", client.port() == port);
+  fixture.run();
+  fixture.call("keeps it", client.port() == port);
 }
 
 SCENARIO(binding_twice_and_binding_nonsense, "R40", R"(
@@ -900,12 +900,12 @@ SCENARIO(binding_twice_and_binding_nonsense, "R40", R"(
   other.bind IPv4 with IPV6ONLY = EINVAL
   other.bind to a foreign address = EADDRNOTAVAIL
 )") {
-  Stream& server = lab.tcp("server");
+  Stream& server = fixture.tcp("server");
   server.bind_loopback();
   server.bind_loopback();
   sockaddr_in address;
   uv_ip4_addr("127.0.0.1", 0, &address);
-  Stream& other = lab.tcp("other");
+  Stream& other = fixture.tcp("other");
   address.sin_family = AF_UNIX;
   other.call("bind to another family",
              uv_tcp_bind(other.tcp(), reinterpret_cast<sockaddr*>(&address), 0));
@@ -932,7 +932,7 @@ SCENARIO(calls_on_a_closing_tcp_handle, "R15 R14 R22 R9", R"(
   > client closed
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.client.close();
   pair.client.write("x");
   pair.client.try_write("x");
@@ -942,10 +942,10 @@ SCENARIO(calls_on_a_closing_tcp_handle, "R15 R14 R22 R9", R"(
   pair.client.trace_direction();
   pair.client.trace_queue();
   pair.client.bind_loopback();
-  lab.call("port", pair.client.port());
+  fixture.call("port", pair.client.port());
   uv_os_fd_t fd;
   pair.client.call("fileno", uv_fileno(pair.client.handle(), &fd));
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(addresses_of_both_ends_agree, "-", R"(
@@ -955,20 +955,20 @@ SCENARIO(addresses_of_both_ends_agree, "-", R"(
   same port = 1
   127.0.0.1
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   sockaddr_in local{};
   sockaddr_in remote{};
   int size = sizeof local;
   pair.client.call("getsockname", uv_tcp_getsockname(pair.client.tcp(),
                                                      reinterpret_cast<sockaddr*>(&local), &size));
-  lab.call("size", size == sizeof local);
+  fixture.call("size", size == sizeof local);
   size = sizeof remote;
   pair.peer.call("getpeername",
                  uv_tcp_getpeername(pair.peer.tcp(), reinterpret_cast<sockaddr*>(&remote), &size));
-  lab.call("same port", local.sin_port == remote.sin_port);
+  fixture.call("same port", local.sin_port == remote.sin_port);
   char name[INET6_ADDRSTRLEN];
   uv_ip4_name(&remote, name, sizeof name);
-  lab.log("%s", name);
+  fixture.log("%s", name);
 }
 
 SCENARIO(addresses_of_handles_that_have_none, "-", R"(
@@ -977,13 +977,13 @@ SCENARIO(addresses_of_handles_that_have_none, "-", R"(
   server.getsockname = 0
   server.getpeername = ENOTCONN
 )") {
-  Stream& fresh = lab.tcp("fresh");
+  Stream& fresh = fixture.tcp("fresh");
   sockaddr_storage address{};
   auto* generic = reinterpret_cast<sockaddr*>(&address);
   int size = sizeof address;
   fresh.call("getsockname", uv_tcp_getsockname(fresh.tcp(), generic, &size));
   fresh.call("getpeername", uv_tcp_getpeername(fresh.tcp(), generic, &size));
-  Stream& server = listening(lab);
+  Stream& server = listening(fixture);
   server.call("getsockname", uv_tcp_getsockname(server.tcp(), generic, &size));
   server.call("getpeername", uv_tcp_getpeername(server.tcp(), generic, &size));
 }
@@ -1008,9 +1008,9 @@ SCENARIO(connections_over_ipv6, "-", R"(
   > peer read EOF
   run(default) = 0
 )") {
-  Stream& server = lab.tcp("server");
-  Stream& client = lab.tcp("client");
-  Stream& peer = lab.tcp("peer");
+  Stream& server = fixture.tcp("server");
+  Stream& client = fixture.tcp("client");
+  Stream& peer = fixture.tcp("peer");
   server.on_connection = [&] {
     server.accept(peer);
     server.close();
@@ -1021,7 +1021,7 @@ SCENARIO(connections_over_ipv6, "-", R"(
               uv_tcp_getpeername(peer.tcp(), reinterpret_cast<sockaddr*>(&remote), &size));
     char name[INET6_ADDRSTRLEN];
     uv_ip6_name(&remote, name, sizeof name);
-    lab.log("family6=%d %s", remote.sin6_family == AF_INET6, name);
+    fixture.log("family6=%d %s", remote.sin6_family == AF_INET6, name);
   };
   server.bind_loopback6();
   server.listen();
@@ -1037,21 +1037,21 @@ SCENARIO(connections_over_ipv6, "-", R"(
                                self.write("over six");
                                self.shutdown();
                              }));
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(connecting_to_a_family_that_is_none, "-", R"(
   client.connect = EINVAL
   run(default) = 0
 )") {
-  Stream& client = lab.tcp("client");
+  Stream& client = fixture.tcp("client");
   sockaddr_in address;
   uv_ip4_addr("127.0.0.1", 1, &address);
   address.sin_family = AF_UNIX;
   uv_connect_t request;
   client.call("connect", uv_tcp_connect(&request, client.tcp(),
                                         reinterpret_cast<sockaddr*>(&address), nullptr));
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(connecting_to_the_wildcard_address_reaches_this_host, "-", R"(
@@ -1063,9 +1063,9 @@ SCENARIO(connecting_to_the_wildcard_address_reaches_this_host, "-", R"(
   > server closed
   run(default) = 0
 )") {
-  Stream& server = listening(lab);
-  Stream& client = lab.tcp("client");
-  Stream& peer = lab.tcp("peer");
+  Stream& server = listening(fixture);
+  Stream& client = fixture.tcp("client");
+  Stream& peer = fixture.tcp("peer");
   server.on_connection = [&] {
     server.accept(peer);
     server.close();
@@ -1080,7 +1080,7 @@ SCENARIO(connecting_to_the_wildcard_address_reaches_this_host, "-", R"(
                      [](uv_connect_t* done, int status) {
                        static_cast<Stream*>(done->data)->traced("connect " + result_name(status));
                      }));
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(tcp_init_ex_takes_families_and_refuses_flags, "R29", R"(
@@ -1093,16 +1093,16 @@ SCENARIO(tcp_init_ex_takes_families_and_refuses_flags, "R29", R"(
   alive = 0
 )") {
   uv_tcp_t tcp;
-  lab.call("AF_INET", uv_tcp_init_ex(lab.loop(), &tcp, AF_INET));
+  fixture.call("AF_INET", uv_tcp_init_ex(fixture.loop(), &tcp, AF_INET));
   uv_os_fd_t fd = -1;
-  lab.call("fileno", uv_fileno(reinterpret_cast<uv_handle_t*>(&tcp), &fd));
-  lab.call("has a descriptor", fd >= 0);
+  fixture.call("fileno", uv_fileno(reinterpret_cast<uv_handle_t*>(&tcp), &fd));
+  fixture.call("has a descriptor", fd >= 0);
   uv_close(reinterpret_cast<uv_handle_t*>(&tcp), nullptr);
-  lab.run();
+  fixture.run();
   uv_tcp_t refused;
-  lab.call("a family that is none", uv_tcp_init_ex(lab.loop(), &refused, 47));
-  lab.call("a flag that is none", uv_tcp_init_ex(lab.loop(), &refused, 1024));
-  lab.call("alive", uv_loop_alive(lab.loop()));
+  fixture.call("a family that is none", uv_tcp_init_ex(fixture.loop(), &refused, 47));
+  fixture.call("a flag that is none", uv_tcp_init_ex(fixture.loop(), &refused, 1024));
+  fixture.call("alive", uv_loop_alive(fixture.loop()));
 }
 
 SCENARIO(options_of_a_tcp_handle, "-", R"(
@@ -1114,11 +1114,11 @@ SCENARIO(options_of_a_tcp_handle, "-", R"(
   client.keepalive off = 0
   client.set_blocking = 0
 )") {
-  Stream& fresh = lab.tcp("fresh");
+  Stream& fresh = fixture.tcp("fresh");
   fresh.call("nodelay", uv_tcp_nodelay(fresh.tcp(), 1));
   fresh.call("keepalive", uv_tcp_keepalive(fresh.tcp(), 1, 60));
   fresh.call("simultaneous_accepts", uv_tcp_simultaneous_accepts(fresh.tcp(), 0));
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.client.call("nodelay", uv_tcp_nodelay(pair.client.tcp(), 1));
   pair.client.call("keepalive", uv_tcp_keepalive(pair.client.tcp(), 1, 60));
   pair.client.call("keepalive off", uv_tcp_keepalive(pair.client.tcp(), 0, 0));
@@ -1135,21 +1135,21 @@ SCENARIO(socket_buffer_sizes_can_be_read_and_set, "-", R"(
   client.recv_buffer_size = 0
   positive = 1
 )") {
-  Stream& fresh = lab.tcp("fresh");
+  Stream& fresh = fixture.tcp("fresh");
   int value = 0;
   fresh.call("send_buffer_size", uv_send_buffer_size(fresh.handle(), &value));
-  Pair pair(lab);
+  Pair pair(fixture);
   value = 0;
   pair.client.call("send_buffer_size", uv_send_buffer_size(pair.client.handle(), &value));
-  lab.call("positive", value > 0);
+  fixture.call("positive", value > 0);
   value = 16384;
   pair.client.call("send_buffer_size", uv_send_buffer_size(pair.client.handle(), &value));
   value = 0;
   pair.client.call("send_buffer_size", uv_send_buffer_size(pair.client.handle(), &value));
-  lab.call("now", value);
+  fixture.call("now", value);
   value = 0;
   pair.client.call("recv_buffer_size", uv_recv_buffer_size(pair.client.handle(), &value));
-  lab.call("positive", value > 0);
+  fixture.call("positive", value > 0);
 }
 
 SCENARIO(descriptors_have_numbers_and_kinds, "-", R"(
@@ -1160,16 +1160,16 @@ SCENARIO(descriptors_have_numbers_and_kinds, "-", R"(
   guessed as TCP = 1
   nothing guessed for -1 = 1
 )") {
-  Stream& fresh = lab.tcp("fresh");
+  Stream& fresh = fixture.tcp("fresh");
   uv_os_fd_t fd = -1;
   fresh.call("fileno", uv_fileno(fresh.handle(), &fd));
-  Timer& timer = lab.timer("timer");
+  Timer& timer = fixture.timer("timer");
   timer.call("fileno", uv_fileno(timer.handle(), &fd));
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.client.call("fileno", uv_fileno(pair.client.handle(), &fd));
-  lab.call("not negative", fd >= 0);
-  lab.call("guessed as TCP", uv_guess_handle(fd) == UV_TCP);
-  lab.call("nothing guessed for -1", uv_guess_handle(-1) == UV_UNKNOWN_HANDLE);
+  fixture.call("not negative", fd >= 0);
+  fixture.call("guessed as TCP", uv_guess_handle(fd) == UV_TCP);
+  fixture.call("nothing guessed for -1", uv_guess_handle(-1) == UV_UNKNOWN_HANDLE);
 }
 
 SCENARIO(the_two_ends_of_a_socketpair, "-", R"(
@@ -1187,22 +1187,23 @@ SCENARIO(the_two_ends_of_a_socketpair, "-", R"(
   left: readable=1 writable=0
 )") {
   uv_os_sock_t ends[2];
-  lab.call("socketpair", uv_socketpair(SOCK_STREAM, 0, ends, UV_NONBLOCK_PIPE, UV_NONBLOCK_PIPE));
-  Stream& left = lab.tcp("left");
-  Stream& right = lab.tcp("right");
+  fixture.call("socketpair",
+               uv_socketpair(SOCK_STREAM, 0, ends, UV_NONBLOCK_PIPE, UV_NONBLOCK_PIPE));
+  Stream& left = fixture.tcp("left");
+  Stream& right = fixture.tcp("right");
   left.call("open", uv_tcp_open(left.tcp(), ends[0]));
   right.call("open", uv_tcp_open(right.tcp(), ends[1]));
   right.read_start();
   left.write("through");
   left.shutdown();
-  lab.run();
+  fixture.run();
   left.trace_direction();
 }
 
 SCENARIO(opening_a_descriptor_that_is_none, "-", R"(
   stream.open = EBADF
 )") {
-  Stream& stream = lab.tcp("stream");
+  Stream& stream = fixture.tcp("stream");
   stream.call("open", uv_tcp_open(stream.tcp(), 1000000));
 }
 
@@ -1211,12 +1212,12 @@ SCENARIO(opening_a_descriptor_that_another_handle_has, "-", R"(
   run(nowait) = 1
   second.open = EEXIST
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.client.read_start();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   uv_os_fd_t fd = -1;
   uv_fileno(pair.client.handle(), &fd);
-  Stream& second = lab.tcp("second");
+  Stream& second = fixture.tcp("second");
   second.call("open", uv_tcp_open(second.tcp(), fd));
 }
 
@@ -1231,15 +1232,15 @@ SCENARIO(a_watcher_that_epoll_knows_already_is_registered_last, "-", R"(
   [1.45+] > client connect 0
   run(nowait) = 1
 )") {
-  Stream& server = lab.tcp("server");
-  Stream& client = lab.tcp("client");
-  Stream& fresh = lab.tcp("fresh");
+  Stream& server = fixture.tcp("server");
+  Stream& client = fixture.tcp("client");
+  Stream& fresh = fixture.tcp("fresh");
   server.on_connection = [&] {
-    const Muted quiet(lab);
-    server.accept(lab.tcp("peer"));
+    const Muted quiet(fixture);
+    server.accept(fixture.tcp("peer"));
   };
   {
-    const Muted quiet(lab);
+    const Muted quiet(fixture);
     bool connected = false;
     server.bind_loopback();
     server.listen();
@@ -1248,14 +1249,14 @@ SCENARIO(a_watcher_that_epoll_knows_already_is_registered_last, "-", R"(
       client.read_start();
     };
     client.connect(server);
-    lab.run_until([&] { return connected; });
+    fixture.run_until([&] { return connected; });
     client.on_connect = nullptr;
-    lab.run(UV_RUN_NOWAIT);
+    fixture.run(UV_RUN_NOWAIT);
   }
   client.read_stop();
   client.connect(server);
   fresh.connect(server);
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 // ---------------------------------------------------------------------------- descriptors run out
@@ -1268,17 +1269,17 @@ SCENARIO(without_descriptors_nothing_can_be_opened, "R39", R"(
   socketpair = EMFILE
   alive = 0
 )") {
-  Stream& client = lab.tcp("client");
-  Stream& server = lab.tcp("server");
+  Stream& client = fixture.tcp("client");
+  Stream& server = fixture.tcp("server");
   uv_tcp_t refused;
   const NoDescriptorsLeft none;
   client.connect_port(1);
   server.bind_loopback();
   server.listen();
-  lab.call("init_ex", uv_tcp_init_ex(lab.loop(), &refused, AF_INET));
+  fixture.call("init_ex", uv_tcp_init_ex(fixture.loop(), &refused, AF_INET));
   uv_os_sock_t ends[2];
-  lab.call("socketpair", uv_socketpair(SOCK_STREAM, 0, ends, 0, 0));
-  lab.call("alive", uv_loop_alive(lab.loop()));
+  fixture.call("socketpair", uv_socketpair(SOCK_STREAM, 0, ends, 0, 0));
+  fixture.call("alive", uv_loop_alive(fixture.loop()));
 }
 
 SCENARIO(a_listener_without_descriptors_drops_who_waits_and_recovers, "R39", R"(
@@ -1298,21 +1299,21 @@ SCENARIO(a_listener_without_descriptors_drops_who_waits_and_recovers, "R39", R"(
   run(nowait) = 1
   run(nowait) = 1
 )") {
-  Stream& server = listening(lab);
-  Stream& dropped = lab.tcp("dropped");
-  Stream& peer = lab.tcp("peer");
+  Stream& server = listening(fixture);
+  Stream& dropped = fixture.tcp("dropped");
+  Stream& peer = fixture.tcp("peer");
   server.on_connection = [&] { server.accept(peer); };
   dropped.on_connect = [&] { dropped.read_start(); };
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   dropped.connect(server);
   {
     const NoDescriptorsLeft none;
-    for (int turn = 0; turn < 3; turn++) lab.run(UV_RUN_NOWAIT);
+    for (int turn = 0; turn < 3; turn++) fixture.run(UV_RUN_NOWAIT);
   }
-  lab.log("descriptors are back");
-  Stream& served = lab.tcp("served");
+  fixture.log("descriptors are back");
+  Stream& served = fixture.tcp("served");
   served.connect(server);
-  for (int turn = 0; turn < 2; turn++) lab.run(UV_RUN_NOWAIT);
+  for (int turn = 0; turn < 2; turn++) fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(a_full_backlog_leaves_the_next_client_waiting, "-", R"(
@@ -1335,18 +1336,18 @@ SCENARIO(a_full_backlog_leaves_the_next_client_waiting, "-", R"(
   > third closed
   run(nowait) = 1
 )") {
-  Stream& server = lab.tcp("server");
+  Stream& server = fixture.tcp("server");
   server.bind_loopback();
   server.listen(1);
-  Stream& parked = lab.tcp("parked");
+  Stream& parked = fixture.tcp("parked");
   parked.connect(server);
-  for (int turn = 0; turn < 2; turn++) lab.run(UV_RUN_NOWAIT);
-  for (const char* name : {"first", "second"}) lab.tcp(name).connect(server);
-  Stream& third = lab.tcp("third");
+  for (int turn = 0; turn < 2; turn++) fixture.run(UV_RUN_NOWAIT);
+  for (const char* name : {"first", "second"}) fixture.tcp(name).connect(server);
+  Stream& third = fixture.tcp("third");
   third.connect(server);
-  for (int turn = 0; turn < 2; turn++) lab.run(UV_RUN_NOWAIT);
+  for (int turn = 0; turn < 2; turn++) fixture.run(UV_RUN_NOWAIT);
   third.close();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 // Without a spare descriptor the listener of 1.44 reports the want over and over, until it is
@@ -1369,18 +1370,18 @@ SCENARIO(a_listener_without_a_spare_descriptor, "R39", R"(
   Stream* server = nullptr;
   {
     const NoDescriptorsLeft none;
-    server = &lab.tcp("server");
+    server = &fixture.tcp("server");
   }
   server->bind_loopback();
   server->listen();
-  Stream& client = lab.tcp("client", lab.open_second_loop());
+  Stream& client = fixture.tcp("client", fixture.open_second_loop());
   client.connect(*server);
   int count = 0;
   server->on_connection = [&] {
     if (++count == 3) server->close();
   };
   const NoDescriptorsLeft none;
-  for (int turn = 0; turn < 2; turn++) lab.run(UV_RUN_NOWAIT);
+  for (int turn = 0; turn < 2; turn++) fixture.run(UV_RUN_NOWAIT);
 }
 
 // No address on a real network can be relied upon to drop every SYN: a firewall may answer for it.
@@ -1395,7 +1396,7 @@ SIM_SCENARIO(an_address_where_nobody_lives_never_answers, "-", R"(
   > client closed
   run(default) = 0
 )") {
-  Stream& client = lab.tcp("client");
+  Stream& client = fixture.tcp("client");
   sockaddr_in address;
   uv_ip4_addr("192.0.2.1", 80, &address);
   uv_connect_t request;
@@ -1406,9 +1407,9 @@ SIM_SCENARIO(an_address_where_nobody_lives_never_answers, "-", R"(
                      [](uv_connect_t* done, int status) {
                        static_cast<Stream*>(done->data)->traced("connect " + result_name(status));
                      }));
-  for (int turn = 0; turn < 2; turn++) lab.run(UV_RUN_NOWAIT);
-  Timer& timer = lab.timer("timer");
+  for (int turn = 0; turn < 2; turn++) fixture.run(UV_RUN_NOWAIT);
+  Timer& timer = fixture.timer("timer");
   timer.on_timer = [&] { client.close(); };
   timer.start(1000);
-  lab.run();
+  fixture.run();
 }

@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "lab.hpp"
+#include "fixture.hpp"
 
 using namespace conformance;
 
@@ -28,15 +28,15 @@ SCENARIO(ipv4_addresses_are_converted_both_ways, "-", R"(
   sockaddr_in address;
   for (const char* text : {"127.0.0.1", "255.255.255.255", "0.0.0.0", "256.0.0.1", "1.2.3",
                            "1.2.3.4.5", "01.2.3.4", "", "localhost"}) {
-    lab.call(std::string("ip4_addr ") + text, uv_ip4_addr(text, 7, &address));
+    fixture.call(std::string("ip4_addr ") + text, uv_ip4_addr(text, 7, &address));
   }
   uv_ip4_addr("192.168.1.20", 7000, &address);
   char name[INET_ADDRSTRLEN];
-  lab.call("ip4_name", uv_ip4_name(&address, name, sizeof name));
-  lab.log("%s %d", name, ntohs(address.sin_port));
-  lab.call("ip4_name with no room", uv_ip4_name(&address, name, 5));
-  lab.call("ip_name", uv_ip_name(reinterpret_cast<sockaddr*>(&address), name, sizeof name));
-  lab.log("%s", name);
+  fixture.call("ip4_name", uv_ip4_name(&address, name, sizeof name));
+  fixture.log("%s %d", name, ntohs(address.sin_port));
+  fixture.call("ip4_name with no room", uv_ip4_name(&address, name, 5));
+  fixture.call("ip_name", uv_ip_name(reinterpret_cast<sockaddr*>(&address), name, sizeof name));
+  fixture.log("%s", name);
 }
 
 SCENARIO(ipv6_addresses_are_converted_both_ways, "-", R"(
@@ -58,19 +58,19 @@ SCENARIO(ipv6_addresses_are_converted_both_ways, "-", R"(
   sockaddr_in6 address;
   for (const char* text : {"::1", "::", "fe80::2acf:daff:fedd:342a", "1:2:3:4:5:6:7:8",
                            "::ffff:1.2.3.4", "1::2::3", "12345::", "g::", ""}) {
-    lab.call(std::string("ip6_addr ") + text, uv_ip6_addr(text, 7, &address));
+    fixture.call(std::string("ip6_addr ") + text, uv_ip6_addr(text, 7, &address));
   }
   uv_ip6_addr("2001:db8:0:0:1::7", 7000, &address);
   char name[INET6_ADDRSTRLEN];
-  lab.call("ip6_name", uv_ip6_name(&address, name, sizeof name));
-  lab.log("%s %d", name, ntohs(address.sin6_port));
+  fixture.call("ip6_name", uv_ip6_name(&address, name, sizeof name));
+  fixture.log("%s %d", name, ntohs(address.sin6_port));
   uv_ip6_addr("::ffff:1.2.3.4", 1, &address);
-  lab.call("ip_name", uv_ip_name(reinterpret_cast<sockaddr*>(&address), name, sizeof name));
-  lab.log("%s", name);
+  fixture.call("ip_name", uv_ip_name(reinterpret_cast<sockaddr*>(&address), name, sizeof name));
+  fixture.log("%s", name);
   sockaddr_in6 strange = address;
   strange.sin6_family = AF_UNIX;
-  lab.call("ip_name of a family that is none",
-           uv_ip_name(reinterpret_cast<sockaddr*>(&strange), name, sizeof name));
+  fixture.call("ip_name of a family that is none",
+               uv_ip_name(reinterpret_cast<sockaddr*>(&strange), name, sizeof name));
 }
 
 SCENARIO(inet_conversions_know_their_limits, "-", R"(
@@ -88,19 +88,19 @@ SCENARIO(inet_conversions_know_their_limits, "-", R"(
   ntop of a family that is none = EAFNOSUPPORT
 )") {
   unsigned char bytes[16];
-  lab.call("pton 4", uv_inet_pton(AF_INET, "10.1.2.3", bytes));
-  lab.log("%d.%d.%d.%d", bytes[0], bytes[1], bytes[2], bytes[3]);
+  fixture.call("pton 4", uv_inet_pton(AF_INET, "10.1.2.3", bytes));
+  fixture.log("%d.%d.%d.%d", bytes[0], bytes[1], bytes[2], bytes[3]);
   char text[64];
-  lab.call("ntop 4", uv_inet_ntop(AF_INET, bytes, text, sizeof text));
-  lab.log("%s", text);
-  lab.call("ntop 4 with no room", uv_inet_ntop(AF_INET, bytes, text, 8));
-  lab.call("pton 6", uv_inet_pton(AF_INET6, "ff02::1%eth0", bytes));
-  lab.call("ntop 6", uv_inet_ntop(AF_INET6, bytes, text, sizeof text));
-  lab.log("%s", text);
-  lab.call("ntop 6 with no room", uv_inet_ntop(AF_INET6, bytes, text, 4));
-  lab.call("pton of no text", uv_inet_pton(AF_INET, nullptr, bytes));
-  lab.call("pton of a family that is none", uv_inet_pton(AF_UNIX, "1.2.3.4", bytes));
-  lab.call("ntop of a family that is none", uv_inet_ntop(AF_UNIX, bytes, text, sizeof text));
+  fixture.call("ntop 4", uv_inet_ntop(AF_INET, bytes, text, sizeof text));
+  fixture.log("%s", text);
+  fixture.call("ntop 4 with no room", uv_inet_ntop(AF_INET, bytes, text, 8));
+  fixture.call("pton 6", uv_inet_pton(AF_INET6, "ff02::1%eth0", bytes));
+  fixture.call("ntop 6", uv_inet_ntop(AF_INET6, bytes, text, sizeof text));
+  fixture.log("%s", text);
+  fixture.call("ntop 6 with no room", uv_inet_ntop(AF_INET6, bytes, text, 4));
+  fixture.call("pton of no text", uv_inet_pton(AF_INET, nullptr, bytes));
+  fixture.call("pton of a family that is none", uv_inet_pton(AF_UNIX, "1.2.3.4", bytes));
+  fixture.call("ntop of a family that is none", uv_inet_ntop(AF_UNIX, bytes, text, sizeof text));
 }
 
 SCENARIO(errors_have_names_and_messages, "-", R"(
@@ -122,14 +122,14 @@ SCENARIO(errors_have_names_and_messages, "-", R"(
 )") {
   for (const int error : {UV_EOF, UV_ECANCELED, UV_ECONNRESET, UV_EPIPE, UV_ENOBUFS, UV_EADDRINUSE,
                           UV_ENOTCONN, UV_EMFILE, UV_EAI_NONAME, UV_UNKNOWN}) {
-    lab.log("%s: %s", uv_err_name(error), uv_strerror(error));
+    fixture.log("%s: %s", uv_err_name(error), uv_strerror(error));
   }
   char text[64];
-  lab.log("%s", uv_err_name_r(UV_EBADF, text, sizeof text));
-  lab.log("%s", uv_strerror_r(UV_EBADF, text, sizeof text));
-  lab.log("%s", uv_strerror_r(UV_EBADF, text, 4));
-  lab.log("%s", uv_err_name_r(-77777, text, sizeof text));
-  lab.log("%s", uv_strerror_r(-77777, text, sizeof text));
+  fixture.log("%s", uv_err_name_r(UV_EBADF, text, sizeof text));
+  fixture.log("%s", uv_strerror_r(UV_EBADF, text, sizeof text));
+  fixture.log("%s", uv_strerror_r(UV_EBADF, text, 4));
+  fixture.log("%s", uv_err_name_r(-77777, text, sizeof text));
+  fixture.log("%s", uv_strerror_r(-77777, text, sizeof text));
 }
 
 SCENARIO(system_errors_are_translated, "-", R"(
@@ -137,9 +137,9 @@ SCENARIO(system_errors_are_translated, "-", R"(
   already negative = EPIPE
   none = 0
 )") {
-  lab.call("EPIPE", uv_translate_sys_error(EPIPE));
-  lab.call("already negative", uv_translate_sys_error(-EPIPE));
-  lab.call("none", uv_translate_sys_error(0));
+  fixture.call("EPIPE", uv_translate_sys_error(EPIPE));
+  fixture.call("already negative", uv_translate_sys_error(-EPIPE));
+  fixture.call("none", uv_translate_sys_error(0));
 }
 
 SCENARIO(a_buffer_is_its_base_and_its_length, "-", R"(
@@ -148,16 +148,16 @@ SCENARIO(a_buffer_is_its_base_and_its_length, "-", R"(
 )") {
   char bytes[3];
   const uv_buf_t buffer = uv_buf_init(bytes, 3);
-  lab.call("base", buffer.base == bytes);
-  lab.call("length", static_cast<long long>(buffer.len));
+  fixture.call("base", buffer.base == bytes);
+  fixture.call("length", static_cast<long long>(buffer.len));
 }
 
 SCENARIO(the_allocator_must_be_whole, "-", R"(
   incomplete = EINVAL
   whole = 0
 )") {
-  lab.call("incomplete", uv_replace_allocator(nullptr, std::realloc, std::calloc, std::free));
-  lab.call("whole", uv_replace_allocator(std::malloc, std::realloc, std::calloc, std::free));
+  fixture.call("incomplete", uv_replace_allocator(nullptr, std::realloc, std::calloc, std::free));
+  fixture.call("whole", uv_replace_allocator(std::malloc, std::realloc, std::calloc, std::free));
 }
 
 SCENARIO(the_version_is_told_in_two_forms, "-", R"(
@@ -168,8 +168,8 @@ SCENARIO(the_version_is_told_in_two_forms, "-", R"(
   const std::string text = std::to_string(version >> 16) + "." +
                            std::to_string((version >> 8) & 0xff) + "." +
                            std::to_string(version & 0xff);
-  lab.call("the same", text == uv_version_string());
-  lab.call("major", static_cast<long long>(version >> 16));
+  fixture.call("the same", text == uv_version_string());
+  fixture.call("major", static_cast<long long>(version >> 16));
 }
 
 SCENARIO(a_loopback_interface_is_listed, "-", R"(
@@ -178,9 +178,9 @@ SCENARIO(a_loopback_interface_is_listed, "-", R"(
 )") {
   uv_interface_address_t* addresses = nullptr;
   int count = 0;
-  lab.call("interface_addresses", uv_interface_addresses(&addresses, &count));
+  fixture.call("interface_addresses", uv_interface_addresses(&addresses, &count));
   bool has_loopback = false;
   for (int i = 0; i < count; i++) has_loopback |= addresses[i].is_internal != 0;
-  lab.call("has a loopback", has_loopback);
+  fixture.call("has a loopback", has_loopback);
   uv_free_interface_addresses(addresses, count);
 }

@@ -2,7 +2,7 @@
 // time.
 #include <cstring>
 
-#include "lab.hpp"
+#include "fixture.hpp"
 
 using namespace conformance;
 
@@ -29,12 +29,12 @@ SCENARIO(one_turn_runs_its_phases_in_order, "-", R"(
   > check runs
   run(nowait) = 1
 )") {
-  Pair pair(lab);
-  Timer& timer = lab.timer("timer");
-  Idle& idle = lab.idle("idle");
-  Prepare& prepare = lab.prepare("prepare");
-  Check& check = lab.check("check");
-  Timer& victim = lab.timer("victim");
+  Pair pair(fixture);
+  Timer& timer = fixture.timer("timer");
+  Idle& idle = fixture.idle("idle");
+  Prepare& prepare = fixture.prepare("prepare");
+  Check& check = fixture.check("check");
+  Timer& victim = fixture.timer("victim");
   pair.peer.read_start();
   timer.start(0);
   idle.start();
@@ -42,9 +42,9 @@ SCENARIO(one_turn_runs_its_phases_in_order, "-", R"(
   check.start();
   pair.client.write("ping");
   victim.close();
-  lab.run(UV_RUN_NOWAIT);
-  lab.log("second turn");
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
+  fixture.log("second turn");
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(the_default_mode_gives_due_timers_a_turn_before_the_first, "-", R"(
@@ -54,12 +54,12 @@ SCENARIO(the_default_mode_gives_due_timers_a_turn_before_the_first, "-", R"(
   prepare.stop = 0
   run(default) = 0
 )") {
-  Timer& timer = lab.timer("timer");
-  Prepare& prepare = lab.prepare("prepare");
+  Timer& timer = fixture.timer("timer");
+  Prepare& prepare = fixture.prepare("prepare");
   timer.on_timer = [&] { prepare.stop(); };
   timer.start(0);
   prepare.start();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(the_once_mode_gives_timers_a_turn_after_polling, "-", R"(
@@ -71,13 +71,13 @@ SCENARIO(the_once_mode_gives_timers_a_turn_after_polling, "-", R"(
   > timer fires
   run(once) = 1
 )") {
-  Timer& timer = lab.timer("timer");
-  Prepare& prepare = lab.prepare("prepare");
-  Check& check = lab.check("check");
+  Timer& timer = fixture.timer("timer");
+  Prepare& prepare = fixture.prepare("prepare");
+  Check& check = fixture.check("check");
   timer.start(2);
   prepare.start();
   check.start();
-  lab.run(UV_RUN_ONCE);
+  fixture.run(UV_RUN_ONCE);
 }
 
 SCENARIO(an_empty_loop_runs_no_turn, "-", R"(
@@ -86,10 +86,10 @@ SCENARIO(an_empty_loop_runs_no_turn, "-", R"(
   run(once) = 0
   run(nowait) = 0
 )") {
-  lab.call("alive", uv_loop_alive(lab.loop()));
-  lab.run();
-  lab.run(UV_RUN_ONCE);
-  lab.run(UV_RUN_NOWAIT);
+  fixture.call("alive", uv_loop_alive(fixture.loop()));
+  fixture.run();
+  fixture.run(UV_RUN_ONCE);
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(nowait_does_not_wait_for_a_timer, "-", R"(
@@ -98,11 +98,11 @@ SCENARIO(nowait_does_not_wait_for_a_timer, "-", R"(
   timer.stop = 0
   run(nowait) = 0
 )") {
-  Timer& timer = lab.timer("timer");
+  Timer& timer = fixture.timer("timer");
   timer.start(60000);
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   timer.stop();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(once_returns_zero_when_its_event_was_the_last, "-", R"(
@@ -110,9 +110,9 @@ SCENARIO(once_returns_zero_when_its_event_was_the_last, "-", R"(
   > timer fires
   run(once) = 0
 )") {
-  Timer& timer = lab.timer("timer");
+  Timer& timer = fixture.timer("timer");
   timer.start(1);
-  lab.run(UV_RUN_ONCE);
+  fixture.run(UV_RUN_ONCE);
 }
 
 SCENARIO(an_idle_handle_keeps_polling_from_waiting, "-", R"(
@@ -125,8 +125,8 @@ SCENARIO(an_idle_handle_keeps_polling_from_waiting, "-", R"(
   timer.stop = 0
   run(default) = 0
 )") {
-  Idle& idle = lab.idle("idle");
-  Timer& timer = lab.timer("timer");
+  Idle& idle = fixture.idle("idle");
+  Timer& timer = fixture.timer("timer");
   timer.start(60000);
   int turns = 0;
   idle.on_run = [&] {
@@ -136,7 +136,7 @@ SCENARIO(an_idle_handle_keeps_polling_from_waiting, "-", R"(
     }
   };
   idle.start();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(stop_ends_the_run_after_the_turn, "-", R"(
@@ -152,19 +152,19 @@ SCENARIO(stop_ends_the_run_after_the_turn, "-", R"(
   check.stop = 0
   run(default) = 0
 )") {
-  Idle& idle = lab.idle("idle");
-  Check& check = lab.check("check");
+  Idle& idle = fixture.idle("idle");
+  Check& check = fixture.check("check");
   idle.on_run = [&] {
-    lab.log("stop");
-    uv_stop(lab.loop());
+    fixture.log("stop");
+    uv_stop(fixture.loop());
   };
   idle.start();
   check.start();
-  lab.run();
+  fixture.run();
   idle.stop();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   check.stop();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(stop_before_the_run_makes_it_return_at_once, "-", R"(
@@ -176,15 +176,15 @@ SCENARIO(stop_before_the_run_makes_it_return_at_once, "-", R"(
   prepare.stop = 0
   run(default) = 0
 )") {
-  Prepare& prepare = lab.prepare("prepare");
-  Timer& timer = lab.timer("timer");
+  Prepare& prepare = fixture.prepare("prepare");
+  Timer& timer = fixture.timer("timer");
   timer.start(0);
   prepare.start();
-  uv_stop(lab.loop());
-  lab.run();
-  lab.log("again");
+  uv_stop(fixture.loop());
+  fixture.run();
+  fixture.log("again");
   timer.on_timer = [&] { prepare.stop(); };
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(stop_in_one_timer_lets_the_other_due_timers_run, "-", R"(
@@ -196,13 +196,13 @@ SCENARIO(stop_in_one_timer_lets_the_other_due_timers_run, "-", R"(
   run(default) = 0
   [1.44] run(default) = 0
 )") {
-  Timer& first = lab.timer("first");
-  Timer& second = lab.timer("second");
-  first.on_timer = [&] { uv_stop(lab.loop()); };
+  Timer& first = fixture.timer("first");
+  Timer& second = fixture.timer("second");
+  first.on_timer = [&] { uv_stop(fixture.loop()); };
   first.start(0);
   second.start(0);
-  lab.run();
-  lab.run();
+  fixture.run();
+  fixture.run();
 }
 
 SCENARIO(stop_in_a_check_callback_still_closes_handles, "-", R"(
@@ -214,15 +214,15 @@ SCENARIO(stop_in_a_check_callback_still_closes_handles, "-", R"(
   > idle closed
   run(default) = 1
 )") {
-  Check& check = lab.check("check");
-  Idle& idle = lab.idle("idle");
+  Check& check = fixture.check("check");
+  Idle& idle = fixture.idle("idle");
   check.on_run = [&] {
-    uv_stop(lab.loop());
+    uv_stop(fixture.loop());
     idle.close();
   };
   idle.start();
   check.start();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(a_loop_is_alive_while_something_active_is_referenced, "-", R"(
@@ -238,17 +238,17 @@ SCENARIO(a_loop_is_alive_while_something_active_is_referenced, "-", R"(
   run(default) = 0
   alive after that = 0
 )") {
-  Timer& timer = lab.timer("timer");
-  lab.call("alive with an idle timer", uv_loop_alive(lab.loop()));
+  Timer& timer = fixture.timer("timer");
+  fixture.call("alive with an idle timer", uv_loop_alive(fixture.loop()));
   timer.start(60000);
-  lab.call("alive with a running timer", uv_loop_alive(lab.loop()));
+  fixture.call("alive with a running timer", uv_loop_alive(fixture.loop()));
   timer.unref();
-  lab.call("alive with an unreferenced timer", uv_loop_alive(lab.loop()));
-  lab.run();
+  fixture.call("alive with an unreferenced timer", uv_loop_alive(fixture.loop()));
+  fixture.run();
   timer.close();
-  lab.call("alive with a closing timer", uv_loop_alive(lab.loop()));
-  lab.run();
-  lab.call("alive after that", uv_loop_alive(lab.loop()));
+  fixture.call("alive with a closing timer", uv_loop_alive(fixture.loop()));
+  fixture.run();
+  fixture.call("alive after that", uv_loop_alive(fixture.loop()));
 }
 
 SCENARIO(ref_and_unref_are_idempotent, "-", R"(
@@ -266,20 +266,20 @@ SCENARIO(ref_and_unref_are_idempotent, "-", R"(
   timer.unref
   alive = 0
 )") {
-  Timer& timer = lab.timer("timer");
+  Timer& timer = fixture.timer("timer");
   timer.trace_state();
   timer.unref();
   timer.unref();
   timer.trace_state();
   timer.start(60000);
   timer.trace_state();
-  lab.call("alive", uv_loop_alive(lab.loop()));
+  fixture.call("alive", uv_loop_alive(fixture.loop()));
   timer.ref();
   timer.ref();
   timer.trace_state();
-  lab.call("alive", uv_loop_alive(lab.loop()));
+  fixture.call("alive", uv_loop_alive(fixture.loop()));
   timer.unref();
-  lab.call("alive", uv_loop_alive(lab.loop()));
+  fixture.call("alive", uv_loop_alive(fixture.loop()));
 }
 
 SCENARIO(unreferenced_handles_still_run_while_others_keep_the_loop, "-", R"(
@@ -290,12 +290,12 @@ SCENARIO(unreferenced_handles_still_run_while_others_keep_the_loop, "-", R"(
   > keeper fires
   run(default) = 0
 )") {
-  Timer& hidden = lab.timer("hidden");
-  Timer& keeper = lab.timer("keeper");
+  Timer& hidden = fixture.timer("hidden");
+  Timer& keeper = fixture.timer("keeper");
   hidden.start(1);
   hidden.unref();
   keeper.start(4);
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(the_active_handle_count_may_be_changed_by_hand, "-", R"(
@@ -306,15 +306,15 @@ SCENARIO(the_active_handle_count_may_be_changed_by_hand, "-", R"(
   timer.start(60000) = 0
   active_handles = 1
 )") {
-  lab.call("active_handles", lab.loop()->active_handles);
-  lab.loop()->active_handles++;
-  lab.call("alive", uv_loop_alive(lab.loop()));
-  lab.run(UV_RUN_NOWAIT);
-  lab.loop()->active_handles--;
-  lab.call("alive", uv_loop_alive(lab.loop()));
-  Timer& timer = lab.timer("timer");
+  fixture.call("active_handles", fixture.loop()->active_handles);
+  fixture.loop()->active_handles++;
+  fixture.call("alive", uv_loop_alive(fixture.loop()));
+  fixture.run(UV_RUN_NOWAIT);
+  fixture.loop()->active_handles--;
+  fixture.call("alive", uv_loop_alive(fixture.loop()));
+  Timer& timer = fixture.timer("timer");
   timer.start(60000);
-  lab.call("active_handles", lab.loop()->active_handles);
+  fixture.call("active_handles", fixture.loop()->active_handles);
 }
 
 SCENARIO(of_prepare_and_check_handles_the_last_started_runs_first, "-", R"(
@@ -341,22 +341,22 @@ SCENARIO(of_prepare_and_check_handles_the_last_started_runs_first, "-", R"(
   > check-1 runs
   run(nowait) = 1
 )") {
-  Prepare& one = lab.prepare("prepare-1");
-  Prepare& two = lab.prepare("prepare-2");
-  Check& three = lab.check("check-1");
-  Check& four = lab.check("check-2");
-  Idle& five = lab.idle("idle-1");
-  Idle& six = lab.idle("idle-2");
+  Prepare& one = fixture.prepare("prepare-1");
+  Prepare& two = fixture.prepare("prepare-2");
+  Check& three = fixture.check("check-1");
+  Check& four = fixture.check("check-2");
+  Idle& five = fixture.idle("idle-1");
+  Idle& six = fixture.idle("idle-2");
   one.start();
   two.start();
   three.start();
   four.start();
   five.start();
   six.start();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   one.stop();
   one.start();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(starting_a_watcher_twice_is_starting_it_once, "-", R"(
@@ -370,15 +370,15 @@ SCENARIO(starting_a_watcher_twice_is_starting_it_once, "-", R"(
   idle: active=0 closing=0 ref=1
   run(nowait) = 0
 )") {
-  Idle& idle = lab.idle("idle");
+  Idle& idle = fixture.idle("idle");
   idle.start();
   idle.start();
   idle.trace_state();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   idle.stop();
   idle.stop();
   idle.trace_state();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(a_watcher_started_within_its_phase_runs_in_the_next_turn, "-", R"(
@@ -391,16 +391,16 @@ SCENARIO(a_watcher_started_within_its_phase_runs_in_the_next_turn, "-", R"(
   > first runs
   run(nowait) = 1
 )") {
-  Idle& first = lab.idle("first");
-  Idle& second = lab.idle("second");
+  Idle& first = fixture.idle("first");
+  Idle& second = fixture.idle("second");
   first.on_run = [&] {
     first.on_run = nullptr;
     second.start();
   };
   first.start();
-  lab.run(UV_RUN_NOWAIT);
-  lab.log("second turn");
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
+  fixture.log("second turn");
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(a_watcher_stopped_by_its_neighbour_does_not_run, "-", R"(
@@ -410,12 +410,12 @@ SCENARIO(a_watcher_stopped_by_its_neighbour_does_not_run, "-", R"(
   victim.stop = 0
   run(nowait) = 1
 )") {
-  Prepare& victim = lab.prepare("victim");
-  Prepare& killer = lab.prepare("killer");
+  Prepare& victim = fixture.prepare("victim");
+  Prepare& killer = fixture.prepare("killer");
   killer.on_run = [&] { victim.stop(); };
   victim.start();
   killer.start();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(a_watcher_may_stop_and_restart_itself, "-", R"(
@@ -429,14 +429,14 @@ SCENARIO(a_watcher_may_stop_and_restart_itself, "-", R"(
   check.start = 0
   run(nowait) = 1
 )") {
-  Check& check = lab.check("check");
+  Check& check = fixture.check("check");
   check.on_run = [&] {
     check.stop();
     check.start();
   };
   check.start();
-  lab.run(UV_RUN_NOWAIT);
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(starting_a_closing_watcher_of_the_loop, "R15", R"(
@@ -447,12 +447,12 @@ SCENARIO(starting_a_closing_watcher_of_the_loop, "R15", R"(
   > timer closed
   run(default) = 0
 )") {
-  Timer& timer = lab.timer("timer");
+  Timer& timer = fixture.timer("timer");
   timer.close();
   timer.start(1);
   timer.again();
   timer.stop();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(watchers_need_a_callback, "-", R"(
@@ -461,14 +461,14 @@ SCENARIO(watchers_need_a_callback, "-", R"(
   check without callback = EINVAL
   timer without callback = EINVAL
 )") {
-  uv_idle_t* idle = &lab.idle("idle").uv;
-  uv_prepare_t* prepare = &lab.prepare("prepare").uv;
-  uv_check_t* check = &lab.check("check").uv;
-  uv_timer_t* timer = &lab.timer("timer").uv;
-  lab.call("idle without callback", uv_idle_start(idle, nullptr));
-  lab.call("prepare without callback", uv_prepare_start(prepare, nullptr));
-  lab.call("check without callback", uv_check_start(check, nullptr));
-  lab.call("timer without callback", uv_timer_start(timer, nullptr, 1, 0));
+  uv_idle_t* idle = &fixture.idle("idle").uv;
+  uv_prepare_t* prepare = &fixture.prepare("prepare").uv;
+  uv_check_t* check = &fixture.check("check").uv;
+  uv_timer_t* timer = &fixture.timer("timer").uv;
+  fixture.call("idle without callback", uv_idle_start(idle, nullptr));
+  fixture.call("prepare without callback", uv_prepare_start(prepare, nullptr));
+  fixture.call("check without callback", uv_check_start(check, nullptr));
+  fixture.call("timer without callback", uv_timer_start(timer, nullptr, 1, 0));
 }
 
 SCENARIO(every_kind_of_watcher_may_close_itself, "R28 R29", R"(
@@ -490,10 +490,10 @@ SCENARIO(every_kind_of_watcher_may_close_itself, "R28 R29", R"(
   > timer closed
   run(default) = 0
 )") {
-  Idle& idle = lab.idle("idle");
-  Prepare& prepare = lab.prepare("prepare");
-  Check& check = lab.check("check");
-  Timer& timer = lab.timer("timer");
+  Idle& idle = fixture.idle("idle");
+  Prepare& prepare = fixture.prepare("prepare");
+  Check& check = fixture.check("check");
+  Timer& timer = fixture.timer("timer");
   idle.on_run = [&] { idle.close(); };
   prepare.on_run = [&] { prepare.close(); };
   check.on_run = [&] { check.close(); };
@@ -502,7 +502,7 @@ SCENARIO(every_kind_of_watcher_may_close_itself, "R28 R29", R"(
   prepare.start();
   check.start();
   timer.start(0, 1);
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(a_close_is_reported_in_the_turn_in_which_it_was_asked, "R25", R"(
@@ -520,16 +520,16 @@ SCENARIO(a_close_is_reported_in_the_turn_in_which_it_was_asked, "R25", R"(
   > check runs
   run(nowait) = 1
 )") {
-  Prepare& prepare = lab.prepare("prepare");
-  Check& check = lab.check("check");
-  Timer& victim = lab.timer("victim");
+  Prepare& prepare = fixture.prepare("prepare");
+  Check& check = fixture.check("check");
+  Timer& victim = fixture.timer("victim");
   int turns = 0;
   prepare.on_run = [&] {
     if (++turns == 2) victim.close();
   };
   prepare.start();
   check.start();
-  for (int turn = 0; turn < 3; turn++) lab.run(UV_RUN_NOWAIT);
+  for (int turn = 0; turn < 3; turn++) fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(close_callbacks_run_in_reverse_order, "R26", R"(
@@ -545,12 +545,12 @@ SCENARIO(close_callbacks_run_in_reverse_order, "R26", R"(
   > a closed
   run(default) = 0
 )") {
-  lab.timer("a").close();
-  lab.idle("b").close();
-  lab.tcp("c").close();
-  lab.check("d").close();
-  lab.async("e").close();
-  lab.run();
+  fixture.timer("a").close();
+  fixture.idle("b").close();
+  fixture.tcp("c").close();
+  fixture.check("d").close();
+  fixture.async("e").close();
+  fixture.run();
 }
 
 SCENARIO(a_close_asked_for_in_a_close_callback_waits_for_the_next_turn, "R25", R"(
@@ -562,23 +562,23 @@ SCENARIO(a_close_asked_for_in_a_close_callback_waits_for_the_next_turn, "R25", R
   > second closed
   run(nowait) = 0
 )") {
-  Timer& first = lab.timer("first");
-  Timer& second = lab.timer("second");
+  Timer& first = fixture.timer("first");
+  Timer& second = fixture.timer("second");
   first.on_close = [&] { second.close(); };
   first.close();
-  lab.run(UV_RUN_NOWAIT);
-  lab.log("second turn");
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
+  fixture.log("second turn");
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(a_close_callback_may_be_null, "R28", R"(
   alive = 1
   run(default) = 0
 )") {
-  lab.timer("timer").close_quietly();
-  lab.tcp("tcp").close_quietly();
-  lab.call("alive", uv_loop_alive(lab.loop()));
-  lab.run();
+  fixture.timer("timer").close_quietly();
+  fixture.tcp("tcp").close_quietly();
+  fixture.call("alive", uv_loop_alive(fixture.loop()));
+  fixture.run();
 }
 
 SCENARIO(is_closing_holds_before_and_after_the_close_callback, "R30", R"(
@@ -591,13 +591,13 @@ SCENARIO(is_closing_holds_before_and_after_the_close_callback, "R30", R"(
   run(default) = 0
   timer: active=0 closing=1 ref=0
 )") {
-  Timer& timer = lab.timer("timer");
+  Timer& timer = fixture.timer("timer");
   timer.start(5, 5);
   timer.trace_state();
   timer.close();
   timer.trace_state();
   timer.on_close = [&] { timer.trace_state(); };
-  lab.run();
+  fixture.run();
   timer.trace_state();
 }
 
@@ -609,23 +609,23 @@ SCENARIO(a_handle_may_be_made_anew_in_its_close_callback, "R28 R29", R"(
   > timer fires
   run(default) = 0
 )") {
-  Timer& timer = lab.timer("timer");
+  Timer& timer = fixture.timer("timer");
   timer.on_close = [&] {
     timer.on_close = nullptr;
-    uv_timer_init(lab.loop(), &timer.uv);
+    uv_timer_init(fixture.loop(), &timer.uv);
     timer.uv.data = static_cast<Named*>(&timer);
     timer.start(1);
   };
   timer.start(60000);
   timer.close();
-  lab.run();
+  fixture.run();
 }
 
 namespace {
 
 struct HeapTimer {
   uv_timer_t uv;
-  Lab* lab;
+  Fixture* fixture;
 };
 
 }  // namespace
@@ -637,27 +637,27 @@ SCENARIO(a_handle_may_be_freed_in_its_close_callback, "R28", R"(
   run(default) = 0
 )") {
   for (int i = 0; i < 3; i++) {
-    auto* timer = new HeapTimer{{}, &lab};
-    uv_timer_init(lab.loop(), &timer->uv);
+    auto* timer = new HeapTimer{{}, &fixture};
+    uv_timer_init(fixture.loop(), &timer->uv);
     uv_timer_start(
         &timer->uv,
         [](uv_timer_t* handle) {
           uv_close(reinterpret_cast<uv_handle_t*>(handle), [](uv_handle_t* closed) {
             auto* mine = reinterpret_cast<HeapTimer*>(closed);
-            mine->lab->log("freed");
+            mine->fixture->log("freed");
             delete mine;
           });
         },
         static_cast<std::uint64_t>(i), 0);
   }
-  lab.run();
+  fixture.run();
 }
 
 namespace {
 
 void visit(uv_handle_t* handle, void* argument) {
-  static_cast<Lab*>(argument)->log("visit %s closing=%d", uv_handle_type_name(handle->type),
-                                   uv_is_closing(handle));
+  static_cast<Fixture*>(argument)->log("visit %s closing=%d", uv_handle_type_name(handle->type),
+                                       uv_is_closing(handle));
 }
 
 }  // namespace
@@ -683,33 +683,33 @@ SCENARIO(walk_visits_every_handle_in_the_order_of_creation, "R33", R"(
   visit async closing=0
   visit signal closing=0
 )") {
-  lab.tcp("tcp");
-  Timer& closing = lab.timer("timer");
-  lab.pipe("pipe");
-  lab.idle("idle");
-  lab.check("check");
-  lab.prepare("prepare");
-  lab.async("async");
-  lab.signal("signal");
+  fixture.tcp("tcp");
+  Timer& closing = fixture.timer("timer");
+  fixture.pipe("pipe");
+  fixture.idle("idle");
+  fixture.check("check");
+  fixture.prepare("prepare");
+  fixture.async("async");
+  fixture.signal("signal");
   closing.close();
-  uv_walk(lab.loop(), visit, &lab);
-  lab.run(UV_RUN_NOWAIT);
-  lab.log("after the close");
-  uv_walk(lab.loop(), visit, &lab);
+  uv_walk(fixture.loop(), visit, &fixture);
+  fixture.run(UV_RUN_NOWAIT);
+  fixture.log("after the close");
+  uv_walk(fixture.loop(), visit, &fixture);
 }
 
 SCENARIO(walk_does_not_visit_what_it_creates, "R33", R"(
   visit timer
 )") {
-  lab.timer("first");
+  fixture.timer("first");
   uv_walk(
-      lab.loop(),
+      fixture.loop(),
       [](uv_handle_t* handle, void* argument) {
-        Lab& walked = *static_cast<Lab*>(argument);
+        Fixture& walked = *static_cast<Fixture*>(argument);
         walked.log("visit %s", uv_handle_type_name(handle->type));
         walked.idle("created");
       },
-      &lab);
+      &fixture);
 }
 
 SCENARIO(handles_may_be_closed_while_walking, "R33 R34", R"(
@@ -722,15 +722,15 @@ SCENARIO(handles_may_be_closed_while_walking, "R33 R34", R"(
   run(default) = 0
   loop_close of an empty loop would be = 0
 )") {
-  for (const char* name : {"a", "b", "c"}) lab.timer(name);
+  for (const char* name : {"a", "b", "c"}) fixture.timer(name);
   uv_walk(
-      lab.loop(),
+      fixture.loop(),
       [](uv_handle_t* handle, void*) {
         static_cast<Named*>(static_cast<void*>(handle->data))->close();
       },
       nullptr);
-  lab.run();
-  lab.call("loop_close of an empty loop would be", uv_loop_alive(lab.loop()));
+  fixture.run();
+  fixture.call("loop_close of an empty loop would be", uv_loop_alive(fixture.loop()));
 }
 
 SCENARIO(loop_close_is_refused_while_handles_are_open, "R34", R"(
@@ -743,13 +743,13 @@ SCENARIO(loop_close_is_refused_while_handles_are_open, "R34", R"(
   loop_close = 0
 )") {
   uv_loop_t loop;
-  lab.call("loop_init", uv_loop_init(&loop));
-  Timer& timer = lab.timer("timer", &loop);
-  lab.call("loop_close", uv_loop_close(&loop));
+  fixture.call("loop_init", uv_loop_init(&loop));
+  Timer& timer = fixture.timer("timer", &loop);
+  fixture.call("loop_close", uv_loop_close(&loop));
   timer.close();
-  lab.call("loop_close", uv_loop_close(&loop));
-  lab.call("run", uv_run(&loop, UV_RUN_DEFAULT));
-  lab.call("loop_close", uv_loop_close(&loop));
+  fixture.call("loop_close", uv_loop_close(&loop));
+  fixture.call("run", uv_run(&loop, UV_RUN_DEFAULT));
+  fixture.call("loop_close", uv_loop_close(&loop));
 }
 
 SCENARIO(a_loop_may_be_closed_and_made_again, "R34", R"(
@@ -777,12 +777,12 @@ SCENARIO(a_loop_may_be_closed_and_made_again, "R34", R"(
 )") {
   uv_loop_t loop;
   for (int round = 0; round < 3; round++) {
-    lab.call("loop_init", uv_loop_init(&loop));
-    Timer& timer = lab.timer("timer", &loop);
+    fixture.call("loop_init", uv_loop_init(&loop));
+    Timer& timer = fixture.timer("timer", &loop);
     timer.on_timer = [&] { timer.close(); };
     timer.start(1);
-    lab.call("run", uv_run(&loop, UV_RUN_DEFAULT));
-    lab.call("loop_close", uv_loop_close(&loop));
+    fixture.call("run", uv_run(&loop, UV_RUN_DEFAULT));
+    fixture.call("loop_close", uv_loop_close(&loop));
   }
 }
 
@@ -794,13 +794,13 @@ SCENARIO(loops_do_not_disturb_each_other, "-", R"(
   > there fires
   run other = 0
 )") {
-  uv_loop_t* other = lab.open_second_loop();
-  Timer& here = lab.timer("here");
-  Timer& there = lab.timer("there", other);
+  uv_loop_t* other = fixture.open_second_loop();
+  Timer& here = fixture.timer("here");
+  Timer& there = fixture.timer("there", other);
   here.start(0);
   there.start(0);
-  lab.run();
-  lab.call("run other", uv_run(other, UV_RUN_DEFAULT));
+  fixture.run();
+  fixture.call("run other", uv_run(other, UV_RUN_DEFAULT));
 }
 
 SCENARIO(a_callback_may_run_another_loop, "R35", R"(
@@ -812,16 +812,16 @@ SCENARIO(a_callback_may_run_another_loop, "R35", R"(
   outer goes on
   run(default) = 0
 )") {
-  uv_loop_t* other = lab.open_second_loop();
-  Timer& outer = lab.timer("outer");
-  Timer& inner = lab.timer("inner", other);
+  uv_loop_t* other = fixture.open_second_loop();
+  Timer& outer = fixture.timer("outer");
+  Timer& inner = fixture.timer("inner", other);
   outer.on_timer = [&] {
     inner.start(2);
-    lab.call("run other", uv_run(other, UV_RUN_DEFAULT));
-    lab.log("outer goes on");
+    fixture.call("run other", uv_run(other, UV_RUN_DEFAULT));
+    fixture.log("outer goes on");
   };
   outer.start(0);
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(two_loops_talk_to_each_other, "-", R"(
@@ -841,10 +841,10 @@ SCENARIO(two_loops_talk_to_each_other, "-", R"(
   > client read 4 "pong"
   client.read_stop = 0
 )") {
-  uv_loop_t* other = lab.open_second_loop();
-  Stream& server = lab.tcp("server");
-  Stream& peer = lab.tcp("peer");
-  Stream& client = lab.tcp("client", other);
+  uv_loop_t* other = fixture.open_second_loop();
+  Stream& server = fixture.tcp("server");
+  Stream& peer = fixture.tcp("peer");
+  Stream& client = fixture.tcp("client", other);
   server.on_connection = [&] {
     server.accept(peer);
     peer.read_start();
@@ -861,7 +861,7 @@ SCENARIO(two_loops_talk_to_each_other, "-", R"(
   server.listen();
   client.connect(server);
   for (int turn = 0; turn < 200 && client.last_read.empty(); turn++) {
-    uv_run(lab.loop(), UV_RUN_NOWAIT);
+    uv_run(fixture.loop(), UV_RUN_NOWAIT);
     uv_run(other, UV_RUN_NOWAIT);
   }
 }
@@ -882,13 +882,13 @@ SCENARIO(the_default_loop_is_one_loop_until_it_is_closed, "-", R"(
   loop_close = 0
 )") {
   const uv_loop_t* loop = uv_default_loop();
-  lab.call("same", loop == uv_default_loop());
+  fixture.call("same", loop == uv_default_loop());
   for (int round = 0; round < 2; round++) {
-    Timer& timer = lab.timer("timer", uv_default_loop());
+    Timer& timer = fixture.timer("timer", uv_default_loop());
     timer.on_timer = [&] { timer.close(); };
     timer.start(1);
-    lab.call("run", uv_run(uv_default_loop(), UV_RUN_DEFAULT));
-    lab.call("loop_close", uv_loop_close(uv_default_loop()));
+    fixture.call("run", uv_run(uv_default_loop(), UV_RUN_DEFAULT));
+    fixture.call("loop_close", uv_loop_close(uv_default_loop()));
   }
 }
 
@@ -902,19 +902,19 @@ SCENARIO(data_of_loops_and_handles_is_kept, "-", R"(
   handle data after close = 1
 )") {
   int value = 0;
-  uv_loop_set_data(lab.loop(), &value);
-  lab.call("loop data", uv_loop_get_data(lab.loop()) == &value);
-  lab.call("loop data field", lab.loop()->data == &value);
+  uv_loop_set_data(fixture.loop(), &value);
+  fixture.call("loop data", uv_loop_get_data(fixture.loop()) == &value);
+  fixture.call("loop data field", fixture.loop()->data == &value);
   uv_timer_t timer;
-  uv_timer_init(lab.loop(), &timer);
+  uv_timer_init(fixture.loop(), &timer);
   auto* handle = reinterpret_cast<uv_handle_t*>(&timer);
   uv_handle_set_data(handle, &value);
-  lab.call("handle data", uv_handle_get_data(handle) == &value);
-  lab.call("handle loop", uv_handle_get_loop(handle) == lab.loop());
-  lab.call("handle type is timer", uv_handle_get_type(handle) == UV_TIMER);
+  fixture.call("handle data", uv_handle_get_data(handle) == &value);
+  fixture.call("handle loop", uv_handle_get_loop(handle) == fixture.loop());
+  fixture.call("handle type is timer", uv_handle_get_type(handle) == UV_TIMER);
   uv_close(handle, nullptr);
-  lab.run();
-  lab.call("handle data after close", uv_handle_get_data(handle) == &value);
+  fixture.run();
+  fixture.call("handle data after close", uv_handle_get_data(handle) == &value);
 }
 
 SCENARIO(data_of_requests_is_kept, "-", R"(
@@ -928,14 +928,14 @@ SCENARIO(data_of_requests_is_kept, "-", R"(
   uv_write_t request;
   auto* generic = reinterpret_cast<uv_req_t*>(&request);
   uv_req_set_data(generic, &value);
-  Pair pair(lab);
+  Pair pair(fixture);
   char byte = 'x';
   const uv_buf_t buffer = uv_buf_init(&byte, 1);
-  lab.call("write", uv_write(&request, pair.client.stream(), &buffer, 1, nullptr));
-  lab.call("request data", uv_req_get_data(generic) == &value);
-  lab.call("request type is write", uv_req_get_type(generic) == UV_WRITE);
-  lab.call("request handle", request.handle == pair.client.stream());
-  lab.run(UV_RUN_NOWAIT);
+  fixture.call("write", uv_write(&request, pair.client.stream(), &buffer, 1, nullptr));
+  fixture.call("request data", uv_req_get_data(generic) == &value);
+  fixture.call("request type is write", uv_req_get_type(generic) == UV_WRITE);
+  fixture.call("request handle", request.handle == pair.client.stream());
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(backend_timeout_tells_how_long_polling_would_wait, "-", R"(
@@ -960,29 +960,29 @@ SCENARIO(backend_timeout_tells_how_long_polling_would_wait, "-", R"(
   run(nowait) = 1
   stopped = 0
 )") {
-  lab.run(UV_RUN_NOWAIT);
-  lab.call("empty loop", uv_backend_timeout(lab.loop()));
-  Timer& timer = lab.timer("timer");
+  fixture.run(UV_RUN_NOWAIT);
+  fixture.call("empty loop", uv_backend_timeout(fixture.loop()));
+  Timer& timer = fixture.timer("timer");
   timer.start(60000);
-  lab.run(UV_RUN_NOWAIT);
-  const int timeout = uv_backend_timeout(lab.loop());
-  lab.call("about a minute", timeout > 50000 && timeout <= 60000);
-  Idle& idle = lab.idle("idle");
+  fixture.run(UV_RUN_NOWAIT);
+  const int timeout = uv_backend_timeout(fixture.loop());
+  fixture.call("about a minute", timeout > 50000 && timeout <= 60000);
+  Idle& idle = fixture.idle("idle");
   idle.start();
-  lab.call("timer and idle", uv_backend_timeout(lab.loop()));
+  fixture.call("timer and idle", uv_backend_timeout(fixture.loop()));
   idle.stop();
-  Check& check = lab.check("check");
+  Check& check = fixture.check("check");
   check.start();
   timer.stop();
-  lab.call("no timer", uv_backend_timeout(lab.loop()));
+  fixture.call("no timer", uv_backend_timeout(fixture.loop()));
   timer.start(0);
-  lab.call("due timer", uv_backend_timeout(lab.loop()));
+  fixture.call("due timer", uv_backend_timeout(fixture.loop()));
   timer.stop();
   timer.close();
-  lab.call("closing handle", uv_backend_timeout(lab.loop()));
-  lab.run(UV_RUN_NOWAIT);
-  uv_stop(lab.loop());
-  lab.call("stopped", uv_backend_timeout(lab.loop()));
+  fixture.call("closing handle", uv_backend_timeout(fixture.loop()));
+  fixture.run(UV_RUN_NOWAIT);
+  uv_stop(fixture.loop());
+  fixture.call("stopped", uv_backend_timeout(fixture.loop()));
 }
 
 SCENARIO(loop_configure_knows_its_options, "-", R"(
@@ -990,9 +990,9 @@ SCENARIO(loop_configure_knows_its_options, "-", R"(
   block SIGPROF = 0
   block SIGTERM = EINVAL
 )") {
-  lab.call("idle time", uv_loop_configure(lab.loop(), UV_METRICS_IDLE_TIME));
-  lab.call("block SIGPROF", uv_loop_configure(lab.loop(), UV_LOOP_BLOCK_SIGNAL, SIGPROF));
-  lab.call("block SIGTERM", uv_loop_configure(lab.loop(), UV_LOOP_BLOCK_SIGNAL, SIGTERM));
+  fixture.call("idle time", uv_loop_configure(fixture.loop(), UV_METRICS_IDLE_TIME));
+  fixture.call("block SIGPROF", uv_loop_configure(fixture.loop(), UV_LOOP_BLOCK_SIGNAL, SIGPROF));
+  fixture.call("block SIGTERM", uv_loop_configure(fixture.loop(), UV_LOOP_BLOCK_SIGNAL, SIGTERM));
 }
 
 SCENARIO(idle_time_is_measured_only_when_asked_for, "-", R"(
@@ -1005,14 +1005,14 @@ SCENARIO(idle_time_is_measured_only_when_asked_for, "-", R"(
   run(default) = 0
   some idle time = 1
 )") {
-  Timer& timer = lab.timer("timer");
+  Timer& timer = fixture.timer("timer");
   timer.start(3);
-  lab.run();
-  lab.call("idle time", static_cast<long long>(uv_metrics_idle_time(lab.loop())));
-  uv_loop_configure(lab.loop(), UV_METRICS_IDLE_TIME);
+  fixture.run();
+  fixture.call("idle time", static_cast<long long>(uv_metrics_idle_time(fixture.loop())));
+  uv_loop_configure(fixture.loop(), UV_METRICS_IDLE_TIME);
   timer.start(3);
-  lab.run();
-  lab.call("some idle time", uv_metrics_idle_time(lab.loop()) > 1000000);
+  fixture.run();
+  fixture.call("some idle time", uv_metrics_idle_time(fixture.loop()) > 1000000);
 }
 
 SCENARIO(loop_time_stands_still_within_a_callback, "-", R"(
@@ -1022,28 +1022,28 @@ SCENARIO(loop_time_stands_still_within_a_callback, "-", R"(
   moved by updating = 1
   run(default) = 0
 )") {
-  Timer& timer = lab.timer("timer");
+  Timer& timer = fixture.timer("timer");
   timer.on_timer = [&] {
-    const std::uint64_t before = uv_now(lab.loop());
+    const std::uint64_t before = uv_now(fixture.loop());
     uv_sleep(5);
-    lab.call("unchanged by sleeping", uv_now(lab.loop()) == before);
-    uv_update_time(lab.loop());
-    lab.call("moved by updating", uv_now(lab.loop()) >= before + 5);
+    fixture.call("unchanged by sleeping", uv_now(fixture.loop()) == before);
+    uv_update_time(fixture.loop());
+    fixture.call("moved by updating", uv_now(fixture.loop()) >= before + 5);
   };
   timer.start(0);
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(time_moves_in_a_loop_that_never_blocks, "-", R"(
   timer.start(3) = 0
   > timer fires
 )") {
-  Timer& timer = lab.timer("timer");
+  Timer& timer = fixture.timer("timer");
   bool has_fired = false;
   timer.on_timer = [&] { has_fired = true; };
   timer.start(3);
   const std::uint64_t start = uv_hrtime();
-  while (!has_fired && uv_hrtime() - start < 10'000'000'000) uv_run(lab.loop(), UV_RUN_NOWAIT);
+  while (!has_fired && uv_hrtime() - start < 10'000'000'000) uv_run(fixture.loop(), UV_RUN_NOWAIT);
 }
 
 SCENARIO(the_clock_moves_for_a_program_that_spins_on_it, "-", R"(
@@ -1053,10 +1053,10 @@ SCENARIO(the_clock_moves_for_a_program_that_spins_on_it, "-", R"(
   const std::uint64_t start = uv_hrtime();
   std::uint64_t readings = 0;
   while (uv_hrtime() - start < 200'000 && readings < 1'000'000'000) readings++;
-  lab.call("moved", uv_hrtime() - start >= 200'000);
+  fixture.call("moved", uv_hrtime() - start >= 200'000);
   const std::uint64_t before = uv_hrtime();
   uv_sleep(2);
-  lab.call("slept", uv_hrtime() - before >= 2'000'000);
+  fixture.call("slept", uv_hrtime() - before >= 2'000'000);
 }
 
 SCENARIO(sizes_and_names_of_types_are_those_of_the_header, "-", R"(
@@ -1071,16 +1071,16 @@ SCENARIO(sizes_and_names_of_types_are_those_of_the_header, "-", R"(
   write shutdown connect
   unknown name = 1
 )") {
-  lab.call("loop", uv_loop_size() == sizeof(uv_loop_t));
-  lab.call("tcp", uv_handle_size(UV_TCP) == sizeof(uv_tcp_t));
-  lab.call("pipe", uv_handle_size(UV_NAMED_PIPE) == sizeof(uv_pipe_t));
-  lab.call("timer", uv_handle_size(UV_TIMER) == sizeof(uv_timer_t));
-  lab.call("write", uv_req_size(UV_WRITE) == sizeof(uv_write_t));
-  lab.call("connect", uv_req_size(UV_CONNECT) == sizeof(uv_connect_t));
-  lab.call("unknown handle", static_cast<long long>(uv_handle_size(UV_UNKNOWN_HANDLE)) == -1);
-  lab.log("%s %s %s", uv_handle_type_name(UV_TCP), uv_handle_type_name(UV_NAMED_PIPE),
-          uv_handle_type_name(UV_SIGNAL));
-  lab.log("%s %s %s", uv_req_type_name(UV_WRITE), uv_req_type_name(UV_SHUTDOWN),
-          uv_req_type_name(UV_CONNECT));
-  lab.call("unknown name", uv_handle_type_name(UV_UNKNOWN_HANDLE) == nullptr);
+  fixture.call("loop", uv_loop_size() == sizeof(uv_loop_t));
+  fixture.call("tcp", uv_handle_size(UV_TCP) == sizeof(uv_tcp_t));
+  fixture.call("pipe", uv_handle_size(UV_NAMED_PIPE) == sizeof(uv_pipe_t));
+  fixture.call("timer", uv_handle_size(UV_TIMER) == sizeof(uv_timer_t));
+  fixture.call("write", uv_req_size(UV_WRITE) == sizeof(uv_write_t));
+  fixture.call("connect", uv_req_size(UV_CONNECT) == sizeof(uv_connect_t));
+  fixture.call("unknown handle", static_cast<long long>(uv_handle_size(UV_UNKNOWN_HANDLE)) == -1);
+  fixture.log("%s %s %s", uv_handle_type_name(UV_TCP), uv_handle_type_name(UV_NAMED_PIPE),
+              uv_handle_type_name(UV_SIGNAL));
+  fixture.log("%s %s %s", uv_req_type_name(UV_WRITE), uv_req_type_name(UV_SHUTDOWN),
+              uv_req_type_name(UV_CONNECT));
+  fixture.call("unknown name", uv_handle_type_name(UV_UNKNOWN_HANDLE) == nullptr);
 }

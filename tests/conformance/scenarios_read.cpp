@@ -1,5 +1,5 @@
 // Scenarios of reading: allocation, end of input, errors, stopping and starting again.
-#include "lab.hpp"
+#include "fixture.hpp"
 
 using namespace conformance;
 
@@ -15,7 +15,7 @@ SCENARIO(read_start_needs_a_callback_and_an_open_end, "R9", R"(
   client.read_start = EINVAL
   client.read_stop = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.client.call("read_start without callbacks",
                    uv_read_start(pair.client.stream(), nullptr, nullptr));
   pair.client.read_start();
@@ -49,17 +49,17 @@ SCENARIO(a_buffer_is_asked_for_right_before_each_read, "R1 R2", R"(
   > client closed
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.traces_alloc = true;
   pair.peer.read_start();
-  lab.run(UV_RUN_NOWAIT);
-  lab.log("nothing came, nothing was asked for");
+  fixture.run(UV_RUN_NOWAIT);
+  fixture.log("nothing came, nothing was asked for");
   pair.client.write("one");
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   pair.client.write("two");
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   pair.client.close();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(a_filled_buffer_is_followed_by_an_empty_read, "R3 R2", R"(
@@ -79,14 +79,14 @@ SCENARIO(a_filled_buffer_is_followed_by_an_empty_read, "R3 R2", R"(
   > peer read 2 "67"
   run(nowait) = 1
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.traces_alloc = true;
   pair.peer.on_alloc = [] { return 5; };
   pair.peer.read_start();
   pair.client.write("12345");
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   pair.client.write("1234567");
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(small_messages_arrive_whole, "R5", R"(
@@ -104,11 +104,11 @@ SCENARIO(small_messages_arrive_whole, "R5", R"(
   > peer read 16 "a longer message"
   run(nowait) = 1
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.read_start();
   for (const char* message : {"ping", "pong", "a longer message"}) {
     pair.client.write(message);
-    lab.run(UV_RUN_NOWAIT);
+    fixture.run(UV_RUN_NOWAIT);
   }
 }
 
@@ -125,12 +125,12 @@ SCENARIO(messages_written_together_are_read_together, "R5", R"(
   run(nowait) = 1
   run(nowait) = 1
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.read_start();
   pair.client.write("one,");
   pair.client.write("two,");
   pair.client.write("three");
-  for (int turn = 0; turn < 3; turn++) lab.run(UV_RUN_NOWAIT);
+  for (int turn = 0; turn < 3; turn++) fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(at_most_thirty_two_reads_in_one_turn, "-", R"(
@@ -152,18 +152,18 @@ SCENARIO(at_most_thirty_two_reads_in_one_turn, "-", R"(
   received 70
   run(nowait) = 1
 )") {
-  Pair pair(lab);
-  Check& check = lab.check("turn ends:");
+  Pair pair(fixture);
+  Check& check = fixture.check("turn ends:");
   pair.peer.on_alloc = [] { return 1; };
   pair.peer.counts_reads = true;
   pair.peer.on_read = [&](ssize_t nread) {
-    if (nread == 0) lab.log("nothing more");
+    if (nread == 0) fixture.log("nothing more");
   };
   pair.peer.read_start();
-  check.on_run = [&] { lab.log("received %zu", pair.peer.received); };
+  check.on_run = [&] { fixture.log("received %zu", pair.peer.received); };
   check.start();
   pair.client.write(payload(70));
-  for (int turn = 0; turn < 4; turn++) lab.run(UV_RUN_NOWAIT);
+  for (int turn = 0; turn < 4; turn++) fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(without_memory_reading_stays_armed_and_loses_nothing, "R7", R"(
@@ -181,17 +181,17 @@ SCENARIO(without_memory_reading_stays_armed_and_loses_nothing, "R7", R"(
   > peer read 8 "precious"
   run(nowait) = 1
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   bool has_memory = false;
   pair.peer.traces_alloc = true;
   pair.peer.on_alloc = [&]() -> std::size_t { return has_memory ? 100 : 0; };
   pair.peer.read_start();
   pair.client.write("precious");
-  lab.run(UV_RUN_NOWAIT);
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   pair.peer.trace_state();
   has_memory = true;
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(without_memory_reading_may_be_stopped, "R7 R6", R"(
@@ -206,7 +206,7 @@ SCENARIO(without_memory_reading_may_be_stopped, "R7 R6", R"(
   > peer read 8 "precious"
   run(nowait) = 1
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   bool has_memory = false;
   pair.peer.on_alloc = [&]() -> std::size_t { return has_memory ? 100 : 0; };
   pair.peer.on_read = [&](ssize_t nread) {
@@ -214,11 +214,11 @@ SCENARIO(without_memory_reading_may_be_stopped, "R7 R6", R"(
   };
   pair.peer.read_start();
   pair.client.write("precious");
-  lab.run(UV_RUN_NOWAIT);
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   has_memory = true;
   pair.peer.read_start();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(without_memory_the_stream_may_be_closed, "R7 R6", R"(
@@ -232,13 +232,13 @@ SCENARIO(without_memory_the_stream_may_be_closed, "R7 R6", R"(
   > client read ECONNRESET
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.on_alloc = [] { return 0; };
   pair.peer.on_read = [&](ssize_t) { pair.peer.close(); };
   pair.peer.read_start();
   pair.client.read_start();
   pair.client.write("never read");
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(without_memory_the_end_is_not_seen, "R7", R"(
@@ -252,15 +252,15 @@ SCENARIO(without_memory_the_end_is_not_seen, "R7", R"(
   > peer read EOF
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   bool has_memory = false;
   pair.peer.on_alloc = [&]() -> std::size_t { return has_memory ? 100 : 0; };
   pair.peer.read_start();
   pair.client.close();
-  lab.run(UV_RUN_NOWAIT);
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   has_memory = true;
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(the_end_of_input_stops_reading_and_leaves_writing, "R8", R"(
@@ -278,7 +278,7 @@ SCENARIO(the_end_of_input_stops_reading_and_leaves_writing, "R8", R"(
   > client closed
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.on_read = [&](ssize_t nread) {
     if (nread != UV_EOF) return;
     pair.peer.trace_state();
@@ -291,7 +291,7 @@ SCENARIO(the_end_of_input_stops_reading_and_leaves_writing, "R8", R"(
   pair.peer.read_start();
   pair.client.read_start();
   pair.client.shutdown();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(the_end_of_input_may_be_read_again, "R9", R"(
@@ -308,15 +308,15 @@ SCENARIO(the_end_of_input_may_be_read_again, "R9", R"(
   > peer read EOF
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.read_start();
   pair.client.close();
-  lab.run();
+  fixture.run();
   pair.peer.read_start();
-  lab.run();
+  fixture.run();
   pair.peer.read_stop();
   pair.peer.read_start();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(bytes_and_the_end_in_one_turn, "R8 R3", R"(
@@ -334,15 +334,15 @@ SCENARIO(bytes_and_the_end_in_one_turn, "R8 R3", R"(
   > check runs
   run(default) = 0
 )") {
-  Pair pair(lab);
-  Check& check = lab.check("check");
+  Pair pair(fixture);
+  Check& check = fixture.check("check");
   pair.client.write("last words");
   pair.client.shutdown();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   pair.peer.read_start();
   check.start();
   check.unref();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(bytes_that_fill_the_buffer_and_the_end_in_one_turn, "R8 R3", R"(
@@ -359,16 +359,16 @@ SCENARIO(bytes_that_fill_the_buffer_and_the_end_in_one_turn, "R8 R3", R"(
   > check runs
   run(default) = 0
 )") {
-  Pair pair(lab);
-  Check& check = lab.check("check");
+  Pair pair(fixture);
+  Check& check = fixture.check("check");
   pair.peer.on_alloc = [] { return 10; };
   pair.client.write("last words");
   pair.client.shutdown();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   pair.peer.read_start();
   check.start();
   check.unref();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(an_end_found_without_a_read_has_no_buffer, "R4", R"(
@@ -387,14 +387,14 @@ SCENARIO(an_end_found_without_a_read_has_no_buffer, "R4", R"(
   [1.45+] > peer read EOF
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.traces_alloc = true;
   pair.peer.shutdown();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   pair.client.write("last words");
   pair.client.close();
   pair.peer.read_start();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(a_hang_up_after_both_ends_have_shut_down, "R4", R"(
@@ -408,13 +408,13 @@ SCENARIO(a_hang_up_after_both_ends_have_shut_down, "R4", R"(
   > client closed
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.traces_alloc = true;
   pair.peer.read_start();
   pair.peer.shutdown();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   pair.client.close();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(stopping_in_the_read_callback_keeps_the_rest, "R11", R"(
@@ -431,16 +431,16 @@ SCENARIO(stopping_in_the_read_callback_keeps_the_rest, "R11", R"(
   peer.read_stop = 0
   run(nowait) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.on_alloc = [] { return 4; };
   pair.peer.on_read = [&](ssize_t) { pair.peer.read_stop(); };
   pair.peer.read_start();
   pair.client.write("12345678");
-  lab.run(UV_RUN_NOWAIT);
-  lab.run(UV_RUN_NOWAIT);
-  lab.log("start again");
+  fixture.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
+  fixture.log("start again");
   pair.peer.read_start();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(stopping_and_starting_in_the_read_callback_goes_on, "R11", R"(
@@ -459,7 +459,7 @@ SCENARIO(stopping_and_starting_in_the_read_callback_goes_on, "R11", R"(
   run(nowait) = 1
   run(nowait) = 1
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.on_alloc = [] { return 4; };
   pair.peer.on_read = [&](ssize_t nread) {
     if (nread <= 0) return;
@@ -468,8 +468,8 @@ SCENARIO(stopping_and_starting_in_the_read_callback_goes_on, "R11", R"(
   };
   pair.peer.read_start();
   pair.client.write("12345678ab");
-  lab.run(UV_RUN_NOWAIT);
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(closing_in_the_read_callback_ends_reading, "R11 R25", R"(
@@ -483,13 +483,13 @@ SCENARIO(closing_in_the_read_callback_ends_reading, "R11 R25", R"(
   > client read ECONNRESET
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.on_alloc = [] { return 4; };
   pair.peer.on_read = [&](ssize_t) { pair.peer.close(); };
   pair.peer.read_start();
   pair.client.read_start();
   pair.client.write("12345678");
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(shutting_down_in_the_read_callback, "R11", R"(
@@ -506,7 +506,7 @@ SCENARIO(shutting_down_in_the_read_callback, "R11", R"(
   > peer read EOF
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.on_read = [&](ssize_t nread) {
     if (nread > 0) pair.peer.shutdown();
   };
@@ -514,7 +514,7 @@ SCENARIO(shutting_down_in_the_read_callback, "R11", R"(
   pair.peer.read_start();
   pair.client.read_start();
   pair.client.write("go");
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(an_echo_and_its_graceful_end, "R11 R23", R"(
@@ -538,7 +538,7 @@ SCENARIO(an_echo_and_its_graceful_end, "R11 R23", R"(
   > client closed
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.on_read = [&](ssize_t nread) {
     if (nread > 0) pair.peer.write(pair.peer.last_read);
     if (nread == UV_EOF) pair.peer.shutdown();
@@ -551,7 +551,7 @@ SCENARIO(an_echo_and_its_graceful_end, "R11 R23", R"(
   pair.peer.read_start();
   pair.client.read_start();
   pair.client.write("hello");
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(a_stream_that_does_not_read_does_not_see_the_end, "-", R"(
@@ -571,16 +571,16 @@ SCENARIO(a_stream_that_does_not_read_does_not_see_the_end, "-", R"(
   > peer read EOF
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.read_start();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   pair.peer.read_stop();
   pair.client.write("unseen");
   pair.client.close();
-  for (int turn = 0; turn < 3; turn++) lab.run(UV_RUN_NOWAIT);
-  lab.log("start again");
+  for (int turn = 0; turn < 3; turn++) fixture.run(UV_RUN_NOWAIT);
+  fixture.log("start again");
   pair.peer.read_start();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(a_reset_ends_both_directions, "R10", R"(
@@ -599,7 +599,7 @@ SCENARIO(a_reset_ends_both_directions, "R10", R"(
   peer.read_start = ENOTCONN
   peer.shutdown = ENOTCONN
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.on_read = [&](ssize_t nread) {
     if (nread >= 0) return;
     pair.peer.trace_direction();
@@ -611,7 +611,7 @@ SCENARIO(a_reset_ends_both_directions, "R10", R"(
   };
   pair.peer.read_start();
   pair.client.close_reset();
-  lab.run();
+  fixture.run();
   pair.peer.trace_state();
   pair.peer.read_start();
   pair.peer.shutdown();
@@ -627,12 +627,12 @@ SCENARIO(a_reset_while_not_reading_shows_at_the_next_start, "R10", R"(
   > peer read ECONNRESET
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.client.close_reset();
-  for (int turn = 0; turn < 2; turn++) lab.run(UV_RUN_NOWAIT);
+  for (int turn = 0; turn < 2; turn++) fixture.run(UV_RUN_NOWAIT);
   pair.peer.trace_direction();
   pair.peer.read_start();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(bytes_before_a_reset_are_lost, "R10", R"(
@@ -647,12 +647,12 @@ SCENARIO(bytes_before_a_reset_are_lost, "R10", R"(
   [1.45+] > peer read ECONNRESET
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.client.write("lost");
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   pair.client.close_reset();
   pair.peer.read_start();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(closing_with_unread_bytes_is_a_reset, "R10 R23", R"(
@@ -665,12 +665,12 @@ SCENARIO(closing_with_unread_bytes_is_a_reset, "R10 R23", R"(
   > peer closed
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.client.read_start();
   pair.client.write("unread");
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   pair.peer.close();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(closing_after_reading_everything_is_an_end, "-", R"(
@@ -684,12 +684,12 @@ SCENARIO(closing_after_reading_everything_is_an_end, "-", R"(
   > client read EOF
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.client.read_start();
   pair.peer.read_start();
   pair.client.write("read");
   pair.peer.on_read = [&](ssize_t) { pair.peer.close(); };
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(bytes_sent_before_closing_with_unread_bytes_are_lost, "R23", R"(
@@ -707,14 +707,14 @@ SCENARIO(bytes_sent_before_closing_with_unread_bytes_are_lost, "R23", R"(
   [1.45+] > client read ECONNRESET
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.client.write("unread");
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   pair.peer.write("an answer that is overtaken");
   pair.peer.close();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   pair.client.read_start();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(two_readers_are_served_in_the_order_in_which_they_became_ready, "-", R"(
@@ -729,14 +729,14 @@ SCENARIO(two_readers_are_served_in_the_order_in_which_they_became_ready, "-", R"
   > peer-1 read 3 "one"
   run(nowait) = 1
 )") {
-  Pair one(lab, "client-1", "peer-1");
-  Pair two(lab, "client-2", "peer-2");
+  Pair one(fixture, "client-1", "peer-1");
+  Pair two(fixture, "client-2", "peer-2");
   one.peer.read_start();
   two.peer.read_start();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   two.client.write("two");
   one.client.write("one");
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(one_reader_may_close_another_that_is_ready, "R11 R25", R"(
@@ -752,15 +752,15 @@ SCENARIO(one_reader_may_close_another_that_is_ready, "R11 R25", R"(
   > peer-2 closed
   run(nowait) = 1
 )") {
-  Pair one(lab, "client-1", "peer-1");
-  Pair two(lab, "client-2", "peer-2");
+  Pair one(fixture, "client-1", "peer-1");
+  Pair two(fixture, "client-2", "peer-2");
   one.peer.on_read = [&](ssize_t) { two.peer.close(); };
   one.peer.read_start();
   two.peer.read_start();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   one.client.write("one");
   two.client.write("two");
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(a_transfer_of_many_megabytes_keeps_its_bytes, "R12", R"(
@@ -777,12 +777,12 @@ SCENARIO(a_transfer_of_many_megabytes_keeps_its_bytes, "R12", R"(
   > peer closed
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   const std::size_t size = 8 << 20;
   pair.peer.counts_reads = true;
   pair.peer.on_read = [&](ssize_t nread) {
     if (nread == UV_EOF) {
-      lab.call("received", static_cast<long long>(pair.peer.received));
+      fixture.call("received", static_cast<long long>(pair.peer.received));
       pair.peer.close();
     }
   };
@@ -790,7 +790,7 @@ SCENARIO(a_transfer_of_many_megabytes_keeps_its_bytes, "R12", R"(
   pair.peer.read_start();
   pair.client.write(payload(size));
   pair.client.shutdown();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(both_directions_at_once, "R12", R"(
@@ -803,7 +803,7 @@ SCENARIO(both_directions_at_once, "R12", R"(
   client.write_queue_size = 0
   peer.write_queue_size = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   const std::size_t size = 3 << 20;
   for (Stream* end : {&pair.client, &pair.peer}) {
     end->counts_reads = true;
@@ -811,7 +811,7 @@ SCENARIO(both_directions_at_once, "R12", R"(
     end->write(payload(size));
   }
   {
-    lab.run_until([&] { return pair.client.received == size && pair.peer.received == size; });
+    fixture.run_until([&] { return pair.client.received == size && pair.peer.received == size; });
   }
   pair.client.trace_queue();
   pair.peer.trace_queue();

@@ -9,7 +9,7 @@
 
 #include <cerrno>
 
-#include "lab.hpp"
+#include "fixture.hpp"
 
 using namespace conformance;
 
@@ -65,8 +65,8 @@ bool comes_true(const std::function<bool()>& condition) {
 }
 
 // Writes until nothing fits and all that the other end has room for is acknowledged there.
-int fill(Lab& lab, Stream& from, Stream& to) {
-  const Muted muted(lab);
+int fill(Fixture& fixture, Stream& from, Stream& to) {
+  const Muted muted(fixture);
   std::size_t written = 0;
   comes_true([&] {
     for (int taken = 1; taken > 0;) {
@@ -95,18 +95,18 @@ SCENARIO(what_the_peer_does_not_read_is_unacknowledged, "-", R"(
   client.FIONREAD = 0
   client.after the reset = ENOTCONN
 )") {
-  Pair pair(lab);
-  const int written = fill(lab, pair.client, pair.peer);
+  Pair pair(fixture);
+  const int written = fill(fixture, pair.client, pair.peer);
   const int left = bytes(pair.client, SIOCOUTQ);
   const int readable = bytes(pair.peer, FIONREAD);
-  lab.call("written is unacknowledged or readable", written == left + readable);
-  lab.call("both are some", left > 0 && readable > 0);
+  fixture.call("written is unacknowledged or readable", written == left + readable);
+  fixture.call("both are some", left > 0 && readable > 0);
   shut(pair.client, SHUT_WR, "shutdown(2)");
-  lab.call("FIN is one more", bytes(pair.client, SIOCOUTQ) == left + 1);
+  fixture.call("FIN is one more", bytes(pair.client, SIOCOUTQ) == left + 1);
   shut(pair.client, SHUT_WR, "again");
   pair.client.try_write("x");
   pair.peer.close_reset();
-  lab.call("a reset leaves the figure", bytes(pair.client, SIOCOUTQ) == left + 1);
+  fixture.call("a reset leaves the figure", bytes(pair.client, SIOCOUTQ) == left + 1);
   pending_error(pair.client);
   pending_error(pair.client);
   pair.client.call("FIONREAD", bytes(pair.client, FIONREAD));
@@ -125,18 +125,18 @@ SCENARIO(what_the_peer_has_is_acknowledged_read_or_not, "-", R"(
   with FIN = 1
   peer.FIONREAD = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.client.try_write("abcdefghij");
   comes_true([&] { return bytes(pair.peer, FIONREAD) == 10; });
   pair.peer.call("FIONREAD", bytes(pair.peer, FIONREAD));
-  lab.call("acknowledged", comes_true([&] { return bytes(pair.client, SIOCOUTQ) == 0; }));
+  fixture.call("acknowledged", comes_true([&] { return bytes(pair.client, SIOCOUTQ) == 0; }));
   shut(pair.client, SHUT_WR, "shutdown(2)");
   pair.client.trace_direction();
   bool ended = false;
   pair.peer.on_read = [&](ssize_t nread) { ended = nread == UV_EOF; };
   pair.peer.read_start();
-  lab.run_until([&] { return ended; });
-  lab.call("with FIN", comes_true([&] { return bytes(pair.client, SIOCOUTQ) == 0; }));
+  fixture.run_until([&] { return ended; });
+  fixture.call("with FIN", comes_true([&] { return bytes(pair.client, SIOCOUTQ) == 0; }));
   pair.peer.call("FIONREAD", bytes(pair.peer, FIONREAD));
 }
 
@@ -145,12 +145,12 @@ SCENARIO(a_write_after_shutdown_2_fails_in_its_callback, "-", R"(
   client.write(1) = 0
   > client write EPIPE
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   shut(pair.client, SHUT_WR, "shutdown(2)");
   bool done = false;
   pair.client.on_write = [&](const std::string&, int) { done = true; };
   pair.client.write("x");
-  lab.run_until([&] { return done; });
+  fixture.run_until([&] { return done; });
 }
 
 SCENARIO(close_reset_after_shutdown_2_takes_the_unsent_bytes_back, "-", R"(
@@ -163,8 +163,8 @@ SCENARIO(close_reset_after_shutdown_2_takes_the_unsent_bytes_back, "-", R"(
   all that was readable came = 1
   and not all that was written = 1
 )") {
-  Pair pair(lab);
-  const int written = fill(lab, pair.client, pair.peer);
+  Pair pair(fixture);
+  const int written = fill(fixture, pair.client, pair.peer);
   const int readable = bytes(pair.peer, FIONREAD);
   shut(pair.client, SHUT_WR, "shutdown(2)");
   pair.client.close_reset();
@@ -176,9 +176,9 @@ SCENARIO(close_reset_after_shutdown_2_takes_the_unsent_bytes_back, "-", R"(
     if (nread > 0) received += static_cast<std::size_t>(nread);
   };
   pair.peer.read_start();
-  lab.run_until([&] { return ended; });
-  lab.call("all that was readable came", received == static_cast<std::size_t>(readable));
-  lab.call("and not all that was written", received < static_cast<std::size_t>(written));
+  fixture.run_until([&] { return ended; });
+  fixture.call("all that was readable came", received == static_cast<std::size_t>(readable));
+  fixture.call("and not all that was written", received < static_cast<std::size_t>(written));
 }
 
 SCENARIO(close_reset_in_last_ack_resets_while_something_is_unsent, "-", R"(
@@ -188,8 +188,8 @@ SCENARIO(close_reset_in_last_ack_resets_while_something_is_unsent, "-", R"(
   peer.SO_ERROR = ECONNRESET
   peer.SO_ERROR = 0
 )") {
-  Pair pair(lab);
-  fill(lab, pair.client, pair.peer);
+  Pair pair(fixture);
+  fill(fixture, pair.client, pair.peer);
   shut(pair.peer, SHUT_WR, "shutdown(2)");
   shut(pair.client, SHUT_WR, "shutdown(2)");
   pair.client.close_reset();
@@ -208,7 +208,7 @@ SCENARIO(close_reset_of_what_both_ends_have_ended_is_not_told, "-", R"(
   > peer read EOF
   > client closed
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   shut(pair.peer, SHUT_WR, "shutdown(2)");
   shut(pair.client, SHUT_WR, "shutdown(2)");
   shut(pair.client, SHUT_WR, "again");
@@ -218,7 +218,7 @@ SCENARIO(close_reset_of_what_both_ends_have_ended_is_not_told, "-", R"(
   bool ended = false;
   pair.peer.on_read = [&](ssize_t nread) { ended = nread < 0; };
   pair.peer.read_start();
-  lab.run_until([&] { return ended; });
+  fixture.run_until([&] { return ended; });
 }
 
 SCENARIO(close_reset_after_a_fin_that_was_read_is_a_broken_pipe, "-", R"(
@@ -226,7 +226,7 @@ SCENARIO(close_reset_after_a_fin_that_was_read_is_a_broken_pipe, "-", R"(
   client.close_reset = 0
   peer.SO_ERROR = EPIPE
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   shut(pair.client, SHUT_WR, "shutdown(2)");
   pair.client.close_reset();
   pending_error(pair.peer);
@@ -244,20 +244,20 @@ SCENARIO(shutdown_2_of_the_input_is_the_end_and_still_lets_bytes_in, "-", R"(
   client.output = 0
   client.all = ENOTCONN
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.try_write("ab");
   shut(pair.client, 3, "no such way");
   shut(pair.client, SHUT_RD, "input");
   bool ended = false;
   pair.client.on_read = [&](ssize_t nread) { ended = nread < 0; };
   pair.client.read_start();
-  lab.run_until([&] { return ended; });
+  fixture.run_until([&] { return ended; });
   pair.peer.try_write("cd");
   comes_true([&] { return bytes(pair.client, FIONREAD) == 2; });
   pair.client.call("FIONREAD", bytes(pair.client, FIONREAD));
   shut(pair.client, SHUT_WR, "output");
   {
-    const Muted muted(lab);
+    const Muted muted(fixture);
     pair.peer.close_reset();
   }
   shut(pair.client, SHUT_RDWR, "all");
@@ -268,7 +268,7 @@ SCENARIO(lingering_for_no_time_makes_close_a_reset, "-", R"(
   client.close
   peer.SO_ERROR = ECONNRESET
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.client.call("SO_LINGER", set_linger(pair.client, true, 0));
   pair.client.close();
   pending_error(pair.peer);
@@ -297,11 +297,11 @@ SCENARIO(an_accepted_socket_has_the_options_of_its_listener, "-", R"(
   client.SO_TYPE is a stream = 1
   client.SO_DOMAIN is IPv4 = 1
 )") {
-  Stream& listener = lab.tcp("listener");
-  Stream& client = lab.tcp("client");
-  Stream& accepted = lab.tcp("accepted");
+  Stream& listener = fixture.tcp("listener");
+  Stream& client = fixture.tcp("client");
+  Stream& accepted = fixture.tcp("accepted");
   {
-    const Muted muted(lab);
+    const Muted muted(fixture);
     listener.bind_loopback();
     set(listener, SOL_SOCKET, SO_OOBINLINE, 7);
     set(listener, SOL_SOCKET, SO_KEEPALIVE, 1);
@@ -320,7 +320,7 @@ SCENARIO(an_accepted_socket_has_the_options_of_its_listener, "-", R"(
     };
     listener.listen();
     client.connect(listener);
-    lab.run_until([&] { return there; });
+    fixture.run_until([&] { return there; });
   }
   listener.call("SO_ACCEPTCONN", get(listener, SOL_SOCKET, SO_ACCEPTCONN));
   listener.call("SIOCOUTQ", bytes(listener, SIOCOUTQ));
@@ -374,7 +374,7 @@ SCENARIO(options_read_back_as_the_kernel_keeps_them, "-", R"(
   client.nowhere = EFAULT
   client.short result = 1
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   Stream& client = pair.client;
   set(client, SOL_SOCKET, SO_SNDBUF, 1);
   client.call("least SO_SNDBUF", get(client, SOL_SOCKET, SO_SNDBUF));
@@ -424,7 +424,7 @@ SCENARIO(options_that_libuv_sets_are_the_kernels, "-", R"(
   client.TCP_KEEPCNT = 10
   client.SO_KEEPALIVE = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   Stream& client = pair.client;
   uv_tcp_nodelay(client.tcp(), 1);
   uv_tcp_keepalive(client.tcp(), 1, 17);
@@ -444,18 +444,18 @@ SCENARIO(a_refused_connect_leaves_its_error_and_its_syn, "-", R"(
   refused.SO_ERROR = ECONNREFUSED
   refused.SO_ERROR = 0
 )") {
-  Stream& client = lab.tcp("client");
-  Stream& refused = lab.tcp("refused");
+  Stream& client = fixture.tcp("client");
+  Stream& refused = fixture.tcp("refused");
   int port = 0;
   {
-    const Muted muted(lab);
+    const Muted muted(fixture);
     client.bind_loopback();
     port = client.port();
   }
   client.call("SIOCOUTQ", bytes(client, SIOCOUTQ));
   shut(client, SHUT_WR, "shutdown(2)");
   {
-    const Muted muted(lab);
+    const Muted muted(fixture);
     refused.connect_port(port);
     comes_true([&] { return bytes(refused, SIOCOUTQ) == 1; });
   }
@@ -471,13 +471,13 @@ SCENARIO(a_closed_descriptor_is_a_bad_one, "-", R"(
   getsockopt = EBADF
   shutdown = EBADF
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   const int fd = fd_of(pair.client);
   pair.client.close();
   int value = 0;
   socklen_t size = sizeof value;
-  lab.call("ioctl", outcome(ioctl(fd, SIOCOUTQ, &value)));
-  lab.call("setsockopt", outcome(setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &value, size)));
-  lab.call("getsockopt", outcome(getsockopt(fd, SOL_SOCKET, SO_ERROR, &value, &size)));
-  lab.call("shutdown", outcome(shutdown(fd, SHUT_WR)));
+  fixture.call("ioctl", outcome(ioctl(fd, SIOCOUTQ, &value)));
+  fixture.call("setsockopt", outcome(setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &value, size)));
+  fixture.call("getsockopt", outcome(getsockopt(fd, SOL_SOCKET, SO_ERROR, &value, &size)));
+  fixture.call("shutdown", outcome(shutdown(fd, SHUT_WR)));
 }

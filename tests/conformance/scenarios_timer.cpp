@@ -2,7 +2,7 @@
 #include <csignal>
 
 #include "arm.hpp"
-#include "lab.hpp"
+#include "fixture.hpp"
 
 using namespace conformance;
 
@@ -17,13 +17,13 @@ SCENARIO(timers_fire_in_the_order_of_their_deadlines, "-", R"(
   > late fires
   run(default) = 0
 )") {
-  Timer& late = lab.timer("late");
-  Timer& early = lab.timer("early");
-  Timer& middle = lab.timer("middle");
+  Timer& late = fixture.timer("late");
+  Timer& early = fixture.timer("early");
+  Timer& middle = fixture.timer("middle");
   late.start(6);
   early.start(1);
   middle.start(3);
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(timers_of_one_deadline_fire_in_the_order_of_their_starts, "-", R"(
@@ -36,14 +36,14 @@ SCENARIO(timers_of_one_deadline_fire_in_the_order_of_their_starts, "-", R"(
   > a fires
   run(default) = 0
 )") {
-  Timer& a = lab.timer("a");
-  Timer& b = lab.timer("b");
-  Timer& c = lab.timer("c");
+  Timer& a = fixture.timer("a");
+  Timer& b = fixture.timer("b");
+  Timer& c = fixture.timer("c");
   c.start(2);
   a.start(2);
   b.start(2);
   a.start(2);
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(a_hundred_timers_keep_their_order, "-", R"(
@@ -149,13 +149,13 @@ SCENARIO(a_hundred_timers_keep_their_order, "-", R"(
   > 97 fires
   run(default) = 0
 )") {
-  uv_update_time(lab.loop());
+  uv_update_time(fixture.loop());
   for (int i = 0; i < 100; i++) {
-    Timer& timer = lab.timer(std::to_string(i));
-    const Muted muted(lab);
+    Timer& timer = fixture.timer(std::to_string(i));
+    const Muted muted(fixture);
     timer.start(static_cast<std::uint64_t>(i * 37 % 10));
   }
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(a_timer_of_zero_fires_in_the_next_turn, "-", R"(
@@ -166,11 +166,11 @@ SCENARIO(a_timer_of_zero_fires_in_the_next_turn, "-", R"(
   run(nowait) = 0
   timer: active=0 closing=0 ref=1
 )") {
-  Timer& timer = lab.timer("timer");
+  Timer& timer = fixture.timer("timer");
   timer.start(0);
   timer.trace_state();
-  lab.log("nothing has fired yet");
-  lab.run(UV_RUN_NOWAIT);
+  fixture.log("nothing has fired yet");
+  fixture.run(UV_RUN_NOWAIT);
   timer.trace_state();
 }
 
@@ -192,16 +192,16 @@ SCENARIO(a_timer_of_zero_that_restarts_itself, "-", R"(
   [1.44] > prepare runs
   [1.44] run(nowait) = 1
 )") {
-  Timer& timer = lab.timer("timer");
-  Prepare& prepare = lab.prepare("prepare");
+  Timer& timer = fixture.timer("timer");
+  Prepare& prepare = fixture.prepare("prepare");
   int count = 0;
   timer.on_timer = [&] {
     if (++count < 4) timer.start(0);
   };
   timer.start(0);
   prepare.start();
-  lab.run(UV_RUN_NOWAIT);
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(a_timer_started_by_a_timer_for_the_same_moment, "-", R"(
@@ -217,14 +217,14 @@ SCENARIO(a_timer_started_by_a_timer_for_the_same_moment, "-", R"(
   [1.45+] > second fires
   run(nowait) = 1
 )") {
-  Timer& first = lab.timer("first");
-  Timer& second = lab.timer("second");
-  Prepare& prepare = lab.prepare("prepare");
+  Timer& first = fixture.timer("first");
+  Timer& second = fixture.timer("second");
+  Prepare& prepare = fixture.prepare("prepare");
   first.on_timer = [&] { second.start(0); };
   first.start(0);
   prepare.start();
-  lab.run(UV_RUN_NOWAIT);
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(a_repeating_timer_repeats_until_it_is_stopped, "-", R"(
@@ -239,14 +239,14 @@ SCENARIO(a_repeating_timer_repeats_until_it_is_stopped, "-", R"(
   run(default) = 0
   timer: active=0 closing=0 ref=1
 )") {
-  Timer& timer = lab.timer("timer");
+  Timer& timer = fixture.timer("timer");
   int count = 0;
   timer.on_timer = [&] {
     timer.trace_state();
     if (++count == 3) timer.stop();
   };
   timer.start(1, 2);
-  lab.run();
+  fixture.run();
   timer.trace_state();
 }
 
@@ -256,10 +256,10 @@ SCENARIO(a_repeating_timer_does_not_make_up_for_lost_time, "-", R"(
   run(nowait) = 1
   timer.stop = 0
 )") {
-  Timer& timer = lab.timer("timer");
+  Timer& timer = fixture.timer("timer");
   timer.start(1, 1);
   uv_sleep(20);
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   timer.stop();
 }
 
@@ -275,7 +275,7 @@ SCENARIO(again_restarts_with_the_repeat_value, "-", R"(
   timer.again = 0
   timer: active=1 closing=0 ref=1
 )") {
-  Timer& timer = lab.timer("timer");
+  Timer& timer = fixture.timer("timer");
   timer.again();
   timer.start(60000);
   timer.again();
@@ -283,7 +283,7 @@ SCENARIO(again_restarts_with_the_repeat_value, "-", R"(
   uv_timer_set_repeat(&timer.uv, 2);
   timer.again();
   timer.on_timer = [&] { timer.stop(); };
-  lab.run();
+  fixture.run();
   timer.again();
   timer.trace_state();
 }
@@ -302,17 +302,17 @@ SCENARIO(a_repeat_set_in_the_callback_holds_from_the_next_time_on, "-", R"(
   timer.stop = 0
   run(default) = 0
 )") {
-  Timer& timer = lab.timer("timer");
+  Timer& timer = fixture.timer("timer");
   int count = 0;
   timer.on_timer = [&] {
-    lab.call("due in", static_cast<long long>(uv_timer_get_due_in(&timer.uv)));
+    fixture.call("due in", static_cast<long long>(uv_timer_get_due_in(&timer.uv)));
     if (++count == 1) uv_timer_set_repeat(&timer.uv, 7);
     if (count == 3) uv_timer_set_repeat(&timer.uv, 0);
-    lab.call("repeat", static_cast<long long>(uv_timer_get_repeat(&timer.uv)));
+    fixture.call("repeat", static_cast<long long>(uv_timer_get_repeat(&timer.uv)));
     if (count == 3) timer.stop();
   };
   timer.start(1, 2);
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(setting_the_repeat_of_a_one_shot_timer_in_its_callback_does_not_start_it, "-", R"(
@@ -321,13 +321,13 @@ SCENARIO(setting_the_repeat_of_a_one_shot_timer_in_its_callback_does_not_start_i
   timer: active=0 closing=0 ref=1
   run(default) = 0
 )") {
-  Timer& timer = lab.timer("timer");
+  Timer& timer = fixture.timer("timer");
   timer.on_timer = [&] {
     uv_timer_set_repeat(&timer.uv, 2);
     timer.trace_state();
   };
   timer.start(1);
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(due_in_counts_down_from_the_timeout, "-", R"(
@@ -336,13 +336,13 @@ SCENARIO(due_in_counts_down_from_the_timeout, "-", R"(
   due in = 5000
   less than before = 1
 )") {
-  Timer& timer = lab.timer("timer");
-  lab.call("due in", static_cast<long long>(uv_timer_get_due_in(&timer.uv)));
+  Timer& timer = fixture.timer("timer");
+  fixture.call("due in", static_cast<long long>(uv_timer_get_due_in(&timer.uv)));
   timer.start(5000);
-  lab.call("due in", static_cast<long long>(uv_timer_get_due_in(&timer.uv)));
+  fixture.call("due in", static_cast<long long>(uv_timer_get_due_in(&timer.uv)));
   uv_sleep(3);
-  uv_update_time(lab.loop());
-  lab.call("less than before", uv_timer_get_due_in(&timer.uv) <= 4997);
+  uv_update_time(fixture.loop());
+  fixture.call("less than before", uv_timer_get_due_in(&timer.uv) <= 4997);
 }
 
 SCENARIO(a_timer_is_never_early, "-", R"(
@@ -366,13 +366,13 @@ SCENARIO(a_timer_is_never_early, "-", R"(
   early = 0
 )") {
   for (const std::uint64_t timeout : {1U, 2U, 3U, 5U, 8U, 13U}) {
-    Timer& timer = lab.timer("timer");
-    const std::uint64_t start = uv_now(lab.loop());
-    timer.on_timer = [&lab, start, timeout] {
-      lab.call("early", uv_now(lab.loop()) < start + timeout);
+    Timer& timer = fixture.timer("timer");
+    const std::uint64_t start = uv_now(fixture.loop());
+    timer.on_timer = [&fixture, start, timeout] {
+      fixture.call("early", uv_now(fixture.loop()) < start + timeout);
     };
     timer.start(timeout);
-    uv_run(lab.loop(), UV_RUN_DEFAULT);
+    uv_run(fixture.loop(), UV_RUN_DEFAULT);
   }
 }
 
@@ -383,12 +383,12 @@ SCENARIO(a_timer_may_stop_another_that_is_due, "-", R"(
   second.stop = 0
   run(default) = 0
 )") {
-  Timer& first = lab.timer("first");
-  Timer& second = lab.timer("second");
+  Timer& first = fixture.timer("first");
+  Timer& second = fixture.timer("second");
   first.on_timer = [&] { second.stop(); };
   first.start(0);
   second.start(0);
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(a_timer_may_close_another_that_is_due, "R25", R"(
@@ -399,12 +399,12 @@ SCENARIO(a_timer_may_close_another_that_is_due, "R25", R"(
   > second closed
   run(default) = 0
 )") {
-  Timer& first = lab.timer("first");
-  Timer& second = lab.timer("second");
+  Timer& first = fixture.timer("first");
+  Timer& second = fixture.timer("second");
   first.on_timer = [&] { second.close(); };
   first.start(0);
   second.start(0);
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(starting_a_running_timer_moves_its_deadline, "-", R"(
@@ -415,12 +415,12 @@ SCENARIO(starting_a_running_timer_moves_its_deadline, "-", R"(
   > timer fires
   run(default) = 0
 )") {
-  Timer& timer = lab.timer("timer");
-  Timer& other = lab.timer("other");
+  Timer& timer = fixture.timer("timer");
+  Timer& other = fixture.timer("other");
   timer.start(1);
   other.start(3);
   timer.start(6);
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(the_longest_timeout_does_not_overflow, "-", R"(
@@ -431,13 +431,13 @@ SCENARIO(the_longest_timeout_does_not_overflow, "-", R"(
   endless.stop = 0
   run(default) = 0
 )") {
-  Timer& endless = lab.timer("endless");
-  Timer& timer = lab.timer("timer");
+  Timer& endless = fixture.timer("endless");
+  Timer& timer = fixture.timer("timer");
   timer.on_timer = [&] { endless.stop(); };
-  lab.call("start", uv_timer_start(&endless.uv, [](uv_timer_t*) {}, UINT64_MAX, 0));
+  fixture.call("start", uv_timer_start(&endless.uv, [](uv_timer_t*) {}, UINT64_MAX, 0));
   endless.trace_state();
   timer.start(2);
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(a_timer_repeats_while_input_and_output_go_on, "-", R"(
@@ -461,8 +461,8 @@ SCENARIO(a_timer_repeats_while_input_and_output_go_on, "-", R"(
   > timer closed
   run(default) = 0
 )") {
-  Pair pair(lab);
-  Timer& timer = lab.timer("timer");
+  Pair pair(fixture);
+  Timer& timer = fixture.timer("timer");
   int count = 0;
   timer.on_timer = [&] {
     pair.client.write("tick");
@@ -473,7 +473,7 @@ SCENARIO(a_timer_repeats_while_input_and_output_go_on, "-", R"(
   };
   pair.peer.read_start();
   timer.start(2, 2);
-  lab.run();
+  fixture.run();
 }
 
 // ------------------------------------------------------------------------------------------ async
@@ -487,13 +487,13 @@ SCENARIO(sends_before_the_turn_are_one_callback, "R36", R"(
   second turn
   run(nowait) = 1
 )") {
-  Async& async = lab.async("async");
+  Async& async = fixture.async("async");
   async.send();
   async.send();
   async.send();
-  lab.run(UV_RUN_NOWAIT);
-  lab.log("second turn");
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
+  fixture.log("second turn");
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(an_async_handle_keeps_the_loop_alive, "-", R"(
@@ -503,12 +503,12 @@ SCENARIO(an_async_handle_keeps_the_loop_alive, "-", R"(
   alive = 0
   run(default) = 0
 )") {
-  Async& async = lab.async("async");
+  Async& async = fixture.async("async");
   async.trace_state();
-  lab.call("alive", uv_loop_alive(lab.loop()));
+  fixture.call("alive", uv_loop_alive(fixture.loop()));
   async.unref();
-  lab.call("alive", uv_loop_alive(lab.loop()));
-  lab.run();
+  fixture.call("alive", uv_loop_alive(fixture.loop()));
+  fixture.run();
 }
 
 SCENARIO(a_send_within_the_callback_calls_it_again, "R36", R"(
@@ -524,7 +524,7 @@ SCENARIO(a_send_within_the_callback_calls_it_again, "R36", R"(
   > async closed
   run(default) = 0
 )") {
-  Async& async = lab.async("async");
+  Async& async = fixture.async("async");
   int count = 0;
   async.on_async = [&] {
     if (++count < 3) {
@@ -534,9 +534,9 @@ SCENARIO(a_send_within_the_callback_calls_it_again, "R36", R"(
     }
   };
   async.send();
-  lab.run(UV_RUN_NOWAIT);
-  lab.log("second turn");
-  lab.run();
+  fixture.run(UV_RUN_NOWAIT);
+  fixture.log("second turn");
+  fixture.run();
 }
 
 SCENARIO(async_callbacks_run_in_the_order_of_their_inits, "-", R"(
@@ -548,13 +548,13 @@ SCENARIO(async_callbacks_run_in_the_order_of_their_inits, "-", R"(
   > c async
   run(nowait) = 1
 )") {
-  Async& a = lab.async("a");
-  Async& b = lab.async("b");
-  Async& c = lab.async("c");
+  Async& a = fixture.async("a");
+  Async& b = fixture.async("b");
+  Async& c = fixture.async("c");
   c.send();
   a.send();
   b.send();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(an_async_callback_may_close_another_that_was_sent, "R25", R"(
@@ -565,12 +565,12 @@ SCENARIO(an_async_callback_may_close_another_that_was_sent, "R25", R"(
   > b closed
   run(nowait) = 1
 )") {
-  Async& a = lab.async("a");
-  Async& b = lab.async("b");
+  Async& a = fixture.async("a");
+  Async& b = fixture.async("b");
   a.on_async = [&] { b.close(); };
   a.send();
   b.send();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(a_send_to_a_closing_async_is_lost, "R15", R"(
@@ -579,10 +579,10 @@ SCENARIO(a_send_to_a_closing_async_is_lost, "R15", R"(
   > async closed
   run(default) = 0
 )") {
-  Async& async = lab.async("async");
+  Async& async = fixture.async("async");
   async.send();
   async.close();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(an_async_without_a_callback_only_wakes_the_loop, "-", R"(
@@ -592,11 +592,11 @@ SCENARIO(an_async_without_a_callback_only_wakes_the_loop, "-", R"(
   run(default) = 0
 )") {
   uv_async_t async;
-  lab.call("init", uv_async_init(lab.loop(), &async, nullptr));
-  lab.call("send", uv_async_send(&async));
-  lab.run(UV_RUN_ONCE);
+  fixture.call("init", uv_async_init(fixture.loop(), &async, nullptr));
+  fixture.call("send", uv_async_send(&async));
+  fixture.run(UV_RUN_ONCE);
   uv_close(reinterpret_cast<uv_handle_t*>(&async), nullptr);
-  lab.run();
+  fixture.run();
 }
 
 // ---------------------------------------------------------------------------------------- signals
@@ -610,13 +610,13 @@ SCENARIO(a_signal_reaches_its_handle_in_the_next_poll, "-", R"(
   > signal closed
   run(default) = 0
 )") {
-  Signal& signal = lab.signal("signal");
+  Signal& signal = fixture.signal("signal");
   signal.on_signal = [&](int) { signal.close(); };
   signal.start(SIGUSR1);
   signal.trace_state();
   deliver_signal(SIGUSR1);
-  lab.log("nothing yet");
-  lab.run();
+  fixture.log("nothing yet");
+  fixture.run();
 }
 
 SCENARIO(each_signal_sent_is_one_callback, "-", R"(
@@ -627,12 +627,12 @@ SCENARIO(each_signal_sent_is_one_callback, "-", R"(
   run(nowait) = 1
   signal.stop = 0
 )") {
-  Signal& signal = lab.signal("signal");
+  Signal& signal = fixture.signal("signal");
   signal.start(SIGUSR1);
   deliver_signal(SIGUSR1);
   deliver_signal(SIGUSR1);
   deliver_signal(SIGUSR1);
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   signal.stop();
 }
 
@@ -646,16 +646,16 @@ SCENARIO(every_handle_of_a_signal_is_called, "-", R"(
   > other signal 12
   run(nowait) = 1
 )") {
-  Signal& one = lab.signal("either");
-  Signal& two = lab.signal("either");
-  Signal& other = lab.signal("other");
+  Signal& one = fixture.signal("either");
+  Signal& two = fixture.signal("either");
+  Signal& other = fixture.signal("other");
   one.start(SIGUSR1);
   two.start(SIGUSR1);
   other.start(SIGUSR2);
   deliver_signal(SIGUSR1);
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   deliver_signal(SIGUSR2);
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(a_one_shot_signal_stops_itself, "-", R"(
@@ -669,18 +669,18 @@ SCENARIO(a_one_shot_signal_stops_itself, "-", R"(
   run(nowait) = 1
   always was called = 1
 )") {
-  Signal& once = lab.signal("once");
-  Signal& always = lab.signal("always");
+  Signal& once = fixture.signal("once");
+  Signal& always = fixture.signal("always");
   always.start(SIGUSR1);
   once.start_oneshot(SIGUSR1);
   deliver_signal(SIGUSR1);
   bool is_traced = false;
   always.on_signal = [&](int) { is_traced = true; };
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   once.trace_state();
   deliver_signal(SIGUSR1);
-  lab.run(UV_RUN_NOWAIT);
-  lab.call("always was called", is_traced);
+  fixture.run(UV_RUN_NOWAIT);
+  fixture.call("always was called", is_traced);
 }
 
 SCENARIO(a_signal_handle_may_change_its_number, "-", R"(
@@ -693,16 +693,16 @@ SCENARIO(a_signal_handle_may_change_its_number, "-", R"(
   > signal signal 12
   run(nowait) = 1
 )") {
-  Signal& signal = lab.signal("signal");
-  Signal& guard = lab.signal("guard");
+  Signal& signal = fixture.signal("signal");
+  Signal& guard = fixture.signal("guard");
   guard.start(SIGUSR1);
   signal.start(SIGUSR1);
   signal.start(SIGUSR2);
-  lab.call("signum", signal.uv.signum);
+  fixture.call("signum", signal.uv.signum);
   deliver_signal(SIGUSR1);
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   deliver_signal(SIGUSR2);
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(signals_that_cannot_be_watched, "-", R"(
@@ -712,7 +712,7 @@ SCENARIO(signals_that_cannot_be_watched, "-", R"(
   signal: active=0 closing=0 ref=1
   signal.stop = 0
 )") {
-  Signal& signal = lab.signal("signal");
+  Signal& signal = fixture.signal("signal");
   signal.start(0);
   signal.start(SIGKILL);
   signal.start(SIGSTOP);
@@ -726,11 +726,11 @@ SCENARIO(a_stopped_signal_handle_is_not_called_for_what_was_sent_before, "-", R"
   run(nowait) = 0
   signal: active=0 closing=0 ref=1
 )") {
-  Signal& signal = lab.signal("signal");
+  Signal& signal = fixture.signal("signal");
   signal.start(SIGUSR1);
   deliver_signal(SIGUSR1);
   signal.stop();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   signal.trace_state();
 }
 
@@ -740,11 +740,11 @@ SCENARIO(a_signal_handle_closed_with_a_signal_on_its_way, "R25", R"(
   > signal closed
   run(default) = 0
 )") {
-  Signal& signal = lab.signal("signal");
+  Signal& signal = fixture.signal("signal");
   signal.start(SIGUSR1);
   deliver_signal(SIGUSR1);
   signal.close();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(a_signal_reaches_the_handles_of_every_loop, "-", R"(
@@ -755,14 +755,14 @@ SCENARIO(a_signal_reaches_the_handles_of_every_loop, "-", R"(
   > there signal 10
   run other = 1
 )") {
-  uv_loop_t* other = lab.open_second_loop();
-  Signal& here = lab.signal("here");
-  Signal& there = lab.signal("there", other);
+  uv_loop_t* other = fixture.open_second_loop();
+  Signal& here = fixture.signal("here");
+  Signal& there = fixture.signal("there", other);
   here.start(SIGUSR1);
   there.start(SIGUSR1);
   deliver_signal(SIGUSR1);
-  lab.run(UV_RUN_NOWAIT);
-  lab.call("run other", uv_run(other, UV_RUN_NOWAIT));
+  fixture.run(UV_RUN_NOWAIT);
+  fixture.call("run other", uv_run(other, UV_RUN_NOWAIT));
 }
 
 SCENARIO(an_unreferenced_signal_handle_does_not_keep_the_loop, "-", R"(
@@ -772,10 +772,10 @@ SCENARIO(an_unreferenced_signal_handle_does_not_keep_the_loop, "-", R"(
   alive = 0
   run(default) = 0
 )") {
-  Signal& signal = lab.signal("signal");
+  Signal& signal = fixture.signal("signal");
   signal.start(SIGUSR1);
-  lab.call("alive", uv_loop_alive(lab.loop()));
+  fixture.call("alive", uv_loop_alive(fixture.loop()));
   signal.unref();
-  lab.call("alive", uv_loop_alive(lab.loop()));
-  lab.run();
+  fixture.call("alive", uv_loop_alive(fixture.loop()));
+  fixture.run();
 }

@@ -1,5 +1,5 @@
 // Scenarios of writing and shutting down.
-#include "lab.hpp"
+#include "fixture.hpp"
 
 using namespace conformance;
 
@@ -9,10 +9,10 @@ namespace {
 constexpr std::size_t more_than_buffers = 16 << 20;
 
 /// Reads everything at END, checking its bytes, and traces how much it was when it ends.
-void drain(Lab& lab, Stream& end) {
+void drain(Fixture& fixture, Stream& end) {
   end.counts_reads = true;
   end.on_read = [&](ssize_t nread) {
-    if (nread < 0) lab.call(end.name + " received", static_cast<long long>(end.received));
+    if (nread < 0) fixture.call(end.name + " received", static_cast<long long>(end.received));
   };
   end.read_start();
 }
@@ -26,11 +26,11 @@ SCENARIO(a_write_callback_never_runs_inside_the_call, "R13 R14", R"(
   > client write 0
   run(nowait) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.client.write("hello");
   pair.client.trace_queue();
-  lab.log("nothing yet");
-  lab.run(UV_RUN_NOWAIT);
+  fixture.log("nothing yet");
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(writes_are_reported_in_order, "R13", R"(
@@ -43,10 +43,10 @@ SCENARIO(writes_are_reported_in_order, "R13", R"(
   > client write 3 0
   > peer read 3 "123"
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.read_start();
   for (const char* tag : {"1", "2", "3"}) pair.client.write(tag, tag);
-  lab.run_until([&] { return pair.peer.received == 3; });
+  fixture.run_until([&] { return pair.peer.received == 3; });
 }
 
 SCENARIO(a_write_callback_may_write, "R13", R"(
@@ -67,16 +67,16 @@ SCENARIO(a_write_callback_may_write, "R13", R"(
   run(nowait) = 0
   run(nowait) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   int depth = 0;
   int count = 0;
   pair.client.on_write = [&](const std::string&, int) {
-    lab.call("depth", ++depth);
+    fixture.call("depth", ++depth);
     if (++count < 4) pair.client.write("next", std::to_string(count));
     depth--;
   };
   pair.client.write("first", "0");
-  for (int turn = 0; turn < 4; turn++) lab.run(UV_RUN_NOWAIT);
+  for (int turn = 0; turn < 4; turn++) fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(writes_queued_in_a_callback_go_behind_the_others, "R13", R"(
@@ -90,15 +90,15 @@ SCENARIO(writes_queued_in_a_callback_go_behind_the_others, "R13", R"(
   > client write 3 0
   run(nowait) = 1
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.read_start();
   pair.client.on_write = [&](const std::string& tag, int) {
     if (tag == "1") pair.client.write("c", "3");
   };
   pair.client.write("a", "1");
   pair.client.write("b", "2");
-  lab.run_until([&] { return pair.peer.received == 3; });
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run_until([&] { return pair.peer.received == 3; });
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(a_write_of_several_parts_is_one_stream_of_bytes, "R12", R"(
@@ -110,12 +110,12 @@ SCENARIO(a_write_of_several_parts_is_one_stream_of_bytes, "R12", R"(
   > peer read 13 "abcdefghijklm"
   run(nowait) = 1
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.read_start();
   pair.client.write_parts({"a", "bc", "", "def", "g"}, "five");
   pair.client.write_parts({"h", "i", "j", "k", "l", "m"}, "six");
-  lab.run_until([&] { return pair.peer.received == 13; });
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run_until([&] { return pair.peer.received == 13; });
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(a_write_of_more_parts_than_one_system_call_takes, "R12", R"(
@@ -128,13 +128,13 @@ SCENARIO(a_write_of_more_parts_than_one_system_call_takes, "R12", R"(
   peer received = 7500
   run(default) = 0
 )") {
-  Pair pair(lab);
-  drain(lab, pair.peer);
+  Pair pair(fixture);
+  drain(fixture, pair.peer);
   std::vector<std::string> parts;
   for (std::size_t i = 0; i < 2500; i++) parts.push_back(payload(3, 3 * i));
   pair.client.write_parts(parts);
   pair.client.on_write = [&](const std::string&, int) { pair.client.close(); };
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(empty_writes_succeed, "R17", R"(
@@ -149,24 +149,24 @@ SCENARIO(empty_writes_succeed, "R17", R"(
   run(nowait) = 1
   run(nowait) = 1
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.read_start();
   pair.client.write("", "empty");
   pair.client.write_parts({"", "", ""}, "three empty");
   pair.client.trace_queue();
   pair.client.try_write("");
-  for (int turn = 0; turn < 3; turn++) lab.run(UV_RUN_NOWAIT);
+  for (int turn = 0; turn < 3; turn++) fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(a_write_without_buffers, "R14", R"(
   [1.44] an assertion stops libuv
   [1.45+] client.write of no buffers = EINVAL
 )") {
-  if (lab.version() == Version::v1_44) {
-    lab.log("an assertion stops libuv");
+  if (fixture.version() == Version::v1_44) {
+    fixture.log("an assertion stops libuv");
     return;
   }
-  Pair pair(lab);
+  Pair pair(fixture);
   uv_write_t request;
   pair.client.call("write of no buffers",
                    uv_write(&request, pair.client.stream(), nullptr, 0, nullptr));
@@ -177,13 +177,13 @@ SCENARIO(a_write_needs_no_callback, "R13", R"(
   client.write = 0
   > peer read 5 "quiet"
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.read_start();
   uv_write_t request;
   char bytes[] = "quiet";
   const uv_buf_t buffer = uv_buf_init(bytes, 5);
   pair.client.call("write", uv_write(&request, pair.client.stream(), &buffer, 1, nullptr));
-  lab.run_until([&] { return pair.peer.received == 5; });
+  fixture.run_until([&] { return pair.peer.received == 5; });
 }
 
 SCENARIO(write2_without_a_handle_is_a_write, "R13", R"(
@@ -191,14 +191,14 @@ SCENARIO(write2_without_a_handle_is_a_write, "R13", R"(
   client.write2 = 0
   > peer read 5 "plain"
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.read_start();
   uv_write_t request;
   char bytes[] = "plain";
   const uv_buf_t buffer = uv_buf_init(bytes, 5);
   pair.client.call("write2",
                    uv_write2(&request, pair.client.stream(), &buffer, 1, nullptr, nullptr));
-  lab.run_until([&] { return pair.peer.received == 5; });
+  fixture.run_until([&] { return pair.peer.received == 5; });
 }
 
 SCENARIO(try_write_never_queues, "R18", R"(
@@ -208,11 +208,11 @@ SCENARIO(try_write_never_queues, "R18", R"(
   > peer read 7 "at once"
   run(nowait) = 1
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.read_start();
   pair.client.try_write("at once");
   pair.client.trace_queue();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(try_write_waits_behind_queued_writes, "R18", R"(
@@ -227,15 +227,15 @@ SCENARIO(try_write_waits_behind_queued_writes, "R18", R"(
   peer received = 16777216
   run(default) = 0
 )") {
-  Pair pair(lab);
-  drain(lab, pair.peer);
+  Pair pair(fixture);
+  drain(fixture, pair.peer);
   pair.client.write(payload(more_than_buffers));
   pair.client.try_write("overtaking");
   pair.client.on_write = [&](const std::string&, int) {
     pair.client.trace_queue();
     pair.client.shutdown();
   };
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(try_write_after_a_completed_write_that_was_not_reported, "R18", R"(
@@ -245,19 +245,19 @@ SCENARIO(try_write_after_a_completed_write_that_was_not_reported, "R18", R"(
   > client write 0
   > peer read 6 "onetwo"
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.read_start();
   pair.client.write("one");
   pair.client.try_write("two");
-  lab.run_until([&] { return pair.peer.received == 6; });
+  fixture.run_until([&] { return pair.peer.received == 6; });
 }
 
 SCENARIO(try_write_in_a_loop_ends_when_the_buffers_are_full, "R18", R"(
   ended with = EAGAIN
   some were taken = 1
 )") {
-  Pair pair(lab);
-  const Muted muted(lab);
+  Pair pair(fixture);
+  const Muted muted(fixture);
   std::size_t taken = 0;
   int result = 0;
   for (int i = 0; i < 100000; i++) {
@@ -265,9 +265,9 @@ SCENARIO(try_write_in_a_loop_ends_when_the_buffers_are_full, "R18", R"(
     if (result < 0) break;
     taken += static_cast<std::size_t>(result);
   }
-  lab.muted = false;
-  lab.call("ended with", result);
-  lab.call("some were taken", taken > 100000);
+  fixture.muted = false;
+  fixture.call("ended with", result);
+  fixture.call("some were taken", taken > 100000);
 }
 
 SCENARIO(try_write_in_a_loop_meets_the_reset_of_its_peer, "R18 R10", R"(
@@ -275,15 +275,15 @@ SCENARIO(try_write_in_a_loop_meets_the_reset_of_its_peer, "R18 R10", R"(
   reset seen = 1
   client: readable=1 writable=1
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.close_reset();
   int result = 0;
   {
-    const Muted muted(lab);
+    const Muted muted(fixture);
     for (int i = 0; i < 100000 && result >= 0; i++) result = pair.client.try_write("x");
   }
-  lab.call("reset seen",
-           result == UV_EPIPE || result == UV_ECONNRESET || result == UV_ECONNABORTED);
+  fixture.call("reset seen",
+               result == UV_EPIPE || result == UV_ECONNRESET || result == UV_ECONNABORTED);
   pair.client.trace_direction();
 }
 
@@ -295,22 +295,22 @@ SCENARIO(a_large_write_counts_down_its_queue, "R20", R"(
   only falls = 1
   client.write_queue_size = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.client.write(payload(more_than_buffers));
   const std::size_t queued = uv_stream_get_write_queue_size(pair.client.stream());
-  lab.call("some is queued", queued > 0 && queued < more_than_buffers);
-  drain(lab, pair.peer);
+  fixture.call("some is queued", queued > 0 && queued < more_than_buffers);
+  drain(fixture, pair.peer);
   bool only_falls = true;
   std::size_t last = queued;
   bool is_done = false;
   pair.client.on_write = [&](const std::string&, int) { is_done = true; };
-  lab.run_until([&] {
+  fixture.run_until([&] {
     const std::size_t now = uv_stream_get_write_queue_size(pair.client.stream());
     if (now > last) only_falls = false;
     last = now;
     return is_done;
   });
-  lab.call("only falls", only_falls);
+  fixture.call("only falls", only_falls);
   pair.client.trace_queue();
 }
 
@@ -328,8 +328,8 @@ SCENARIO(after_a_partial_write_the_rest_follows_at_its_place, "R12 R20", R"(
   peer received = 6475592
   run(default) = 0
 )") {
-  Pair pair(lab);
-  drain(lab, pair.peer);
+  Pair pair(fixture);
+  drain(fixture, pair.peer);
   std::vector<std::string> parts;
   std::size_t offset = 0;
   for (std::size_t i = 0; i < 64; i++) {
@@ -341,7 +341,7 @@ SCENARIO(after_a_partial_write_the_rest_follows_at_its_place, "R12 R20", R"(
   pair.client.write(payload(1000, offset), "small");
   pair.client.shutdown();
   pair.client.on_shutdown = [&] { pair.client.close(); };
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(a_writer_waits_for_a_reader_that_has_stopped, "R20 R24", R"(
@@ -356,13 +356,13 @@ SCENARIO(a_writer_waits_for_a_reader_that_has_stopped, "R20 R24", R"(
   peer received = 16777216
   run(default) = 0
 )") {
-  Pair pair(lab);
-  Timer& timer = lab.timer("timer");
+  Pair pair(fixture);
+  Timer& timer = fixture.timer("timer");
   pair.client.write(payload(more_than_buffers));
-  timer.on_timer = [&] { drain(lab, pair.peer); };
+  timer.on_timer = [&] { drain(fixture, pair.peer); };
   timer.start(5);
   pair.client.on_write = [&](const std::string&, int) { pair.client.close(); };
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(forty_writes_queued_behind_a_connect, "-", R"(
@@ -423,12 +423,12 @@ SCENARIO(forty_writes_queued_behind_a_connect, "-", R"(
   > turn ends runs
   run(nowait) = 1
 )") {
-  Stream& server = lab.tcp("server");
-  Stream& client = lab.tcp("client");
-  Stream& peer = lab.tcp("peer");
-  Check& check = lab.check("turn ends");
+  Stream& server = fixture.tcp("server");
+  Stream& client = fixture.tcp("client");
+  Stream& peer = fixture.tcp("peer");
+  Check& check = fixture.check("turn ends");
   {
-    const Muted muted(lab);
+    const Muted muted(fixture);
     server.on_connection = [&] { server.accept(peer); };
     server.bind_loopback();
     server.listen();
@@ -438,7 +438,7 @@ SCENARIO(forty_writes_queued_behind_a_connect, "-", R"(
   check.start();
   int count = 0;
   client.on_write = [&](const std::string&, int) { count++; };
-  for (int turn = 0; turn < 200 && count < 40; turn++) lab.run(UV_RUN_NOWAIT);
+  for (int turn = 0; turn < 200 && count < 40; turn++) fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(many_small_writes_to_a_peer_that_never_reads, "R20 R24", R"(
@@ -448,7 +448,7 @@ SCENARIO(many_small_writes_to_a_peer_that_never_reads, "R20 R24", R"(
   all reported = 10000
   other results = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   int size = 16384;
   pair.client.call("send_buffer_size", uv_send_buffer_size(pair.client.handle(), &size));
   int completed = 0;
@@ -458,16 +458,16 @@ SCENARIO(many_small_writes_to_a_peer_that_never_reads, "R20 R24", R"(
     (result == 0 ? completed : result == UV_ECANCELED ? cancelled : other)++;
   };
   {
-    const Muted muted(lab);
+    const Muted muted(fixture);
     for (int i = 0; i < 10000; i++) pair.client.write(payload(1024));
-    for (int turn = 0; turn < 100; turn++) lab.run(UV_RUN_NOWAIT);
+    for (int turn = 0; turn < 100; turn++) fixture.run(UV_RUN_NOWAIT);
     pair.client.close();
-    lab.run(UV_RUN_NOWAIT);
+    fixture.run(UV_RUN_NOWAIT);
   }
-  lab.call("some completed", completed > 0);
-  lab.call("some cancelled", cancelled > 0);
-  lab.call("all reported", completed + cancelled);
-  lab.call("other results", other);
+  fixture.call("some completed", completed > 0);
+  fixture.call("some cancelled", cancelled > 0);
+  fixture.call("all reported", completed + cancelled);
+  fixture.call("other results", other);
 }
 
 SCENARIO(a_write_to_a_closed_peer_fails_at_the_second_attempt, "R14 R16", R"(
@@ -486,17 +486,17 @@ SCENARIO(a_write_to_a_closed_peer_fails_at_the_second_attempt, "R14 R16", R"(
   > client write 3 EPIPE
   run(nowait) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.close();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   pair.client.write("one", "1");
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   pair.client.write("two", "2");
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   pair.client.trace_direction();
   pair.client.write("three", "3");
   pair.client.try_write("four");
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(a_write_to_a_reset_connection_fails_through_its_callback, "R14 R16", R"(
@@ -518,16 +518,16 @@ SCENARIO(a_write_to_a_reset_connection_fails_through_its_callback, "R14 R16", R"
   client: readable=1 writable=1
   client.write_queue_size = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.close_reset();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   pair.client.write("one", "1");
   pair.client.write("two", "2");
   pair.client.trace_queue();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   pair.client.trace_queue();
   pair.client.write("three", "3");
-  for (int turn = 0; turn < 3; turn++) lab.run(UV_RUN_NOWAIT);
+  for (int turn = 0; turn < 3; turn++) fixture.run(UV_RUN_NOWAIT);
   pair.client.trace_direction();
   pair.client.trace_queue();
 }
@@ -545,17 +545,17 @@ SCENARIO(every_queued_write_gets_its_own_error, "R16 R14", R"(
   client: readable=1 writable=1
   client.write_queue_size = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.client.write(payload(more_than_buffers), "1");
   pair.client.write("two", "2");
   pair.client.write("three", "3");
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   pair.peer.close();
   bool is_done = false;
   pair.client.on_write = [&](const std::string& tag, int) {
     if (tag == "3") is_done = true;
   };
-  lab.run_until([&] { return is_done; });
+  fixture.run_until([&] { return is_done; });
   pair.client.trace_direction();
   pair.client.trace_queue();
 }
@@ -576,13 +576,13 @@ SCENARIO(a_reset_is_read_while_writes_are_queued, "R10 R16", R"(
   run(nowait) = 0
   client: readable=0 writable=0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.client.read_start();
   pair.client.write(payload(more_than_buffers), "1");
   pair.client.write("two", "2");
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   pair.peer.close_reset();
-  for (int turn = 0; turn < 4; turn++) lab.run(UV_RUN_NOWAIT);
+  for (int turn = 0; turn < 4; turn++) fixture.run(UV_RUN_NOWAIT);
   pair.client.trace_direction();
 }
 
@@ -600,16 +600,16 @@ SCENARIO(a_write_callback_that_closes_gets_the_others_at_once, "R24 R25", R"(
   > client closed
   run(nowait) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.client.on_write = [&](const std::string& tag, int) {
     if (tag == "1") {
       pair.client.close();
-      lab.log("back in the callback");
+      fixture.log("back in the callback");
     }
   };
   for (const char* tag : {"1", "2", "3"}) pair.client.write(tag, tag);
   pair.client.shutdown();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(closing_reports_completed_writes_as_successful, "R24", R"(
@@ -621,11 +621,11 @@ SCENARIO(closing_reports_completed_writes_as_successful, "R24", R"(
   > client closed
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.client.write("one", "1");
   pair.client.write("two", "2");
   pair.client.close();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(closing_cancels_writes_that_wait, "R24", R"(
@@ -642,13 +642,13 @@ SCENARIO(closing_cancels_writes_that_wait, "R24", R"(
   run(default) = 0
   client.write_queue_size = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.client.write("done", "1");
   pair.client.write(payload(more_than_buffers), "2");
   pair.client.write("waits", "3");
   pair.client.shutdown();
   pair.client.close();
-  lab.run();
+  fixture.run();
   pair.client.trace_queue();
 }
 
@@ -664,13 +664,13 @@ SCENARIO(closing_reports_failed_writes_with_their_error, "R24", R"(
   > client closed
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.close_reset();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   pair.client.write("fails", "1");
   pair.client.write("waits", "2");
   pair.client.close();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(a_peer_may_read_what_a_closed_writer_has_sent, "R24", R"(
@@ -684,12 +684,12 @@ SCENARIO(a_peer_may_read_what_a_closed_writer_has_sent, "R24", R"(
   > peer read EOF
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.client.write("farewell");
   pair.client.close();
-  lab.run();
+  fixture.run();
   pair.peer.read_start();
-  lab.run();
+  fixture.run();
 }
 
 // --------------------------------------------------------------------------------------- shutdown
@@ -710,7 +710,7 @@ SCENARIO(shutdown_ends_the_output_and_leaves_the_input, "R22", R"(
   client: readable=1 writable=0
   client.shutdown = ENOTCONN
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.client.read_start();
   pair.peer.read_start();
   pair.client.shutdown();
@@ -721,7 +721,7 @@ SCENARIO(shutdown_ends_the_output_and_leaves_the_input, "R22", R"(
   pair.peer.on_read = [&](ssize_t nread) {
     if (nread == UV_EOF) pair.peer.write("answer");
   };
-  lab.run_until([&] { return pair.client.received == 6; });
+  fixture.run_until([&] { return pair.client.received == 6; });
   pair.client.trace_direction();
   pair.client.shutdown();
 }
@@ -736,14 +736,14 @@ SCENARIO(shutdown_with_nothing_queued_is_reported_in_the_same_turn, "R22", R"(
   > check runs
   run(nowait) = 1
 )") {
-  Pair pair(lab);
-  Prepare& prepare = lab.prepare("prepare");
-  Check& check = lab.check("check");
+  Pair pair(fixture);
+  Prepare& prepare = fixture.prepare("prepare");
+  Check& check = fixture.check("check");
   prepare.start();
   check.start();
   pair.client.shutdown();
-  lab.log("nothing yet");
-  lab.run(UV_RUN_NOWAIT);
+  fixture.log("nothing yet");
+  fixture.run(UV_RUN_NOWAIT);
 }
 
 SCENARIO(shutdown_waits_for_the_writes_before_it, "R22 R23", R"(
@@ -759,13 +759,13 @@ SCENARIO(shutdown_waits_for_the_writes_before_it, "R22 R23", R"(
   peer received = 16777226
   run(default) = 0
 )") {
-  Pair pair(lab);
-  drain(lab, pair.peer);
+  Pair pair(fixture);
+  drain(fixture, pair.peer);
   pair.client.write(payload(more_than_buffers), "large");
   pair.client.write(payload(10, more_than_buffers), "small");
   pair.client.shutdown();
   pair.client.on_shutdown = [&] { pair.client.trace_queue(); };
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(shutdown_for_a_peer_that_never_reads_waits_until_it_is_closed, "R23 R24", R"(
@@ -779,13 +779,13 @@ SCENARIO(shutdown_for_a_peer_that_never_reads_waits_until_it_is_closed, "R23 R24
   > client closed
   run(default) = 0
 )") {
-  Pair pair(lab);
-  Timer& deadline = lab.timer("deadline");
+  Pair pair(fixture);
+  Timer& deadline = fixture.timer("deadline");
   pair.client.write(payload(more_than_buffers));
   pair.client.shutdown();
   deadline.on_timer = [&] { pair.client.close(); };
   deadline.start(5);
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(shutdown_in_a_write_callback, "R22", R"(
@@ -798,11 +798,11 @@ SCENARIO(shutdown_in_a_write_callback, "R22", R"(
   > peer read EOF
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.read_start();
   pair.client.on_write = [&](const std::string&, int) { pair.client.shutdown(); };
   pair.client.write("last");
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(closing_in_the_shutdown_callback, "R22 R25", R"(
@@ -817,12 +817,12 @@ SCENARIO(closing_in_the_shutdown_callback, "R22 R25", R"(
   > peer read EOF
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.read_start();
   pair.client.on_shutdown = [&] { pair.client.close(); };
   pair.client.write("last");
   pair.client.shutdown();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(closing_before_the_shutdown_is_done_cancels_it, "R22 R24", R"(
@@ -834,11 +834,11 @@ SCENARIO(closing_before_the_shutdown_is_done_cancels_it, "R22 R24", R"(
   > client closed
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.read_start();
   pair.client.shutdown();
   pair.client.close();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(shutdown_of_a_reset_connection, "R22", R"(
@@ -850,11 +850,11 @@ SCENARIO(shutdown_of_a_reset_connection, "R22", R"(
   run(nowait) = 0
   client: readable=1 writable=0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.close_reset();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   pair.client.shutdown();
-  lab.run(UV_RUN_NOWAIT);
+  fixture.run(UV_RUN_NOWAIT);
   pair.client.trace_direction();
 }
 
@@ -869,14 +869,14 @@ SCENARIO(shutdown_after_the_end_of_input, "R22 R23", R"(
   > peer read EOF
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.client.on_read = [&](ssize_t nread) {
     if (nread == UV_EOF) pair.client.shutdown();
   };
   pair.client.read_start();
   pair.peer.read_start();
   pair.peer.shutdown();
-  lab.run();
+  fixture.run();
 }
 
 SCENARIO(shutdown_of_handles_that_cannot, "R22", R"(
@@ -887,13 +887,13 @@ SCENARIO(shutdown_of_handles_that_cannot, "R22", R"(
   client.close
   client.shutdown = ENOTCONN
 )") {
-  Stream& fresh = lab.tcp("fresh");
+  Stream& fresh = fixture.tcp("fresh");
   fresh.shutdown();
-  Stream& server = lab.tcp("server");
+  Stream& server = fixture.tcp("server");
   server.bind_loopback();
   server.listen();
   server.shutdown();
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.client.close();
   pair.client.shutdown();
 }
@@ -905,7 +905,7 @@ SCENARIO(writing_to_a_listener, "R14", R"(
   server.write(1) = EPIPE
   server.read_start = ENOTCONN
 )") {
-  Stream& server = lab.tcp("server");
+  Stream& server = fixture.tcp("server");
   server.bind_loopback();
   server.listen();
   server.trace_direction();
@@ -919,9 +919,9 @@ SCENARIO(shutting_down_needs_no_callback, "R22", R"(
   > peer read EOF
   run(default) = 0
 )") {
-  Pair pair(lab);
+  Pair pair(fixture);
   pair.peer.read_start();
   uv_shutdown_t request;
   pair.client.call("shutdown", uv_shutdown(&request, pair.client.stream(), nullptr));
-  lab.run();
+  fixture.run();
 }

@@ -26,7 +26,8 @@ std::string text_of(const Line& line) {
   } else {
     text << "do ";
   }
-  text << verb_names[line.what] << ' ' << actor_names[line.whom] << ' ' << line.a << ' ' << line.b;
+  text << operation_names[line.what] << ' ' << actor_names[line.whom] << ' ' << line.a << ' '
+       << line.b;
   return text.str();
 }
 
@@ -56,10 +57,10 @@ std::optional<Line> parse_line(const std::string& text) {
   std::string what;
   std::string whom;
   words >> what >> whom >> line.a >> line.b;
-  const auto verb_named = named<verb>(verb_names, what);
+  const auto operation_named = named<operation>(operation_names, what);
   const auto actor_named = named<actor>(actor_names, whom);
-  if (!words || !verb_named || !actor_named) return std::nullopt;
-  line.what = *verb_named;
+  if (!words || !operation_named || !actor_named) return std::nullopt;
+  line.what = *operation_named;
   line.whom = *actor_named;
   return line;
 }
@@ -90,27 +91,27 @@ unsigned random_size(const Pick& pick, bool is_large) {
   return one_of(pick, std::array{0U, 1U, 2U, 5U, 64U, 100U, 500U, 1000U, 3000U});
 }
 
-/// A verb for one end of a connection. Endings are mostly left to reactions: done from main they
-/// cut a script short.
-verb random_verb_for_end(const Pick& pick, bool is_large, bool is_reaction) {
-  constexpr std::array main_verbs{V_WRITE,     V_WRITE,      V_WRITE,      V_WRITE,     V_WRITE,
-                                  V_WRITE,     V_WRITE,      V_WRITE,      V_TRY_WRITE, V_TRY_WRITE,
-                                  V_READ_STOP, V_READ_START, V_READ_START, V_SHUTDOWN,  V_CLOSE,
-                                  V_RESET,     V_BUFFER,     V_QUERY,      V_UNREF};
-  constexpr std::array reaction_verbs{
+/// A operation for one end of a connection. Endings are mostly left to reactions: done from main
+/// they cut a script short.
+operation random_operation_for_end(const Pick& pick, bool is_large, bool is_reaction) {
+  constexpr std::array main_operations{
+      V_WRITE, V_WRITE,     V_WRITE,     V_WRITE,     V_WRITE,      V_WRITE,      V_WRITE,
+      V_WRITE, V_TRY_WRITE, V_TRY_WRITE, V_READ_STOP, V_READ_START, V_READ_START, V_SHUTDOWN,
+      V_CLOSE, V_RESET,     V_BUFFER,    V_QUERY,     V_UNREF};
+  constexpr std::array reaction_operations{
       V_WRITE,     V_WRITE,      V_WRITE,    V_WRITE,    V_WRITE, V_TRY_WRITE,
       V_READ_STOP, V_READ_START, V_SHUTDOWN, V_SHUTDOWN, V_CLOSE, V_CLOSE,
       V_CLOSE,     V_RESET,      V_BUFFER,   V_QUERY,    V_REF,   V_UNREF};
-  constexpr std::array large_verbs{V_WRITE,     V_WRITE,    V_WRITE,     V_READ_START,
-                                   V_READ_STOP, V_SHUTDOWN, V_SHUTDOWN,  V_CLOSE,
-                                   V_RESET,     V_BUFFER,   V_READ_START};
-  if (is_large) return one_of(pick, large_verbs);
-  return is_reaction ? one_of(pick, reaction_verbs) : one_of(pick, main_verbs);
+  constexpr std::array large_operations{V_WRITE,     V_WRITE,    V_WRITE,     V_READ_START,
+                                        V_READ_STOP, V_SHUTDOWN, V_SHUTDOWN,  V_CLOSE,
+                                        V_RESET,     V_BUFFER,   V_READ_START};
+  if (is_large) return one_of(pick, large_operations);
+  return is_reaction ? one_of(pick, reaction_operations) : one_of(pick, main_operations);
 }
 
 Line random_act_on_end(const Pick& pick, bool is_large, bool is_reaction) {
   Line line{};
-  line.what = random_verb_for_end(pick, is_large, is_reaction);
+  line.what = random_operation_for_end(pick, is_large, is_reaction);
   line.whom = random_end(pick);
   if (line.what == V_WRITE || line.what == V_TRY_WRITE) line.a = random_size(pick, is_large);
   if (line.what == V_WRITE) line.b = one_of(pick, std::array{1U, 1U, 1U, 2U, 3U, 6U});
@@ -123,10 +124,10 @@ Line random_act_on_end(const Pick& pick, bool is_large, bool is_reaction) {
 }
 
 Line random_act_on_watcher(const Pick& pick) {
-  constexpr std::array verbs{V_START, V_START, V_START, V_STOP,  V_AGAIN, V_SEND,
-                             V_SEND,  V_CLOSE, V_REF,   V_UNREF, V_QUERY};
+  constexpr std::array operations{V_START, V_START, V_START, V_STOP,  V_AGAIN, V_SEND,
+                                  V_SEND,  V_CLOSE, V_REF,   V_UNREF, V_QUERY};
   Line line{};
-  line.what = one_of(pick, verbs);
+  line.what = one_of(pick, operations);
   line.whom = line.what == V_SEND ? ASYNC : random_watcher(pick);
   if (line.what == V_START) {
     line.a = one_of(pick, std::array<unsigned, 4>{0, 0, TIMEOUT_MS, ENDLESS_MS});
@@ -136,10 +137,10 @@ Line random_act_on_watcher(const Pick& pick) {
 }
 
 Line random_act_on_server(const Pick& pick) {
-  constexpr std::array verbs{V_CONNECT, V_CONNECT, V_CONNECT, V_REFUSED, V_ACCEPT, V_ACCEPT,
-                             V_MANUAL,  V_CLOSE,   V_LISTEN,  V_QUERY,   V_UNREF};
+  constexpr std::array operations{V_CONNECT, V_CONNECT, V_CONNECT, V_REFUSED, V_ACCEPT, V_ACCEPT,
+                                  V_MANUAL,  V_CLOSE,   V_LISTEN,  V_QUERY,   V_UNREF};
   Line line{};
-  line.what = one_of(pick, verbs);
+  line.what = one_of(pick, operations);
   line.whom = line.what == V_CONNECT || line.what == V_REFUSED ? random_client(pick) : S;
   return line;
 }

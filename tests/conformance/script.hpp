@@ -1,6 +1,6 @@
-// A random script: what the player is to do, as data that can be generated, sent to another
-// process, shrunk and printed as a C program. Nothing here knows libuv; only player.h's words are
-// used.
+// A random script: what the interpreter is to do, as data that can be generated, sent to another
+// process, shrunk and printed as a C program. Nothing here knows libuv; only interpreter.h's words
+// are used.
 #pragma once
 
 #include <cstdint>
@@ -9,12 +9,12 @@
 #include <string>
 #include <vector>
 
-#include "player.h"
+#include "interpreter.h"
 
 namespace conformance {
 
-/// The player itself has no use for these names, and a C program would complain.
-inline constexpr const char* verb_names[VERBS] = {
+/// The interpreter itself has no use for these names, and a C program would complain.
+inline constexpr const char* operation_names[OPERATIONS] = {
     "connect",  "refused", "accept", "manual", "read_start", "read_stop", "write",  "try_write",
     "shutdown", "close",   "reset",  "buffer", "listen",     "start",     "stop",   "again",
     "send",     "ref",     "unref",  "query",  "stop_loop",  "turn",      "settle", "sleep"};
@@ -29,7 +29,7 @@ struct Line {
     unsigned occurrence;
   };
   std::optional<Cause> cause;
-  verb what;
+  operation what;
   actor whom;
   unsigned a = 0;
   unsigned b = 0;
@@ -55,9 +55,10 @@ Line random_line(const Pick& pick, bool is_large);
 std::vector<Line> random_opening(const Pick& pick, bool is_large);
 Script random_script(const Pick& pick);
 
-/// A script performed by the player: called once in each arm's process.
+/// A script performed by the interpreter: called once in each arm's process.
 void perform(const Script& script);
-/// What the player asks when a callback has run; the lines come from the script being performed.
+/// What the interpreter asks when a callback has run; the lines come from the script being
+/// performed.
 void perform_reactions(const Script& script, moment when, actor whose, unsigned occurrence);
 
 }  // namespace conformance

@@ -1,4 +1,4 @@
-// What the arms have in common: the protocol, and the player's host.
+// What the arms have in common: the protocol, and the interpreter's host.
 //
 // In: the lines of a script, then "play small" or "play large". Out: the lines of its trace, then
 // ".". Traces are written when the play is over, so that writing them is no part of it.
@@ -43,13 +43,13 @@ int serve_scripts(const std::function<std::string(const Script&)>& play) {
 
 }  // namespace conformance
 
-void player_line(const char* line) {
+void interpreter_line(const char* line) {
   using conformance::trace;
   if (trace.size() > conformance::trace_limit) return;
   trace += line;
   trace += '\n';
 }
 
-void player_reaction(moment when, actor whose, unsigned occurrence) {
+void interpreter_reaction(moment when, actor whose, unsigned occurrence) {
   conformance::perform_reactions(conformance::script, when, whose, occurrence);
 }

@@ -288,8 +288,8 @@ std::string difference(const Divergence& divergence) {
 
 // --------------------------------------------------------------------------------- as a C program
 
-extern const char* const player_header;
-extern const char* const player_source;
+extern const char* const interpreter_header;
+extern const char* const interpreter_source;
 
 namespace {
 
@@ -299,8 +299,9 @@ std::string upper(std::string text) {
 }
 
 std::string call_of(const Line& line) {
-  return "player_do(V_" + upper(verb_names[line.what]) + ", " + upper(actor_names[line.whom]) +
-         ", " + std::to_string(line.a) + ", " + std::to_string(line.b) + ");";
+  return "interpreter_do(V_" + upper(operation_names[line.what]) + ", " +
+         upper(actor_names[line.whom]) + ", " + std::to_string(line.a) + ", " +
+         std::to_string(line.b) + ");";
 }
 
 std::string without_include(std::string source, const std::string& include) {
@@ -314,12 +315,13 @@ std::string without_include(std::string source, const std::string& include) {
 std::string c_program(const Script& script) {
   std::ostringstream text;
   text << "/* cc this.c -luv && ./a.out */\n"
-       << player_header << without_include(player_source, "#include \"player.h\"\n") << R"(
+       << interpreter_header << without_include(interpreter_source, "#include \"interpreter.h\"\n")
+       << R"(
 /* ---- the script ---------------------------------------------------------------------------- */
 
-void player_line(const char* line) { puts(line); }
+void interpreter_line(const char* line) { puts(line); }
 
-void player_reaction(enum moment moment, enum actor actor, unsigned occurrence) {
+void interpreter_reaction(enum moment moment, enum actor actor, unsigned occurrence) {
   (void)moment, (void)actor, (void)occurrence;
 )";
   for (const Line& line : script.lines) {
@@ -328,12 +330,12 @@ void player_reaction(enum moment moment, enum actor actor, unsigned occurrence) 
          << " && actor == " << upper(actor_names[line.cause->whose])
          << " && occurrence == " << line.cause->occurrence << ")\n    " << call_of(line) << '\n';
   }
-  text << "}\n\nint main(void) {\n  signal(SIGPIPE, SIG_IGN);\n  player_begin("
+  text << "}\n\nint main(void) {\n  signal(SIGPIPE, SIG_IGN);\n  interpreter_begin("
        << (script.is_large ? 1 : 0) << ");\n";
   for (const Line& line : script.lines) {
     if (!line.cause) text << "  " << call_of(line) << '\n';
   }
-  text << "  player_end();\n  return 0;\n}\n";
+  text << "  interpreter_end();\n  return 0;\n}\n";
   return text.str();
 }
 

@@ -77,7 +77,8 @@ class Comparison {
 
 /// The first lines where the two traces part, side by side.
 std::string difference(const Divergence& divergence);
-/// A C program that plays the script, for any libuv: the player's source with the script as code.
+/// A C program that plays the script, for any libuv: the interpreter's source with the script as
+/// code.
 std::string c_program(const Script& script);
 
 }  // namespace conformance

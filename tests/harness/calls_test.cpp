@@ -181,7 +181,8 @@ TEST(Calls, ListenWithTheBacklogAskedFor) {
   EXPECT_EQ(calls[0].value, backlog);
 }
 
-// Closing it resets all who wait, so it bears an error that may concern one client only.
+// Closing the listener resets all waiting clients. So it stays open after an error that may concern
+// one client only.
 TEST(Calls, KeepTheListenerAfterAFewErrors) {
   const auto calls =
       run("uv_listen", {{.point = ChoicePoint::accept_error, .failed = (errors - 1) * tries}})

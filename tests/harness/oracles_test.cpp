@@ -25,8 +25,8 @@ namespace {
 using canary::Defect;
 using harness::Oracle;
 
-// What the small server does not claim to survive is left out, and so are faults where none is
-// needed: whom a fault concerned is owed less.
+// Leaves out faults that the small server does not claim to survive, and all faults if the test
+// needs none: a client that a fault concerned is owed less.
 uvsim::ChoiceSet no_faults() {
   using enum uvsim::ChoicePoint;
   return uvsim::ChoiceSet::none().with(ready_order).with(read_size).with(write_size);
@@ -63,7 +63,7 @@ class Worlds {
     }
     return said;
   }
-  // And what they said, without whom it was about.
+  // Their messages, without the client's name.
   const std::set<std::string>& words() const { return words_; }
 
   bool repeats(const harness::Subject& subject, int runs) {

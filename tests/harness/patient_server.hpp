@@ -1,9 +1,9 @@
-// A small echo server with time limits that are fair to slow readers, unless it is told to be wrong
-// in one way: for the tests of what the Judge says about time.
+// A small echo server with time limits that are fair to slow readers. A Defect makes it wrong in
+// one way. It tests what the Judge says about time.
 //
-// It has one operation in flight for each client. It looks at what libuv still holds for a client
-// every now and then, so what it says of itself is true only where the kernel holds next to nothing
-// (uvsim::Options::send_window = 1). Nothing may fail: it is no model for a server.
+// It has one operation in flight for each client, and looks now and then at what libuv still holds
+// for a client. So its promises hold only if the kernel holds next to nothing
+// (uvsim::Options::send_window = 1). It handles no failures.
 #pragma once
 
 #include "harness/subject.hpp"
@@ -12,13 +12,13 @@ namespace patient {
 
 enum class Defect {
   none,
-  cuts_slow_readers,     // who has not taken all of an echo within the limit is cut
-  calls_readers_silent,  // who says nothing while it takes its echo is cut
-  ends_quietly,          // whoever is cut sees FIN
-  one_at_a_time,         // while one echo is queued nobody else is answered
+  cuts_slow_readers,     // cuts a client that has not taken all of an echo within the limit
+  calls_readers_silent,  // cuts a client that says nothing while it takes its echo
+  ends_quietly,          // a cut client sees FIN
+  one_at_a_time,         // while one echo is queued, no other client is answered
   keeps_never_readers,   // no limit for an echo
-  keeps_who_ended,       // whose output has ended, and its own
-  keeps_the_silent,      // none for who says nothing
+  keeps_who_ended,       // no limit after both sides have half-closed
+  keeps_the_silent,      // no limit for a client that says nothing
   reads_at_times  // no defect: after each echo it reads on when its timer comes, after a while
 };
 

@@ -262,7 +262,7 @@ int serve() {
   uv_signal_init(&loop, &ear);
   uv_timer_init(&loop, &timer);
   listener.data = admin.data = nullptr;
-  // The other port is the older one: who connects to any meets it first.
+  // The other port is the older one, so a client of any listener meets it first.
   if (shape == Shape::admin) listen_at(&admin, admin_port);
   listen_at(&listener, port);
   uv_signal_start(&ear, on_signal, SIGTERM);

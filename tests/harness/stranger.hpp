@@ -1,6 +1,5 @@
-// Servers such as other people write, small and right, and each wrong in one way: what clients see
-// of them is no different, and the oracles have to find it out all the same, and to leave the right
-// ones in peace.
+// Small servers of common shapes. Each is right, or wrong in one way that its clients cannot see.
+// The oracles must find the wrong ones and find nothing in the right ones.
 #pragma once
 
 #include "harness/subject.hpp"
@@ -14,7 +13,7 @@ enum class Shape {
   cache,      // and remembers its last eight clients
   ticks,      // and has a timer of 20 ms for something or other
   frames,     // and turns its loop itself, 50 times a second
-  idle,       // and closes who says nothing for two seconds
+  idle,       // and closes a client that says nothing for two seconds
   admin,      // and tells on another port how many clients there are
   shouts,     // sends back what it reads in capitals, line by line
   relay       // hands on what it reads to another server, and back

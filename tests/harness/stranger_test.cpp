@@ -31,7 +31,7 @@ class Campaign {
   // The oracles that had something to say of so many random runs.
   std::set<std::string> judge(const harness::Subject& subject, int count = runs) {
     using enum uvsim::ChoicePoint;
-    // No fault but what the machine is like: whom a fault concerned is owed less.
+    // The machine varies, but no call fails: a client that a fault concerned is owed less.
     trial_.options().asked = uvsim::ChoiceSet::none().with(ready_order).with(read_size);
     std::set<std::string> said;
     for (int i = 0; i < count; ++i) {

@@ -188,7 +188,7 @@ class Client {
     }
   }
 
-  // Sends until the kernel has taken nothing for `quiet`: nobody reads at the other end any more.
+  // Sends until the kernel has taken nothing for `quiet`, because the other end does not read.
   // Returns how many of the `limit` bytes went.
   std::size_t send_until_blocked(std::size_t limit, Clock::duration quiet = milliseconds(500)) {
     const std::string piece(std::size_t{64} * 1024, 'x');

@@ -28,7 +28,7 @@ TEST_P(BesideACrowd, HonestClientsAreAnsweredAtOnce) {
   crowd.gather();
   EXPECT_LT(in_milliseconds(longest_answer(server.port(), soon)), in_milliseconds(soon));
   if (GetParam().plan.come_again) {
-    EXPECT_GT(crowd.ended(), 0U) << "nobody was cut and came again: nothing was tested";
+    EXPECT_GT(crowd.ended(), 0U) << "no client was cut and came again: nothing was tested";
   }
   crowd.disperse();
   stop_cleanly(server);

@@ -1,4 +1,4 @@
-// Resets, signals and missing descriptors: the client concerned is closed or waits, nobody else
+// Resets, signals and missing descriptors: the client concerned is closed or waits, no other client
 // notices, nothing leaks.
 #include <gtest/gtest.h>
 
@@ -117,7 +117,7 @@ TEST(Descriptors, FewFromTheStartMakeFurtherClientsWait) {
   ASSERT_TRUE(eventually([&] { return server.statistics().connections >= 8; }));
   EXPECT_LT(busy_while_nothing_can_be_done(server, crowd.back()), far_from_spinning);
   EXPECT_LT(server.statistics().connections, 100);
-  // Nobody is turned away: each client that leaves makes room for one that waits.
+  // No client is turned away: each client that leaves makes room for one that waits.
   for (Client& client : crowd) {
     ASSERT_EQ(client.receive(5), "hello");
     client.close();
@@ -144,7 +144,7 @@ void run_out_of_descriptors(rlim_t (*limit)(const ServerProcess&)) {
   ASSERT_TRUE(early.answers("before"));
   server.limit_descriptors(limit(server));
 
-  // That it lives, rests and keeps serving whom it has is what counts.
+  // The server must live, rest, and keep serving its connected clients.
   for (int number = 0; number < 30; ++number) EXPECT_FALSE(serves(server));
   EXPECT_TRUE(early.answers("while descriptors are missing"));
   EXPECT_LT(busy_while_nothing_can_be_done(server, early), far_from_spinning);

@@ -109,7 +109,7 @@ INSTANTIATE_TEST_SUITE_P(By, FailingAccept,
                                          Scenario{"NoBuffers", "accept=ENOBUFS@1-5"}),
                          name_of);
 
-// A client for whom accept(2) fails is one client; closing the listener would reset all who wait.
+// A failed accept(2) concerns one client. Closing the listener would reset all waiting clients.
 TEST(FailingAccept, OfOneClientResetsNobodyElseWhoWaits) {
   for (const char* const error : {"EPROTO", "ENETDOWN", "ENOBUFS", "EPERM"}) {
     SCOPED_TRACE(error);

@@ -198,7 +198,7 @@ class Server {
       if (count < 0 && errno != EAGAIN) return remove(fd), false;
       if (count < 0) {
         if (!has("waits-for-each-write")) break;
-        pollfd entry{fd, POLLOUT, 0};  // and nobody else is served meanwhile
+        pollfd entry{fd, POLLOUT, 0};  // no other client is served meanwhile
         if (::poll(&entry, 1, 50) <= 0) break;
         continue;
       }
@@ -217,7 +217,7 @@ class Server {
   void on_end_of_input(int fd, Connection& connection) {
     connection.end_of_input = true;
     const std::size_t left = unacknowledged(fd);
-    if (has("leaves-it-to-the-kernel") || (left <= little && !has("stays-with-everybody"))) {
+    if (has("leaves-it-to-the-kernel") || (left <= little && !has("stays-with-every-client"))) {
       return remove(fd);
     }
     ::shutdown(fd, SHUT_WR);
@@ -263,7 +263,7 @@ class Server {
   static bool is_over(int fd) {
     pollfd entry{fd, 0, 0};
     if (::poll(&entry, 1, 0) == 1 && (entry.revents & POLLERR) != 0) return true;
-    return unacknowledged(fd) == 0 && !has("stays-with-everybody");
+    return unacknowledged(fd) == 0 && !has("stays-with-every-client");
   }
 
   static std::size_t unacknowledged(int fd) {

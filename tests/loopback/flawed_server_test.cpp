@@ -122,7 +122,7 @@ TEST(JudgeOfHalfClose, SeesThatDescriptorsAreKept) {
     return gives_back_descriptors(server);
   };
   EXPECT_TRUE(given_back(none));
-  EXPECT_FALSE(given_back("stays-with-everybody"));
+  EXPECT_FALSE(given_back("stays-with-every-client"));
 }
 
 TEST(JudgeOfDrains, SeesThatTheyHaveNoEnd) {

@@ -1,5 +1,5 @@
-// What the kernel holds for a client that has half-closed is still the server's: who takes it gets
-// all of it, who takes nothing is ended.
+// The server stays with a client that has half-closed until the kernel has delivered its echo. A
+// client that takes it gets all of it. A client that takes nothing is ended.
 #include <gtest/gtest.h>
 
 #include "judges.hpp"

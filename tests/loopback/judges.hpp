@@ -1,6 +1,6 @@
-// What a client is owed, as questions put to a running server from a client's side alone. Each
-// judge says what it saw; the tests say what is right, and negative_test.cpp puts the same
-// questions to servers that are wrong (flawed_server.cpp), where the answer has to be another.
+// Judges: questions to a running server about what a client is owed, asked from a client's side
+// alone. A judge returns what it saw, and the tests say what is right. negative_test.cpp asks the
+// same questions of faulty servers (flawed_server.cpp), which must give another answer.
 #pragma once
 
 #include <array>
@@ -159,7 +159,7 @@ void while_stopped(const ServerProcess& server, const Meanwhile& meanwhile) {
   server.signal(SIGCONT);
 }
 
-// How many of so many clients, who speak while the server is stopped for `length`, get an answer
+// `count` clients speak while the server is stopped for `length`. Returns how many get an answer
 // when it goes on.
 inline std::size_t answered_after_a_stop(ServerProcess& server, std::size_t count,
                                          Clock::duration length) {

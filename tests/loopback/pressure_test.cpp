@@ -156,7 +156,7 @@ TEST(Crowd, BeyondMaxConnectionsWaitsInTheBacklogAndIsServedLater) {
   EXPECT_FALSE(eventually([&] { return answered(crowd) > 4; }, std::chrono::seconds(1)));
   EXPECT_LT(server.busy_seconds() - busy_before, 0.3) << "the server spins while clients wait";
   EXPECT_EQ(server.statistics().connections, 4);
-  // Whoever is answered leaves, and makes room for one more.
+  // Each answered client leaves, and makes room for another.
   std::size_t served = 0;
   const Deadline deadline;
   while (!crowd.empty()) {

@@ -39,7 +39,7 @@ struct Setting {
   std::string directory = {};                 // working directory, when not ours
   std::vector<int> blocked = {};              // signals
   std::vector<int> ignored = {};              // signals
-  std::optional<rlim_t> processes = {};       // RLIMIT_NPROC, of a user who has no others
+  std::optional<rlim_t> processes = {};       // RLIMIT_NPROC, for a user without other processes
   std::optional<rlim_t> file_size = {};       // RLIMIT_FSIZE
   int output = -1;                            // stdout, when it is not the pipe that is read here
   int errors = -1;                            // stderr, when it is not the file that is read here
@@ -248,7 +248,7 @@ class ServerProcess {
     return (on_processor + waiting_for_it) / 1e9;
   }
 
-  // Memory that this process has written to and shares with nobody. Private_Clean is left out:
+  // Memory that this process has written to and does not share. Private_Clean is left out:
   // pages of a program file count there as soon as the last other process that runs it has ended.
   std::size_t private_bytes() const { return kibibytes("smaps_rollup", "Private_Dirty:"); }
 

@@ -126,7 +126,7 @@ class SlowReaders {
     }
   }
 
-  // Some of those who were not cut read what is left, as fast as they can; the others leave.
+  // Some readers that were not cut read the rest as fast as they can; the others leave.
   void finish(std::size_t some = 8) {
     std::erase_if(readers_, [&](const SlowReader& each) {
       if (each.intact()) return some == 0 || some-- == 0;

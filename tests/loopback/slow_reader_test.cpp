@@ -1,5 +1,6 @@
-// Who takes his echo is not cut, however slowly he takes it: as long as the kernel learns within
-// each period of the write limit that something was taken. Nor is he silent while he takes.
+// A client that takes its echo is not cut, however slowly it takes it, if the kernel learns within
+// each period of the write limit that it took something. While it takes, it does not count as
+// silent.
 #include <gtest/gtest.h>
 
 #include "judges.hpp"
@@ -41,8 +42,8 @@ TEST_P(SlowReading, LosesNothingHoweverLongItTakes) {
   if (readers.cut_silent(limit * scale) == readers.size()) GTEST_SKIP() << held_up;
 }
 
-// With a write limit of seconds and an idle limit of one: who is owed bytes and reads is not
-// silent, though he says nothing.
+// The write limit is several seconds, the idle limit one. A client that is owed bytes and reads
+// does not count as silent, even if it says nothing.
 TEST(SlowReading, IsNoSilence) {
   ServerProcess server = ServerProcess::start({"--idle-timeout", "1s", "--write-timeout", "5s"});
   SlowReaders readers(server.port(), 4, {4 * mebi, 3 * kibi, milliseconds(10), false});

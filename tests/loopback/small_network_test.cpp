@@ -71,7 +71,7 @@ TEST(SmallNetwork, ServesBulkClientsWholeBesideNeverReaders) {
       EXPECT_TRUE(each.echoed_exactly());
       EXPECT_EQ(each.ending(), Ending::fin);
     }
-    EXPECT_EQ(crowd.ended(), 0U) << "somebody had to make way";
+    EXPECT_EQ(crowd.ended(), 0U) << "a client had to make way";
     crowd.disperse();
     stop_cleanly(server);
   });

@@ -14,7 +14,7 @@ using testing::HasSubstr;
 
 constexpr std::chrono::seconds end_at_most{20};
 
-// A pipe as small as can be had, which nobody reads unless told to.
+// The smallest possible pipe. The test reads it only when asked to.
 class Pipe {
  public:
   Pipe() {
@@ -130,7 +130,7 @@ TEST(Stream, SocketThatNobodyReadsHoldsUpNothing) {
   expect_service_and_end(server);
 }
 
-// A terminal: the side that a program has (-1: there is none), and the side that nobody reads.
+// A terminal: the program's side (-1: there is none), and the other side, which is not read.
 struct Terminal {
   Terminal() : reader(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)) {
     if (reader.get() < 0 || ::grantpt(reader.get()) != 0 || ::unlockpt(reader.get()) != 0) return;

@@ -1,9 +1,9 @@
-// Torture on real sockets: the same conversations again and again, and each time the next system
-// call of the server fails, until there is no next; once, then with all that follow, then in pairs.
+// Torture on real sockets: the same conversations again and again. Each time the next system call
+// of the server fails, until there is no next call: once, then with all that follow, then in pairs.
 //
-// Whatever fails, every conversation comes to an end, nobody gets a byte that is not his, who comes
-// later is served, and the server ends as asked with an empty loop and a balanced ledger. Of a call
-// that fails once, one client at most sees anything.
+// Whatever fails, every conversation ends, every client gets only its own bytes, a later client is
+// served, and the server ends as asked with an empty loop and a balanced ledger. At most one client
+// notices a call that fails once.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -96,7 +96,7 @@ INSTANTIATE_TEST_SUITE_P(Of, Torture,
 INSTANTIATE_TEST_SUITE_P(OfAllocations, Torture, testing::Values(Failure{"Null", "new=null"}),
                          name_of);
 
-// Who comes while the listener is closed is refused, and comes again.
+// A client that comes while the listener is closed is refused, and comes again.
 class TortureOfAccept : public testing::TestWithParam<Failure> {};
 
 TEST_P(TortureOfAccept, IsRecoveredFrom) {

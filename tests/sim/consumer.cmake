@@ -4,7 +4,7 @@ file(REMOVE_RECURSE ${WORK})
 set(prefix ${WORK}/prefix)
 execute_process(COMMAND ${CMAKE_COMMAND} --install ${BUILD} --prefix ${prefix} --component uvsim
                 OUTPUT_QUIET COMMAND_ERROR_IS_FATAL ANY)
-# Not the compiler's flags of this build: the project is somebody else's.
+# A user's project has its own compiler flags, not those of this build.
 set(ENV{CFLAGS} "")
 set(ENV{CXXFLAGS} "")
 

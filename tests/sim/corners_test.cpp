@@ -1495,7 +1495,7 @@ TEST_F(Corners, signals_that_are_ignored_by_nature_do_no_harm) {
     EXPECT_EQ(run([] { return uv_kill(0, sent); }).result, 0);
   }
   EXPECT_EQ(complaint([] { return uv_kill(0, 32); }),
-            "the program is sent signal 32, which nobody waits for: it would die here");
+            "the program is sent signal 32, for which no handle waits: it would die here");
 }
 
 TEST_F(Corners, more_real_signals_than_fit_are_dropped) {

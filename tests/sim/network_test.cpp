@@ -244,7 +244,7 @@ TEST_F(World, waits_in_a_full_queue) {
         uv_listen(stream(&server), 1, [](uv_stream_t*, int) { say("heard"); });
         return uv_run(&loop, UV_RUN_DEFAULT);
       });
-  // One is parked and two wait; nobody takes them, and the third comes in when it tries again.
+  // One is parked and two wait; they are not accepted, and the third comes in when it tries again.
   EXPECT_EQ(log(), "heard");
 }
 

@@ -130,7 +130,7 @@ TEST_F(Signals, kill_knows_this_process_only) {
 
 TEST_F(Signals, that_nobody_waits_for_meet_the_process) {
   EXPECT_EQ(complaint([] { return uv_kill(0, SIGUSR1); }),
-            "the program is sent signal 10, which nobody waits for: it would die here");
+            "the program is sent signal 10, for which no handle waits: it would die here");
   std::signal(SIGUSR1, SIG_IGN);
   EXPECT_EQ(run([] { return uv_kill(0, SIGUSR1); }).result, 0);
   static int heard;

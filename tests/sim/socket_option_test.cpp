@@ -45,7 +45,7 @@ int bytes(int fd, unsigned long request) {
   return result < 0 ? result : value;
 }
 
-// ---- A server with one client, who is played
+// ---- A server with one client outside
 // -----------------------------------------------------
 
 uv_loop_t loop;
@@ -414,7 +414,7 @@ TEST_F(SocketCalls, fail_where_choices_say_so) {
   EXPECT_EQ(with(ChoicePoint::shutdown_error), "0 0 ENOTCONN ECONNRESET");
 }
 
-// ---- Descriptors of the process, and of nobody
+// ---- Descriptors of the process, and no descriptors
 // --------------------------------------------------------
 
 TEST_F(SocketCalls, on_other_descriptors_are_the_systems) {

@@ -393,7 +393,7 @@ TEST_F(Tcp, without_a_descriptor_in_reserve_1_44_tells_and_1_52_keeps_silent) {
     told = 0;
     static uv_tcp_t extra[2];
     init_tcps(2);
-    // Whoever takes the reserve's place keeps it from being opened again.
+    // A handle that takes the reserve's place keeps it from being opened again.
     bind4(&tcps[1], "127.0.0.1", port);
     uv_listen(stream(&tcps[1]), 8, [](uv_stream_t* server, int status) {
       if (told < 3) say(code(status));

@@ -1,4 +1,5 @@
-// KernelBudget: who is granted how much, that the sum never exceeds the total, and what comes back.
+// KernelBudget: how much each connection is granted, that the sum never exceeds the total, and what
+// comes back.
 #include "core/kernel_budget.hpp"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,5 @@
-// Service: every decision of the server. Who may be read from, who is closed, when, and how.
+// Service: every decision of the server. Which client may be read from, which is closed, when and
+// how.
 #include "core/service.hpp"
 
 #include <gtest/gtest.h>
@@ -20,7 +21,7 @@ static_assert(!std::is_copy_constructible_v<Connection>);
 
 constexpr std::size_t block_size = 4096;
 
-// A look at who has written lately comes each 40 ms, so does one at who is owed a queued write.
+// A client that has written lately, or for which a write is queued, gets a look each 40 ms.
 constexpr Limits defaults{.connections = 8,
                           .buffer_memory = 100'000,
                           .block_size = block_size,
@@ -89,7 +90,7 @@ class ServiceTest : public testing::Test {
   };
   using Answers = std::vector<Answer>;
 
-  // Who is closed by looks as of then, in order.
+  // The clients that looks as of `as_of` close, in order.
   Answers look(Time as_of) {
     Answers answers;
     while (Connection* const due = service->next_due(as_of, now)) {
@@ -99,7 +100,7 @@ class ServiceTest : public testing::Test {
     }
     return answers;
   }
-  // Who is closed while so much time passes, as the timer of a prompt loop has it.
+  // The clients that are closed while `time` passes, with the timer of a prompt loop.
   Answers pass(Time time) {
     Answers all;
     const Time until = now + time;

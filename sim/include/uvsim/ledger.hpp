@@ -1,13 +1,13 @@
 // The ledger: every allocation of the program under test, with its identity, its owner and the step
-// that made it; and every range of the program's memory that the simulated libuv currently borrows.
+// that made it; and every range of the program's memory that uvsim currently borrows.
 //
-// What may live here: the book-keeping of memory. It knows nothing of loops, streams or rules; the
-// simulator tells it what is lent, and it tells the simulator what went wrong.
+// The ledger knows nothing of loops, streams or rules. uvsim tells it what is lent, and it reports
+// incidents to uvsim.
 //
-// Theory. A run begins with begin() and finishes with end(). In between, only what happens on a
-// thread that is `inside` the program under test is counted: the simulator steps Outside when the
-// program calls it, and Inside again when it calls the program back. Memory that other code hands
-// to the program may be freed by it, and the reverse; neither is an incident.
+// Theory. A run begins with begin() and finishes with end(). Between them only allocations count
+// that a thread makes `inside` the program under test: uvsim steps Outside when the program calls
+// it, and Inside when it calls the program back. The program may free memory that other code passed
+// to it, and the reverse; neither is an incident.
 //
 // The book is kept by hooks. Under a sanitizer with an allocator (ASan, MSan, TSan, LSan) they are
 // the sanitizer's own; otherwise malloc and its siblings are defined here, in the archive, over the
@@ -66,9 +66,9 @@ struct Incident {
   const Loan* loan;              // Set for freed_while_lent only.
 };
 
-// Called with the ledger at rest, so it may allocate, and may leave by a long jump; who jumps sets
-// detail::inside again. If it returns, the free goes no further where
-// the ledger can prevent it (`interposed`), and takes its course where it cannot (`sanitizer`).
+// Called with the ledger at rest, so it may allocate. It may leave by a long jump, and then has to
+// set detail::inside itself. If it returns, the free is prevented with Backend::interposed, and
+// happens with Backend::sanitizer.
 using IncidentHandler = void (*)(void* context, const Incident& incident);
 
 // Asked once per allocation of the program under test; true makes malloc return null, new throw.
@@ -127,15 +127,16 @@ std::size_t loans() noexcept;
 using Visitor = void (*)(void* context, const Allocation& allocation);
 void for_each_live(Visitor visit, void* context) noexcept;
 
-// Of these the leaks: what nobody reaches any more, neither the program (from static data,
-// thread-locals and what libuv still uses; Options::strict: that does not count) nor a library that
-// made it for itself, such as the C library. `stack`: from there up, frames of the program are
-// left, and what they reach is none; null: it has returned. Returns how many there are.
+// The leaks among them: allocations that nothing reaches any more. The program may reach one from
+// static data, thread-locals and what libuv still uses (with Options::strict this does not count),
+// and a library may reach one that it made for itself. `stack`: frames of the program are left from
+// there up, and what they reach is no leak; null: the program has returned. Returns the number of
+// leaks.
 std::size_t for_each_leak(Visitor visit, void* context, const void* stack = nullptr) noexcept;
 
-// What was allocated by way of a function, a file or a shared library whose name contains `name` is
-// that library's own, reached or not. UVSIM_KEEPS=name:name in the environment does the same. The
-// text must live on. False: there are too many names.
+// Memory allocated through a function, a file or a shared library whose name contains `name` is no
+// leak. UVSIM_KEEPS=name:name in the environment does the same. `name` must stay valid. Returns
+// false if there are too many names.
 bool library_keeps(const char* name) noexcept;
 
 // What is borrowed now, in no particular order.

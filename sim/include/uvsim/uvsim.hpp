@@ -1,9 +1,9 @@
-// uvsim: a simulated libuv. Link a libuv program with it in place of libuv and the program runs in
-// one thread, with no kernel, in virtual time, deterministically, with faults on demand and every
+// uvsim: a simulated libuv. A libuv program that is linked with it in place of libuv runs without a
+// kernel, in virtual time, deterministically, one thread at a time, with chosen faults and every
 // rule of libuv's stream contract checked.
 //
-// A plain program needs nothing of this header: its main() runs as it stands, the environment
-// variables below set the options, and a broken rule ends it with a message and the trace.
+// A plain program does not need this header: its main() runs unchanged, the environment variables
+// below set the options, and a broken rule ends it with a message and the trace.
 //
 //   UVSIM_VERSION=1.44|1.52   UVSIM_SEED=n (random choices)   UVSIM_CHOICES=hexbytes
 //   UVSIM_FAULTS=name,name|all (answers that libuv never gives, too)
@@ -11,7 +11,7 @@
 //   UVSIM_MAX_SECONDS=n (virtual)   UVSIM_WATCHDOG=n (real seconds)   UVSIM_LEDGER=0
 //
 // A driver (a test, a fuzz target) uses Simulation: many runs in one process, each from a clean
-// start. What may live here: what a driver or a World needs to know. How it works is in sim/src.
+// start. This header is what a driver or a World needs. The implementation is in sim/src.
 #ifndef UVSIM_UVSIM_HPP
 #define UVSIM_UVSIM_HPP
 
@@ -26,14 +26,14 @@ struct sockaddr;
 
 namespace uvsim {
 
-// Which libuv to be, where they differ.
+// The libuv whose behaviour uvsim has.
 enum class Version : uint8_t { v1_44, v1_52 };
 
 // ---------------------------------------------------------------------------------------------
 // Choices
 //
-// Every question that the real world answers is asked of a Choices source as pick(n, point); the
-// answer is 0..n-1 and 0 is always the kindest. Nothing is asked when n would be 1.
+// uvsim asks a Choices source every question that the real world would decide, as pick(n, point).
+// The answer is 0..n-1; 0 is always the kindest. A question with one answer is not asked.
 
 // X(name, what is asked; answers in order, kindest first, when the real one answers so). The last
 // names the place in libuv 1.44.2, in src/unix; `never` means that no answer but the kindest is
@@ -137,9 +137,10 @@ class ChoiceSet {
  public:
   static constexpr ChoiceSet none() { return ChoiceSet(0); }
   static constexpr ChoiceSet all() { return ChoiceSet(~uint64_t{0}); }
-  // All where the real libuv, or the world around it, has more than one answer.
+  // The points at which the real libuv or its surroundings have more than one answer.
   static ChoiceSet possible();
-  // "call_write,read_error", or "all". False: a name is unknown, and nothing was changed.
+  // Reads "call_write,read_error", or "all". Returns false, and changes nothing, if a name is
+  // unknown.
   static bool parse(std::string_view names, ChoiceSet* set);
   constexpr ChoiceSet with(ChoicePoint p) const { return ChoiceSet(bits_ | bit(p)); }
   constexpr ChoiceSet without(ChoicePoint p) const { return ChoiceSet(bits_ & ~bit(p)); }
@@ -190,7 +191,7 @@ class Replay final : public Choices {
   size_t used_ = 0;
 };
 
-// Passes every question on and keeps the answers, to be given to Replay.
+// Passes every question on to `source`, and keeps the answers for Replay.
 class Recorder final : public Choices {
  public:
   explicit Recorder(Choices& source) : source_(source) {}
@@ -214,8 +215,8 @@ class Random final : public Choices {
   uint32_t kindness_;
 };
 
-// Asks one point kindly except for its `nth` question, which gets `answer`: torture, one fallible
-// call failing in turn. seen() says how many questions there were.
+// Gives question number `nth`, from 0, `answer`, and every other question the kindest answer.
+// Torture uses it with one point in Options::asked. seen() returns the number of questions.
 class OneFault final : public Choices {
  public:
   OneFault(uint64_t nth, uint32_t answer) : nth_(nth), answer_(answer) {}
@@ -265,8 +266,9 @@ enum class OnViolation : uint8_t {
 
 // What happens when nothing can happen any more: no event, no timer, nothing from the hook.
 enum class OnQuiescence : uint8_t {
-  // A driver's program is left by a long jump, with Report::quiescent set; a plain program is told
-  // what keeps its loop alive, and exits.
+  // A driver's program is left by a long jump, with Report::quiescent set. For a plain program
+  // uvsim
+  // prints what keeps its loop alive, and exits.
   leave,
   // uv_run returns as if uv_stop had been called (non-zero).
   unblock,
@@ -278,7 +280,7 @@ struct Options {
   OnQuiescence on_quiescence = OnQuiescence::leave;
   // Other points are answered 0 without being asked.
   ChoiceSet asked = ChoiceSet::all();
-  // Points that may also be answered with what libuv never says in that place.
+  // Points that may also have answers that libuv never gives there.
   ChoiceSet impossible = ChoiceSet::none();
 
   bool checks = true;           // contract checks
@@ -286,18 +288,17 @@ struct Options {
   bool warnings_fatal = false;  // findings that libuv survives count as violations
   bool check_sigpipe = true;    // R21
   bool ledger = true;
-  // The static data of the program is put back between runs, its constructors and exit handlers run
-  // in each; see README, "Each run starts alike".
+  // Restores the program's static data between runs, and runs its constructors and exit handlers in
+  // each run; see README, "Each run starts alike".
   bool fresh_statics = false;
-  bool strict_ledger = false;     // what static data still reaches at the end is a leak, too
-  bool fail_allocations = false;  // malloc and new of the program fail where choices say so
+  bool strict_ledger = false;     // memory that static data reaches at the end is a leak, too
+  bool fail_allocations = false;  // choices can make malloc and new of the program fail
   bool trace = true;              // keep events; the hash is computed either way
   bool real_signals = false;      // uv_signal_start also catches the process's real signals
-  // Each simulated descriptor is also one of the process: its number counts for `ulimit -n`,
-  // options may be set on it and it may be closed, and a new socket of the program's own may be
-  // opened.
+  // Each simulated descriptor is also a descriptor of the process. So `ulimit -n` counts it,
+  // options can be set on it, it can be closed, and uv_tcp_open takes a new socket of the program.
   bool real_descriptors = false;
-  uint32_t trace_events = 1u << 14;  // the last so many are kept
+  uint32_t trace_events = 1u << 14;  // how many of the last events are kept
 
   // Limits: reaching one ends the run with Report::limit saying which.
   uint64_t max_steps = 50'000'000;  // calls and callbacks together
@@ -305,19 +306,18 @@ struct Options {
   uint64_t max_turns = 10'000'000;           // loop turns
   uint64_t max_seconds = 30ull * 24 * 3600;  // of virtual time
   uint64_t max_calls_in_callback = 20'000'000;
-  // Real seconds until a callback that makes no uv_* call at all is given up; 0: no watchdog. Uses
-  // SIGALRM, and ends the process.
+  // Real seconds until a callback that makes no uv_* call ends the process, by SIGALRM; 0: never.
   uint32_t watchdog_seconds = 0;
-  uint64_t max_idle_hooks = 1'000'000;  // hook calls in a row that say "made progress" for nothing
+  uint64_t max_idle_hooks = 1'000'000;  // hook calls in a row that return `made` without effect
 
   // The machine.
   uint32_t descriptors = 0;          // how many may be open; 0: no limit
   uint32_t send_buffer = 2'626'560;  // what uv_send_buffer_size shows; a loopback's default
   uint32_t receive_buffer = 131'072;
-  uint32_t send_window = 3'791'899;  // what the two really hold of a connection nobody reads
+  uint32_t send_window = 3'791'899;  // bytes that the two really hold of an unread connection
   uint32_t receive_window = 127'973;
   uint64_t turn_ns = 10'000;  // each turn of a loop takes this long
-  uint64_t clock_ns = 1'000;  // and each look at the clock this
+  uint64_t clock_ns = 1'000;  // each reading of the clock takes this long
 };
 
 // ---------------------------------------------------------------------------------------------
@@ -327,12 +327,12 @@ enum class Limit : uint8_t { none, steps, callbacks, turns, time, calls_in_callb
 const char* name_of(Limit limit) noexcept;
 
 struct Finding {
-  // "R27", or "" for what is no rule of the contract (a limit, a bad argument, the ledger).
+  // "R27", or "" for another finding (a limit, a bad argument, the ledger).
   std::string rule;
   std::string handle;   // "tcp#3"
   std::string message;  // one sentence
   uint64_t step = 0;
-  // No mistake of the program's: uvsim cannot run it. A plain program then ends with status 69.
+  // The program made no mistake, but uvsim cannot run it. A plain program ends with status 69.
   bool cannot_run = false;
 };
 
@@ -395,7 +395,7 @@ struct Listener {
 };
 
 enum class PeerState : uint8_t {
-  connecting,  // queue full, or nobody answers
+  connecting,  // the queue is full, or nothing answers
   established,
   refused,
   closed,  // by this peer
@@ -403,7 +403,7 @@ enum class PeerState : uint8_t {
 
 struct PeerView {
   PeerState state = PeerState::closed;
-  bool accepted = false;        // the program has taken the connection off the queue
+  bool accepted = false;        // the program has accepted the connection
   size_t readable = 0;          // bytes that read() would return now
   size_t unread = 0;            // and with them what the program wrote and its kernel still holds
   size_t held = 0;              // only what the program's kernel still holds
@@ -434,7 +434,8 @@ class Network {
   size_t listeners() const;
   Listener listener(size_t index) const;
 
-  // A peer connects to a listener, or to a port or pipe name. refused at once when nobody listens.
+  // A peer connects to a listener, or to a port or pipe name. Without a listener its state is
+  // refused at once.
   Peer connect(size_t listener_index);
   Peer connect(Family family, uint16_t port);
   Peer connect(std::string_view pipe_name);
@@ -478,15 +479,15 @@ class Network {
   // Handles that are initialised and not closed, and descriptors that are open, in the program.
   size_t open_handles() const;
   size_t open_descriptors() const;
-  // From now on the program may open so many descriptors more, and no others.
+  // From now on the program may open this many more descriptors.
   void leave_descriptors(uint32_t count);
   bool loop_has_work() const;  // something is ready or due now in some loop of the program
 };
 
-// Called where libuv would wait in poll (also when it would not sleep, with ns == 0 or ready). May
-// use the Network, must not call uv_* functions. Return made after doing something: uvsim looks
-// again, and calls again if there is still nothing to do; nothing: time may jump to the next
-// timer, and with no timer the run is quiescent.
+// Called where libuv would wait in poll, even if it would not sleep (ns == 0 or ready). It may use
+// the Network and must not call uv_* functions. Returns `made` if it did something: uvsim looks
+// again, and calls it again if there is still nothing to do. Returns `nothing` otherwise: time may
+// jump to the next timer, and without a timer the run is quiescent.
 using PollHook = std::function<Progress(Network&, Wait)>;
 
 // ---------------------------------------------------------------------------------------------
@@ -511,7 +512,7 @@ struct EventView {
   const char* text;  // of a note; otherwise null
 };
 
-// Calls are told when they return, callbacks before they run. Must not call uv_* functions.
+// Called when a call has returned, and before a callback runs. Must not call uv_* functions.
 using EventHook = void (*)(void* context, const EventView& event);
 uint16_t event_names() noexcept;
 
@@ -531,7 +532,7 @@ class Simulation {
   // Called with the status when the program has returned, or called exit; the network is still
   // there.
   void on_end(std::function<void(int status)> hook);
-  // Null: nobody is told.
+  // Null: no hook.
   void on_event(EventHook hook, void* context);
 
   // One run from a clean start: uv_* functions called by `program` on this thread work on this

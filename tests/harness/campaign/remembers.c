@@ -1,5 +1,5 @@
-// A server that works once in a process: the C library's random numbers, which nobody puts back,
-// tell it that it has run before.
+// A server that works once in a process: it sees by the C library's random numbers, which are not
+// restored, that it has run before.
 #include "server.h"
 
 static void on_client(uv_stream_t* listener, int status) {

@@ -1,4 +1,4 @@
-// An allocation that nobody frees.
+// An allocation that is never freed.
 #include "negative.h"
 
 static void* volatile forgotten;

@@ -1,6 +1,6 @@
-// The bench of lab.hpp. Everything that scenarios have in common happens here, so that each of them
-// shows only what it is about.
-#include "lab.hpp"
+// The bench of fixture.hpp. Everything that scenarios have in common happens here, so that each of
+// them shows only what it is about.
+#include "fixture.hpp"
 
 #include <netinet/in.h>
 #include <unistd.h>
@@ -61,12 +61,14 @@ std::string fresh_pipe_name() {
 
 // ------------------------------------------------------------------------------------- any handle
 
-int Named::call(const std::string& what, int result) { return lab.call(name + "." + what, result); }
+int Named::call(const std::string& what, int result) {
+  return fixture.call(name + "." + what, result);
+}
 
-void Named::traced(const std::string& what) { lab.log("> %s %s", name.c_str(), what.c_str()); }
+void Named::traced(const std::string& what) { fixture.log("> %s %s", name.c_str(), what.c_str()); }
 
 void Named::close() {
-  lab.log("%s.close", name.c_str());
+  fixture.log("%s.close", name.c_str());
   uv_close(handle(), [](uv_handle_t* closed) {
     Named& self = *static_cast<Named*>(closed->data);
     self.traced("closed");
@@ -77,18 +79,18 @@ void Named::close() {
 void Named::close_quietly() { uv_close(handle(), nullptr); }
 
 void Named::ref() {
-  lab.log("%s.ref", name.c_str());
+  fixture.log("%s.ref", name.c_str());
   uv_ref(handle());
 }
 
 void Named::unref() {
-  lab.log("%s.unref", name.c_str());
+  fixture.log("%s.unref", name.c_str());
   uv_unref(handle());
 }
 
 void Named::trace_state() {
-  lab.log("%s: active=%d closing=%d ref=%d", name.c_str(), uv_is_active(handle()),
-          uv_is_closing(handle()), uv_has_ref(handle()));
+  fixture.log("%s: active=%d closing=%d ref=%d", name.c_str(), uv_is_active(handle()),
+              uv_is_closing(handle()), uv_has_ref(handle()));
 }
 
 int Timer::start(std::uint64_t timeout, std::uint64_t repeat) {
@@ -127,7 +129,8 @@ int Signal::stop() { return call("stop", uv_signal_stop(&uv)); }
 // ---------------------------------------------------------------------------------------- streams
 
 Stream::~Stream() {
-  if (lent_buffers_ != 0) lab.log("%s: %d buffers never came back", name.c_str(), lent_buffers_);
+  if (lent_buffers_ != 0)
+    fixture.log("%s: %d buffers never came back", name.c_str(), lent_buffers_);
 }
 
 int Stream::bind_loopback(int port) {
@@ -198,7 +201,7 @@ void Stream::connect_name(const std::string& path) {
   auto* request = new uv_connect_t;
   request->data = static_cast<Named*>(this);
   uv_pipe_connect(request, pipe(), path.c_str(), connect_cb);
-  lab.log("%s.connect", name.c_str());
+  fixture.log("%s.connect", name.c_str());
 }
 
 void Stream::alloc_cb(uv_handle_t* handle, std::size_t suggested, uv_buf_t* buffer) {
@@ -296,26 +299,27 @@ int Stream::close_reset() {
 // The field and the getter are both read by real programs, so both are looked at.
 void Stream::trace_queue() {
   const std::size_t size = uv_stream_get_write_queue_size(stream());
-  lab.log("%s.write_queue_size = %zu%s", name.c_str(), size,
-          size == stream()->write_queue_size ? "" : " but the field differs");
+  fixture.log("%s.write_queue_size = %zu%s", name.c_str(), size,
+              size == stream()->write_queue_size ? "" : " but the field differs");
 }
 
 void Stream::trace_direction() {
-  lab.log("%s: readable=%d writable=%d", name.c_str(), uv_is_readable(stream()),
-          uv_is_writable(stream()));
+  fixture.log("%s: readable=%d writable=%d", name.c_str(), uv_is_readable(stream()),
+              uv_is_writable(stream()));
 }
 
-// ---------------------------------------------------------------------------------------- the lab
+// ---------------------------------------------------------------------------------------- the
+// fixture
 
-Lab::Lab(std::string& trace, Version version) : trace_(trace), version_(version) {
+Fixture::Fixture(std::string& trace, Version version) : trace_(trace), version_(version) {
   if (uv_loop_init(&loop_) != 0) std::abort();
 }
 
-Lab::~Lab() {
+Fixture::~Fixture() {
   if (!finished_) finish();
 }
 
-void Lab::log(const char* format, ...) {
+void Fixture::log(const char* format, ...) {
   if (muted) return;
   char line[512];
   va_list arguments;
@@ -326,13 +330,13 @@ void Lab::log(const char* format, ...) {
   trace_ += '\n';
 }
 
-int Lab::call(const std::string& what, long long result) {
+int Fixture::call(const std::string& what, long long result) {
   log("%s = %s", what.c_str(), result_name(result).c_str());
   return static_cast<int>(result);
 }
 
 template <class T>
-T& Lab::adopt(std::unique_ptr<T> handle) {
+T& Fixture::adopt(std::unique_ptr<T> handle) {
   T& adopted = *handle;
   adopted.handle()->data = static_cast<Named*>(&adopted);
   handles_.push_back(std::move(handle));
@@ -347,43 +351,43 @@ void must_work(int status) {
 
 }  // namespace
 
-Stream& Lab::tcp(const std::string& name, uv_loop_t* on) {
+Stream& Fixture::tcp(const std::string& name, uv_loop_t* on) {
   auto stream = std::make_unique<Stream>(*this, name);
   must_work(uv_tcp_init(on ? on : &loop_, stream->tcp()));
   return adopt(std::move(stream));
 }
 
-Stream& Lab::pipe(const std::string& name) {
+Stream& Fixture::pipe(const std::string& name) {
   auto stream = std::make_unique<Stream>(*this, name);
   must_work(uv_pipe_init(&loop_, stream->pipe(), 0));
   return adopt(std::move(stream));
 }
 
-Timer& Lab::timer(const std::string& name, uv_loop_t* on) {
+Timer& Fixture::timer(const std::string& name, uv_loop_t* on) {
   auto timer = std::make_unique<Timer>(*this, name);
   must_work(uv_timer_init(on ? on : &loop_, &timer->uv));
   return adopt(std::move(timer));
 }
 
-Idle& Lab::idle(const std::string& name) {
+Idle& Fixture::idle(const std::string& name) {
   auto idle = std::make_unique<Idle>(*this, name);
   must_work(uv_idle_init(&loop_, &idle->uv));
   return adopt(std::move(idle));
 }
 
-Prepare& Lab::prepare(const std::string& name) {
+Prepare& Fixture::prepare(const std::string& name) {
   auto prepare = std::make_unique<Prepare>(*this, name);
   must_work(uv_prepare_init(&loop_, &prepare->uv));
   return adopt(std::move(prepare));
 }
 
-Check& Lab::check(const std::string& name) {
+Check& Fixture::check(const std::string& name) {
   auto check = std::make_unique<Check>(*this, name);
   must_work(uv_check_init(&loop_, &check->uv));
   return adopt(std::move(check));
 }
 
-Async& Lab::async(const std::string& name) {
+Async& Fixture::async(const std::string& name) {
   auto async = std::make_unique<Async>(*this, name);
   must_work(uv_async_init(&loop_, &async->uv, [](uv_async_t* sent) {
     Async& self = self_of<Async>(sent->data);
@@ -393,31 +397,31 @@ Async& Lab::async(const std::string& name) {
   return adopt(std::move(async));
 }
 
-Signal& Lab::signal(const std::string& name, uv_loop_t* on) {
+Signal& Fixture::signal(const std::string& name, uv_loop_t* on) {
   auto signal = std::make_unique<Signal>(*this, name);
   must_work(uv_signal_init(on ? on : &loop_, &signal->uv));
   return adopt(std::move(signal));
 }
 
-int Lab::run(uv_run_mode mode) {
+int Fixture::run(uv_run_mode mode) {
   static const char* const names[] = {"default", "once", "nowait"};
   return call(std::string("run(") + names[mode] + ")", uv_run(&loop_, mode));
 }
 
-void Lab::run_until(const std::function<bool()>& condition) {
+void Fixture::run_until(const std::function<bool()>& condition) {
   for (int turn = 0; turn < 10000 && !condition(); turn++) {
     uv_run(&loop_, UV_RUN_ONCE);
   }
   if (!condition()) log("it never happened");
 }
 
-uv_loop_t* Lab::open_second_loop() {
+uv_loop_t* Fixture::open_second_loop() {
   second_loop_ = std::make_unique<uv_loop_t>();
   must_work(uv_loop_init(second_loop_.get()));
   return second_loop_.get();
 }
 
-void Lab::finish() {
+void Fixture::finish() {
   finished_ = true;
   muted = true;
   for (auto& handle : handles_) {
@@ -449,10 +453,10 @@ void Lab::finish() {
   handles_.clear();
 }
 
-Pair::Pair(Lab& lab, const std::string& client_name, const std::string& peer_name)
-    : client(lab.tcp(client_name)), peer(lab.tcp(peer_name)) {
-  const Muted muted(lab);
-  Stream& server = lab.tcp("server");
+Pair::Pair(Fixture& fixture, const std::string& client_name, const std::string& peer_name)
+    : client(fixture.tcp(client_name)), peer(fixture.tcp(peer_name)) {
+  const Muted muted(fixture);
+  Stream& server = fixture.tcp("server");
   bool is_accepted = false;
   bool is_connected = false;
   server.on_connection = [&] {
@@ -463,15 +467,15 @@ Pair::Pair(Lab& lab, const std::string& client_name, const std::string& peer_nam
   server.bind_loopback();
   server.listen();
   client.connect(server);
-  lab.run_until([&] { return is_accepted && is_connected; });
+  fixture.run_until([&] { return is_accepted && is_connected; });
   client.on_connect = nullptr;
   server.close_quietly();
-  uv_run(lab.loop(), UV_RUN_NOWAIT);
+  uv_run(fixture.loop(), UV_RUN_NOWAIT);
 }
 
-PipePair::PipePair(Lab& lab) : client(lab.pipe("client")), peer(lab.pipe("peer")) {
-  const Muted muted(lab);
-  Stream& server = lab.pipe("server");
+PipePair::PipePair(Fixture& fixture) : client(fixture.pipe("client")), peer(fixture.pipe("peer")) {
+  const Muted muted(fixture);
+  Stream& server = fixture.pipe("server");
   bool is_accepted = false;
   bool is_connected = false;
   server.on_connection = [&] {
@@ -483,10 +487,10 @@ PipePair::PipePair(Lab& lab) : client(lab.pipe("client")), peer(lab.pipe("peer")
   server.bind_name(path);
   server.listen();
   client.connect_name(path);
-  lab.run_until([&] { return is_accepted && is_connected; });
+  fixture.run_until([&] { return is_accepted && is_connected; });
   client.on_connect = nullptr;
   server.close_quietly();
-  uv_run(lab.loop(), UV_RUN_NOWAIT);
+  uv_run(fixture.loop(), UV_RUN_NOWAIT);
 }
 
 }  // namespace conformance

@@ -1,27 +1,28 @@
-/* The player of random scripts: a fixed cast of libuv handles and a few verbs that act on them.
+/* The interpreter of random scripts: a fixed set of libuv handles, and operations that act on them.
  *
- * It is C against <uv.h> alone, and the same source is compiled for every arm and printed as part
- * of the C program that shows a divergence. A script is a list of verbs to perform and a list of
- * reactions, verbs to perform inside a callback. Whoever uses the player supplies player_line(),
- * which takes the trace, and player_reaction(), which performs what the script wants in a callback.
+ * It is C against <uv.h> alone. The same source is compiled for every arm, and printed as part of
+ * the C program that shows a divergence. A script is a list of operations, and a list of reactions:
+ * operations to perform inside a callback. The program that links the interpreter defines
+ * interpreter_line(), which takes the trace, and interpreter_reaction(), which performs the
+ * script's reactions.
  */
-#ifndef PLAYER_H
-#define PLAYER_H
+#ifndef INTERPRETER_H
+#define INTERPRETER_H
 
-/* The cast. Clients connect to the server; a connection is accepted into the next peer. */
+/* The handles. Clients connect to the server; a connection is accepted into the next peer. */
 enum actor { S, C0, C1, C2, P0, P1, P2, T0, T1, IDLE, PREP, CHECK, ASYNC, ACTORS };
 
-enum verb {
+enum operation {
   V_CONNECT,    /* a client to the server's port, also after the server has closed */
-  V_REFUSED,    /* a client to a port where nobody listens */
-  V_ACCEPT,     /* the server, into the next peer, whenever it likes */
+  V_REFUSED,    /* a client to a port without a listener */
+  V_ACCEPT,     /* the server, into the next peer, at any time */
   V_MANUAL,     /* the server no longer accepts by itself in its connection callback */
   V_READ_START, /* streams */
   V_READ_STOP,
   V_WRITE,     /* a bytes in b parts */
   V_TRY_WRITE, /* a bytes */
   V_SHUTDOWN,
-  V_CLOSE,  /* anybody */
+  V_CLOSE,  /* any handle */
   V_RESET,  /* streams: uv_tcp_close_reset */
   V_BUFFER, /* from now on alloc_cb gives a bytes; 0 is no memory */
   V_LISTEN, /* the server, once more */
@@ -36,7 +37,7 @@ enum verb {
   V_TURN,      /* one turn of the loop; not within a callback, nor the next two */
   V_SETTLE,    /* turns until nothing has happened for a while */
   V_SLEEP,     /* more time passes than every timeout but the endless, and then a turn */
-  VERBS
+  OPERATIONS
 };
 
 /* What may be reacted to. READ is every read callback but ends and errors, which are END. */
@@ -63,13 +64,13 @@ extern "C" {
 #endif
 
 /* One play, from a clean start to a closed loop. LARGE plays move megabytes. */
-void player_begin(int large);
-void player_do(enum verb verb, enum actor actor, unsigned a, unsigned b);
-void player_end(void);
+void interpreter_begin(int large);
+void interpreter_do(enum operation operation, enum actor actor, unsigned a, unsigned b);
+void interpreter_end(void);
 
 /* Supplied by the host. */
-void player_line(const char* line);
-void player_reaction(enum moment moment, enum actor actor, unsigned occurrence);
+void interpreter_line(const char* line);
+void interpreter_reaction(enum moment moment, enum actor actor, unsigned occurrence);
 
 #ifdef __cplusplus
 }

@@ -1,5 +1,5 @@
-/* See player.h. Handles live in one static cast, so that nothing of a play survives it. */
-#include "player.h"
+/* See interpreter.h. Handles live in one static cast, so that nothing of a play survives it. */
+#include "interpreter.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -48,7 +48,7 @@ __attribute__((format(printf, 1, 2))) static void trace(const char* format, ...)
   va_start(arguments, format);
   vsnprintf(line, sizeof line, format, arguments);
   va_end(arguments);
-  player_line(line);
+  interpreter_line(line);
 }
 
 static const char* result_text(long long result) {
@@ -66,7 +66,7 @@ static enum actor actor_of(const void* handle) {
 static void react(enum moment moment, enum actor actor) {
   happened++;
   unsigned occurrence = cast[actor].occurrences[moment]++;
-  if (!is_ending) player_reaction(moment, actor, occurrence);
+  if (!is_ending) interpreter_reaction(moment, actor, occurrence);
 }
 
 static void result(enum actor actor, const char* call, long long value) {
@@ -179,7 +179,8 @@ static void open_tcp(struct member* self) {
   self->life = OPEN;
 }
 
-/* ---- verbs --------------------------------------------------------------------------------- */
+/* ---- operations ---------------------------------------------------------------------------------
+ */
 
 static void do_accept(void) {
   for (enum actor peer = P0; peer <= P2; peer++) {
@@ -331,51 +332,53 @@ static int is_stream(enum actor actor) { return actor <= P2; }
 static int is_end(enum actor actor) { return actor >= C0 && actor <= P2; }
 static int is_timer(enum actor actor) { return actor == T0 || actor == T1; }
 
-static void do_to_stream(enum verb verb, enum actor actor, unsigned a, unsigned b) {
+static void do_to_stream(enum operation operation, enum actor actor, unsigned a, unsigned b) {
   uv_stream_t* stream = &cast[actor].uv.stream;
-  if (verb == V_READ_START) result(actor, "read_start", uv_read_start(stream, on_alloc, on_read));
-  if (verb == V_READ_STOP) result(actor, "read_stop", uv_read_stop(stream));
-  if (verb == V_WRITE) do_write(actor, a, b == 0 ? 1 : b);
-  if (verb == V_TRY_WRITE) do_try_write(actor, a);
-  if (verb == V_SHUTDOWN) do_shutdown(actor);
-  if (verb == V_RESET && cast[actor].life == OPEN) do_reset(actor);
-  if (verb == V_BUFFER) cast[actor].buffer_size = a;
+  if (operation == V_READ_START)
+    result(actor, "read_start", uv_read_start(stream, on_alloc, on_read));
+  if (operation == V_READ_STOP) result(actor, "read_stop", uv_read_stop(stream));
+  if (operation == V_WRITE) do_write(actor, a, b == 0 ? 1 : b);
+  if (operation == V_TRY_WRITE) do_try_write(actor, a);
+  if (operation == V_SHUTDOWN) do_shutdown(actor);
+  if (operation == V_RESET && cast[actor].life == OPEN) do_reset(actor);
+  if (operation == V_BUFFER) cast[actor].buffer_size = a;
 }
 
-static void do_to_handle(enum verb verb, enum actor actor, unsigned a, unsigned b) {
+static void do_to_handle(enum operation operation, enum actor actor, unsigned a, unsigned b) {
   struct member* self = &cast[actor];
   int is_open = self->life == OPEN;
-  if (verb == V_CLOSE && is_open) do_close(actor);
-  if (verb == V_START && is_open) do_start(actor, a, b);
-  if (verb == V_STOP && is_open) do_stop(actor);
-  if (verb == V_AGAIN && is_open && is_timer(actor))
+  if (operation == V_CLOSE && is_open) do_close(actor);
+  if (operation == V_START && is_open) do_start(actor, a, b);
+  if (operation == V_STOP && is_open) do_stop(actor);
+  if (operation == V_AGAIN && is_open && is_timer(actor))
     result(actor, "again", uv_timer_again(&self->uv.timer));
-  if (verb == V_SEND && actor == ASYNC) result(actor, "send", uv_async_send(&self->uv.async));
-  if (verb == V_REF && is_open) uv_ref(&self->uv.handle);
-  if (verb == V_UNREF && is_open) uv_unref(&self->uv.handle);
-  if (verb == V_QUERY) do_query(actor);
-  if (is_end(actor) || (is_stream(actor) && verb == V_RESET)) do_to_stream(verb, actor, a, b);
+  if (operation == V_SEND && actor == ASYNC) result(actor, "send", uv_async_send(&self->uv.async));
+  if (operation == V_REF && is_open) uv_ref(&self->uv.handle);
+  if (operation == V_UNREF && is_open) uv_unref(&self->uv.handle);
+  if (operation == V_QUERY) do_query(actor);
+  if (is_end(actor) || (is_stream(actor) && operation == V_RESET))
+    do_to_stream(operation, actor, a, b);
 }
 
-/* A verb that cannot be done, because its handle is not there yet or no more, is left out: the
-   player never breaks a rule of libuv's contract. */
-void player_do(enum verb verb, enum actor actor, unsigned a, unsigned b) {
+/* A operation that cannot be done, because its handle is not there yet or no more, is left out: the
+   interpreter never breaks a rule of libuv's contract. */
+void interpreter_do(enum operation operation, enum actor actor, unsigned a, unsigned b) {
   struct member* self = &cast[actor];
   int is_client = actor >= C0 && actor <= C2;
-  if (verb == V_TURN) do_turn();
-  if (verb == V_SETTLE) do_settle();
-  if (verb == V_SLEEP) do_sleep();
-  if (verb == V_STOP_LOOP) uv_stop(&loop);
-  if (verb == V_MANUAL) accepts_by_itself = 0;
-  if (verb == V_ACCEPT && cast[S].life == OPEN) do_accept();
+  if (operation == V_TURN) do_turn();
+  if (operation == V_SETTLE) do_settle();
+  if (operation == V_SLEEP) do_sleep();
+  if (operation == V_STOP_LOOP) uv_stop(&loop);
+  if (operation == V_MANUAL) accepts_by_itself = 0;
+  if (operation == V_ACCEPT && cast[S].life == OPEN) do_accept();
   /* To listen again with a connection waiting to be accepted makes libuv 1.44 fail an assertion. */
-  if (verb == V_LISTEN && (cast[S].life == OPEN || cast[S].life == CLOSING) &&
+  if (operation == V_LISTEN && (cast[S].life == OPEN || cast[S].life == CLOSING) &&
       cast[S].uv.stream.accepted_fd == -1) {
     result(S, "listen", uv_listen(&cast[S].uv.stream, 16, on_connection));
   }
-  if (verb == V_CONNECT && is_client && self->life <= OPEN) do_connect(actor, port);
-  if (verb == V_REFUSED && is_client && self->life <= OPEN) do_connect(actor, refused_port);
-  if (self->life == OPEN || self->life == CLOSING) do_to_handle(verb, actor, a, b);
+  if (operation == V_CONNECT && is_client && self->life <= OPEN) do_connect(actor, port);
+  if (operation == V_REFUSED && is_client && self->life <= OPEN) do_connect(actor, refused_port);
+  if (self->life == OPEN || self->life == CLOSING) do_to_handle(operation, actor, a, b);
 }
 
 /* ---- a play -------------------------------------------------------------------------------- */
@@ -394,10 +397,10 @@ static void bind_loopback(uv_tcp_t* tcp) {
   if (uv_tcp_bind(tcp, (const struct sockaddr*)&address, 0) != 0) abort();
 }
 
-/* The port where nobody listens is bound and kept, so that nobody else can take it. */
+/* A port without a listener, bound so that no other program can take it. */
 static uv_tcp_t nobody;
 
-void player_begin(int large) {
+void interpreter_begin(int large) {
   memset(cast, 0, sizeof cast);
   is_large = large;
   is_ending = 0;
@@ -430,7 +433,7 @@ static void close_if_open(uv_handle_t* handle, void* argument) {
   }
 }
 
-void player_end(void) {
+void interpreter_end(void) {
   is_ending = 1;
   trace("the end");
   uv_walk(&loop, close_if_open, NULL);

@@ -3,7 +3,8 @@
 //
 // A call is traced as `client.write(5) = 0`, a callback as `> client write 0`. Negative results are
 // traced by their names. Hooks (`on_read` and so on) run inside the callback, after its line.
-// The lab owns all handles; when it ends it closes what is open, silently, and the loop must close.
+// The fixture owns all handles; when it ends it closes what is open, silently, and the loop must
+// close.
 #pragma once
 
 #include <uv.h>
@@ -29,10 +30,11 @@ std::string result_name(long long result);
 char payload_byte(std::size_t offset);
 std::string payload(std::size_t size, std::size_t offset = 0);
 
-/// What every handle of the lab has, whatever its type.
+/// What every handle of the fixture has, whatever its type.
 class Named {
  public:
-  Named(Lab& its_lab, std::string its_name) : lab(its_lab), name(std::move(its_name)) {}
+  Named(Fixture& its_fixture, std::string its_name)
+      : fixture(its_fixture), name(std::move(its_name)) {}
   virtual ~Named() = default;
   Named(const Named&) = delete;
   Named& operator=(const Named&) = delete;
@@ -46,7 +48,7 @@ class Named {
   int call(const std::string& what, int result);
   void traced(const std::string& what);
 
-  Lab& lab;
+  Fixture& fixture;
   const std::string name;
   Hook on_close;
 };
@@ -166,12 +168,12 @@ class Stream : public Named {
   int lent_buffers_ = 0;
 };
 
-class Lab {
+class Fixture {
  public:
-  Lab(std::string& trace, Version version);
-  ~Lab();
-  Lab(const Lab&) = delete;
-  Lab& operator=(const Lab&) = delete;
+  Fixture(std::string& trace, Version version);
+  ~Fixture();
+  Fixture(const Fixture&) = delete;
+  Fixture& operator=(const Fixture&) = delete;
 
   void log(const char* format, ...) __attribute__((format(printf, 2, 3)));
   int call(const std::string& what, long long result);
@@ -213,19 +215,19 @@ class Lab {
 /// Silences the trace while it lives: for preparations that are not what the scenario shows.
 class Muted {
  public:
-  explicit Muted(Lab& lab) : lab_(lab), before_(lab.muted) { lab.muted = true; }
+  explicit Muted(Fixture& fixture) : lab_(fixture), before_(fixture.muted) { fixture.muted = true; }
   ~Muted() { lab_.muted = before_; }
   Muted(const Muted&) = delete;
   Muted& operator=(const Muted&) = delete;
 
  private:
-  Lab& lab_;
+  Fixture& lab_;
   const bool before_;
 };
 
 /// A client and the server's end of its connection, connected, the listener closed again.
 struct Pair {
-  explicit Pair(Lab& lab, const std::string& client_name = "client",
+  explicit Pair(Fixture& fixture, const std::string& client_name = "client",
                 const std::string& peer_name = "peer");
 
   Stream& client;
@@ -234,7 +236,7 @@ struct Pair {
 
 /// The same over a named pipe.
 struct PipePair {
-  explicit PipePair(Lab& lab);
+  explicit PipePair(Fixture& fixture);
 
   Stream& client;
   Stream& peer;
