@@ -1,6 +1,6 @@
 /* Runs a program's main() inside the node that lends it libuv, as if it had been started alone.
  *
- * Linked into every module that newer_libuv_twin() makes. Node loads the module and calls the entry
+ * Linked into every module that newer_libuv_copy() makes. Node loads the module and calls the entry
  * point below, which never returns to it. Before main() runs, this file undoes what node changes
  * for the whole process: signal dispositions, the descriptor limit. It also gives the program a
  * default loop of its own, because uv_default_loop() of the host is node's, and an exit() that

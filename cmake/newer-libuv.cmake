@@ -1,13 +1,13 @@
 # Runs the same programs on the newest libuv that can be had, beside the system's.
 #
-#   newer_libuv_twin(program)      makes target program-newer-libuv from an executable: the same
+#   newer_libuv_program(program)      makes target program-newer-libuv from an executable: the same
 #                                  sources, options and libraries, compiled against the 1.52.1 header,
 #                                  as a module that `ci/newer-libuv run` can run;
 #   newer_libuv_add_test(...)      add_test() for such a module;
 #   newer_libuv_discover_tests(program ...)
 #                                  gtest_discover_tests() for such a module.
 #
-# Libraries of this project that see <uv.h> are compiled again for the twin; uv::headers becomes the
+# Libraries of this project that see <uv.h> are compiled again for the copy; uv::headers becomes the
 # newer header and uv::real becomes the node that carries the library. All three functions do nothing
 # where NEWER_LIBUV is off: before `ci/newer-libuv` has obtained the library, and in builds with a
 # sanitizer, because node is not instrumented.
@@ -69,7 +69,7 @@ function(newer_libuv_sees_uv target result)
   endforeach()
 endfunction()
 
-# The library that stands in for LIBRARY in a twin; makes it if need be.
+# The library that stands in for LIBRARY in a copy; makes it if need be.
 function(newer_libuv_counterpart library result)
   set(${result} ${library} PARENT_SCOPE)
   string(REGEX REPLACE "^\\$<LINK_ONLY:(.*)>$" "\\1" target "${library}")
@@ -97,19 +97,19 @@ endfunction()
 
 # Declares TARGET-newer-libuv, with every property of TARGET that says how it is built.
 function(newer_libuv_copy target)
-  set(twin ${target}-newer-libuv)
-  if(TARGET ${twin})
+  set(copy ${target}-newer-libuv)
+  if(TARGET ${copy})
     return()
   endif()
   get_target_property(type ${target} TYPE)
   get_target_property(directory ${target} SOURCE_DIR)
   if(type STREQUAL "EXECUTABLE")
-    add_library(${twin} MODULE ${NEWER_LIBUV_ENTRY})
+    add_library(${copy} MODULE ${NEWER_LIBUV_ENTRY})
   elseif(type STREQUAL "INTERFACE_LIBRARY")
-    add_library(${twin} INTERFACE)
+    add_library(${copy} INTERFACE)
   else()
     string(REPLACE "_LIBRARY" "" type ${type})
-    add_library(${twin} ${type})
+    add_library(${copy} ${type})
   endif()
   set(sources "")
   if(NOT type STREQUAL "INTERFACE_LIBRARY")
@@ -118,10 +118,10 @@ function(newer_libuv_copy target)
   foreach(source IN LISTS sources)
     if(source AND NOT source MATCHES "^\\$<")
       cmake_path(ABSOLUTE_PATH source BASE_DIRECTORY ${directory})
-      target_sources(${twin} PRIVATE ${source})
+      target_sources(${copy} PRIVATE ${source})
     elseif(source MATCHES "^\\$<TARGET_OBJECTS:(.*)>$")
       newer_libuv_counterpart(${CMAKE_MATCH_1} objects)
-      target_sources(${twin} PRIVATE $<TARGET_OBJECTS:${objects}>)
+      target_sources(${copy} PRIVATE $<TARGET_OBJECTS:${objects}>)
     endif()
   endforeach()
   foreach(property INCLUDE_DIRECTORIES COMPILE_DEFINITIONS COMPILE_OPTIONS COMPILE_FEATURES
@@ -129,7 +129,7 @@ function(newer_libuv_copy target)
     foreach(scope "" INTERFACE_)
       get_target_property(value ${target} ${scope}${property})
       if(value)
-        set_property(TARGET ${twin} PROPERTY ${scope}${property} ${value})
+        set_property(TARGET ${copy} PROPERTY ${scope}${property} ${value})
       endif()
     endforeach()
   endforeach()
@@ -141,22 +141,22 @@ function(newer_libuv_copy target)
         newer_libuv_counterpart(${library} counterpart)
         list(APPEND counterparts ${counterpart})
       endforeach()
-      set_property(TARGET ${twin} PROPERTY ${property} ${counterparts})
+      set_property(TARGET ${copy} PROPERTY ${property} ${counterparts})
     endif()
   endforeach()
 endfunction()
 
 # The program's own symbols win over node's of the same name (-Bsymbolic); main() above all.
-function(newer_libuv_twin program)
+function(newer_libuv_program program)
   if(NOT NEWER_LIBUV)
     return()
   endif()
   newer_libuv_copy(${program})
-  set(twin ${program}-newer-libuv)
-  target_include_directories(${twin} SYSTEM BEFORE PRIVATE ${NEWER_LIBUV_HOME}/include)
-  target_link_options(${twin} PRIVATE -Wl,-Bsymbolic)
-  target_link_libraries(${twin} PRIVATE ${CMAKE_DL_LIBS})
-  set_target_properties(${twin} PROPERTIES
+  set(copy ${program}-newer-libuv)
+  target_include_directories(${copy} SYSTEM BEFORE PRIVATE ${NEWER_LIBUV_HOME}/include)
+  target_link_options(${copy} PRIVATE -Wl,-Bsymbolic)
+  target_link_libraries(${copy} PRIVATE ${CMAKE_DL_LIBS})
+  set_target_properties(${copy} PROPERTIES
     PREFIX "" SUFFIX .node
     LIBRARY_OUTPUT_DIRECTORY ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}
     CROSSCOMPILING_EMULATOR "${NEWER_LIBUV_RUN}")

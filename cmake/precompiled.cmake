@@ -9,7 +9,7 @@
 #   use_precompiled_in(KIND DIR...)      all targets of these directories do, but those that use another
 #                                        kind or have the property DISABLE_PRECOMPILE_HEADERS
 #
-# <uv.h> is not among them: twins are compiled against another one. A compiler cache needs
+# <uv.h> is not among them: copies are compiled against another one. A compiler cache needs
 # CCACHE_SLOPPINESS=pch_defines,time_macros.
 include_guard(GLOBAL)
 

@@ -84,9 +84,9 @@ enum class Action : std::uint8_t {
   last = stop,
 };
 
-class World {
+class LoopbackRun {
  public:
-  explicit World(const echoproof::Limits& limits) : server_(limits, no_log) {}
+  explicit LoopbackRun(const echoproof::Limits& limits) : server_(limits, no_log) {}
 
   bool start();
   void happen(Action action, std::size_t who, fuzz::Input& input);
@@ -106,7 +106,7 @@ class World {
   void wait_for_kernel(int ms);
   void close_server();
 
-  static void on_broken(void* world, std::uint16_t port);
+  static void on_broken(void* run, std::uint16_t port);
 
   uv_loop_t loop_{};
   echoproof::Server server_;
@@ -116,7 +116,7 @@ class World {
   bool stopped_ = false;
 };
 
-bool World::start() {
+bool LoopbackRun::start() {
   sockaddr_storage address{};
   oracle(echoproof::parse_address("127.0.0.1", 0, address), "an address is an address");
   system_calls::begin();
@@ -132,20 +132,20 @@ bool World::start() {
 
 // The kernel was told to break a connection: that of the client at `port`, or, if 0, of any client
 // that waits to be accepted.
-void World::on_broken(void* world, std::uint16_t port) {
-  for (Client& client : static_cast<World*>(world)->clients_) {
+void LoopbackRun::on_broken(void* run, std::uint16_t port) {
+  for (Client& client : static_cast<LoopbackRun*>(run)->clients_) {
     if (port == 0 ? client.received == 0 : client.port == port) {
       client.excused = client.broken = true;
     }
   }
 }
 
-void World::turn() {
+void LoopbackRun::turn() {
   const system_calls::Inside inside;
   uv_run(&loop_, UV_RUN_NOWAIT);
 }
 
-void World::happen(Action action, std::size_t who, fuzz::Input& input) {
+void LoopbackRun::happen(Action action, std::size_t who, fuzz::Input& input) {
   Client& client = clients_[who];
   switch (action) {
     case Action::turn: return turn();
@@ -178,7 +178,7 @@ void World::happen(Action action, std::size_t who, fuzz::Input& input) {
   }
 }
 
-void World::connect(Client& client) {
+void LoopbackRun::connect(Client& client) {
   if (client.fd >= 0 || stopped_) return;
   client = Client{.fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0),
                   .name = names_++,
@@ -194,7 +194,7 @@ void World::connect(Client& client) {
   if (!here) leave(client, true);  // the listener is closed for the moment
 }
 
-void World::send(Client& client, std::size_t size) {
+void LoopbackRun::send(Client& client, std::size_t size) {
   if (client.fd < 0 || client.half_closed || client.ended || said_ >= said_max) return;
   const std::uint8_t* const bytes = payload::bytes(client.name, client.sent);
   const ssize_t count = ::send(client.fd, bytes, size, MSG_NOSIGNAL);
@@ -216,7 +216,7 @@ bool heard_of(const Client& client) {
 }
 
 // Whether anything was there to be read.
-bool World::read(Client& client, std::size_t size) {
+bool LoopbackRun::read(Client& client, std::size_t size) {
   static std::array<std::uint8_t, payload::piece_max> place;
   if (client.fd < 0 || client.ended) return false;
   const ssize_t count = ::recv(client.fd, place.data(), size, 0);
@@ -241,14 +241,14 @@ bool World::read(Client& client, std::size_t size) {
   return true;
 }
 
-void World::half_close(Client& client) {
+void LoopbackRun::half_close(Client& client) {
   if (client.fd < 0 || client.half_closed) return;
   // If it was not connected yet, it ends otherwise.
   if (::shutdown(client.fd, SHUT_WR) != 0) client.excused = true;
   client.half_closed = true;
 }
 
-void World::leave(Client& client, bool by_reset) {
+void LoopbackRun::leave(Client& client, bool by_reset) {
   if (client.fd < 0) return;
   const linger at_once{.l_onoff = 1, .l_linger = 0};
   if (by_reset) ::setsockopt(client.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
@@ -258,7 +258,7 @@ void World::leave(Client& client, bool by_reset) {
 
 // A client that was silent for the idle limit, or took nothing of its echo for the write limit, may
 // have been closed.
-void World::advance(std::uint64_t ms) {
+void LoopbackRun::advance(std::uint64_t ms) {
   system_calls::advance(ms);
   const auto over = [](std::uint64_t since_ms, Time limit) {
     return system_calls::now_ms() - since_ms >= static_cast<std::uint64_t>(limit.count());
@@ -271,7 +271,7 @@ void World::advance(std::uint64_t ms) {
   }
 }
 
-void World::stop() {
+void LoopbackRun::stop() {
   if (!stopped_) {
     for (Client& client : clients_) client.excused = true;
   }
@@ -280,13 +280,13 @@ void World::stop() {
   server_.drain(drain_limit);
 }
 
-bool World::all_gone() const {
+bool LoopbackRun::all_gone() const {
   return std::all_of(clients_.begin(), clients_.end(),
                      [](const Client& client) { return client.fd < 0; });
 }
 
 // Every client reads, half-closes when it has got everything, and leaves when it has seen the end.
-bool World::go_on() {
+bool LoopbackRun::go_on() {
   bool moved = false;
   for (Client& client : clients_) {
     if (client.fd < 0) continue;
@@ -304,12 +304,12 @@ bool World::go_on() {
 }
 
 // What one end has sent is at the other at once, as a rule; not when the machine is busy.
-void World::wait_for_kernel(int ms) {
+void LoopbackRun::wait_for_kernel(int ms) {
   pollfd one{.fd = uv_backend_fd(&loop_), .events = POLLIN, .revents = 0};
   ::poll(&one, 1, ms);
 }
 
-void World::end() {
+void LoopbackRun::end() {
   system_calls::stop_failing();
   for (int still = 0; !all_gone(); ++still) {
     turn();
@@ -325,7 +325,7 @@ void World::end() {
   close_server();
 }
 
-void World::close_server() {
+void LoopbackRun::close_server() {
   const system_calls::Inside inside;
   server_.close();
   int turns = 0;
@@ -352,22 +352,21 @@ void run(fuzz::Input input) {
   const std::size_t kernel_memory = shape / 32 % 2 == 0
                                         ? echoproof::KernelBudget::unlimited
                                         : client_count * echoproof::KernelBudget::least;
-  World world({.connections = shape / 16 % 2 == 0 ? client_count : 2,
-               .buffer_memory = 2 * client_count * echoproof::BlockPool::stride_of(small_size) +
-                                large_blocks * echoproof::BlockPool::stride_of(block_size),
-               .block_size = block_size,
-               .kernel_memory = kernel_memory,
-               .tuned_socket = std::size_t{8} << 20,
-               .idle = idle_limit,
-               .write = write_limit});
-  if (!world.start()) return;
+  LoopbackRun run({.connections = shape / 16 % 2 == 0 ? client_count : 2,
+                   .buffer_memory = 2 * client_count * echoproof::BlockPool::stride_of(small_size) +
+                                    large_blocks * echoproof::BlockPool::stride_of(block_size),
+                   .block_size = block_size,
+                   .kernel_memory = kernel_memory,
+                   .tuned_socket = std::size_t{8} << 20,
+                   .idle = idle_limit,
+                   .write = write_limit});
+  if (!run.start()) return;
   constexpr auto action_count = static_cast<unsigned>(Action::last) + 1;
   for (std::size_t actions = 0; !input.empty() && actions < actions_max; ++actions) {
     const unsigned byte = input.byte();
-    world.happen(static_cast<Action>(byte % action_count), byte / action_count % client_count,
-                 input);
+    run.happen(static_cast<Action>(byte % action_count), byte / action_count % client_count, input);
   }
-  world.end();
+  run.end();
 }
 
 }  // namespace

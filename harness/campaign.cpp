@@ -23,9 +23,9 @@ namespace harness {
 namespace {
 
 constexpr std::array meanings{
-#define HARNESS_STEP(name, meaning) meaning,
-    HARNESS_STEPS(HARNESS_STEP)
-#undef HARNESS_STEP
+#define HARNESS_MILESTONE(name, meaning) meaning,
+    HARNESS_MILESTONES(HARNESS_MILESTONE)
+#undef HARNESS_MILESTONE
 };
 
 constexpr std::uint64_t layout = 0x6563686f'00000000 + sizeof(Campaign::Counts);
@@ -33,7 +33,7 @@ constexpr const char* variable = "HARNESS_CAMPAIGN";
 // Fewer runs are no campaign: their counts are not printed.
 constexpr std::uint64_t runs_worth_a_table = 100;
 
-std::size_t index(Step step) { return static_cast<std::size_t>(step); }
+std::size_t index(Milestone milestone) { return static_cast<std::size_t>(milestone); }
 
 void add(std::uint64_t& counter) { __atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED); }
 
@@ -207,50 +207,50 @@ class Told {
   std::size_t number_ = Marks::events_max;
 };
 
-bool came_to(Step step, const uvsim::Report& report, bool kind) {
+bool came_to(Milestone milestone, const uvsim::Report& report, bool kind) {
   using enum Mark;
   static Told took("uv_accept", Marks::zero);
   static Told heard("read_cb", Marks::positive);
   static Told heard_end("read_cb", Marks::eof);
-  switch (step) {
-    case Step::listened: return Marks::has(listened);
-    case Step::accepted: return took.in_this_run();
-    case Step::read: return heard.in_this_run();
-    case Step::answered: return Marks::has(answered);
-    case Step::echoed: return Marks::has(echoed);
-    case Step::half_close:
+  switch (milestone) {
+    case Milestone::listened: return Marks::has(listened);
+    case Milestone::accepted: return took.in_this_run();
+    case Milestone::read: return heard.in_this_run();
+    case Milestone::answered: return Marks::has(answered);
+    case Milestone::echoed: return Marks::has(echoed);
+    case Milestone::half_close:
       return heard_end.in_this_run() &&
              (Marks::has(half_closed_owed) || Marks::has(half_closed_quiet) ||
               Marks::has(half_closed_at_once));
-    case Step::stopped: return Marks::has(stopped);
-    case Step::stopped_idle: return Marks::has(stopped_idle);
-    case Step::ended: return report.finished;
-    case Step::never_listened: return report.finished && !Marks::has(listened);
-    case Step::fault_free: return kind;
+    case Milestone::stopped: return Marks::has(stopped);
+    case Milestone::stopped_idle: return Marks::has(stopped_idle);
+    case Milestone::ended: return report.finished;
+    case Milestone::never_listened: return report.finished && !Marks::has(listened);
+    case Milestone::fault_free: return kind;
   }
   return false;
 }
 
-bool promises(const Subject& subject, Step step) {
-  switch (step) {
-    case Step::listened:
-    case Step::accepted:
-    case Step::read: return true;
-    case Step::answered:
-    case Step::echoed: return subject.echoes;
+bool promises(const Subject& subject, Milestone milestone) {
+  switch (milestone) {
+    case Milestone::listened:
+    case Milestone::accepted:
+    case Milestone::read: return true;
+    case Milestone::answered:
+    case Milestone::echoed: return subject.echoes;
     default: return false;
   }
 }
 
-// The first promised step that no run reached; step_count: none. A server that answers without
-// reading need not read.
+// The first promised milestone that no run reached; milestone_count: none. A server that answers
+// without reading need not read.
 std::size_t first_missing(const Campaign::Counts& counts) {
-  for (std::size_t i = 0; i < step_count; ++i) {
-    if (counts.promised[i] == 0 || counts.steps[i] > 0) continue;
-    if (i == index(Step::read) && counts.of(Step::answered) > 0) continue;
+  for (std::size_t i = 0; i < milestone_count; ++i) {
+    if (counts.promised[i] == 0 || counts.milestones[i] > 0) continue;
+    if (i == index(Milestone::read) && counts.of(Milestone::answered) > 0) continue;
     return i;
   }
-  return step_count;
+  return milestone_count;
 }
 
 void add_line(std::string& text, const char* what, std::uint64_t runs) {
@@ -273,12 +273,12 @@ void Campaign::count(const Subject& subject, const uvsim::Report& report) {
     kind = false;
     if (uvsim::is_machines(point)) add(counts.faults[i]);
   }
-  for (std::size_t i = 0; i < step_count; ++i) {
-    const auto step = static_cast<Step>(i);
-    if (came_to(step, report, kind)) add(counts.steps[i]);
-    if (promises(subject, step)) add(counts.promised[i]);
+  for (std::size_t i = 0; i < milestone_count; ++i) {
+    const auto milestone = static_cast<Milestone>(i);
+    if (came_to(milestone, report, kind)) add(counts.milestones[i]);
+    if (promises(subject, milestone)) add(counts.promised[i]);
   }
-  if (came_to(Step::never_listened, report, kind)) {
+  if (came_to(Milestone::never_listened, report, kind)) {
     counts.last_status = static_cast<std::uint64_t>(report.result);
   }
 }
@@ -289,7 +289,7 @@ const Campaign::Counts& Campaign::counts() { return Process::of_this().counts();
 
 int Campaign::status(const Counts& counts) {
   // Only in a fault-free run this was the server's own doing.
-  if (counts.of(Step::fault_free) > 0 && first_missing(counts) < step_count) {
+  if (counts.of(Milestone::fault_free) > 0 && first_missing(counts) < milestone_count) {
     return nothing_was_tested;
   }
   return counts.left_over > 0 ? state_left_over : 0;
@@ -297,7 +297,8 @@ int Campaign::status(const Counts& counts) {
 
 std::string Campaign::report(const Counts& counts) {
   std::string text = "campaign: " + std::to_string(counts.runs) + " runs, of which in so many\n";
-  for (std::size_t i = 0; i < step_count; ++i) add_line(text, meanings[i], counts.steps[i]);
+  for (std::size_t i = 0; i < milestone_count; ++i)
+    add_line(text, meanings[i], counts.milestones[i]);
   for (std::uint32_t i = 0; i < uvsim::choice_point_count; ++i) {
     if (counts.faults[i] == 0) continue;
     const auto point = static_cast<uvsim::ChoicePoint>(i);
@@ -311,7 +312,7 @@ std::string Campaign::report(const Counts& counts) {
   const std::size_t missing = first_missing(counts);
   if (status(counts) == nothing_was_tested) {
     text += "NOTHING WAS TESTED: in no run was it that " + std::string(meanings[missing]) + "\n";
-    if (missing == index(Step::listened) && counts.of(Step::never_listened) > 0) {
+    if (missing == index(Milestone::listened) && counts.of(Milestone::never_listened) > 0) {
       text += "It ended before it listened, the last time with status " +
               std::to_string(static_cast<std::int64_t>(counts.last_status)) + ".\n";
     }

@@ -22,7 +22,7 @@
 namespace harness {
 
 // X(name, what happened). The first five are the way to a whole echo, one after the other.
-#define HARNESS_STEPS(X)                                                  \
+#define HARNESS_MILESTONES(X)                                             \
   X(listened, "the server listened")                                      \
   X(accepted, "the server accepted a client")                             \
   X(read, "the server read what a client had said")                       \
@@ -35,15 +35,15 @@ namespace harness {
   X(never_listened, "the server ended before it listened")                \
   X(fault_free, "nothing went wrong: one ordinary client, no choice was made")
 
-enum class Step : std::uint8_t {
-#define HARNESS_STEP(name, meaning) name,
-  HARNESS_STEPS(HARNESS_STEP)
-#undef HARNESS_STEP
+enum class Milestone : std::uint8_t {
+#define HARNESS_MILESTONE(name, meaning) name,
+  HARNESS_MILESTONES(HARNESS_MILESTONE)
+#undef HARNESS_MILESTONE
 };
-inline constexpr std::size_t step_count = 0
-#define HARNESS_STEP(name, meaning) +1
-    HARNESS_STEPS(HARNESS_STEP)
-#undef HARNESS_STEP
+inline constexpr std::size_t milestone_count = 0
+#define HARNESS_MILESTONE(name, meaning) +1
+    HARNESS_MILESTONES(HARNESS_MILESTONE)
+#undef HARNESS_MILESTONE
     ;
 
 class Campaign {
@@ -56,13 +56,15 @@ class Campaign {
   struct Counts {
     std::uint64_t layout;  // of this struct, so that a file of another version is not added to
     std::uint64_t runs;
-    std::array<std::uint64_t, step_count> steps;                  // runs that came this far
+    std::array<std::uint64_t, milestone_count> milestones;        // runs that came this far
     std::array<std::uint64_t, uvsim::choice_point_count> faults;  // runs with an unkind answer
-    std::array<std::uint64_t, step_count> promised;               // runs that should come this far
+    std::array<std::uint64_t, milestone_count> promised;          // runs that should come this far
     std::uint64_t left_over;    // runs that were made twice and differed
     std::uint64_t last_status;  // of the last run that ended before it listened
 
-    std::uint64_t of(Step step) const { return steps[static_cast<std::size_t>(step)]; }
+    std::uint64_t of(Milestone milestone) const {
+      return milestones[static_cast<std::size_t>(milestone)];
+    }
   };
 
   // At the end of each run, while its marks are still there.

@@ -13,7 +13,7 @@ namespace harness {
 namespace {
 
 // The events that the Judge uses. Their numbers are looked up by name.
-enum class Event : std::uint8_t {
+enum class HeardEvent : std::uint8_t {
   unknown,
   other,
   read,
@@ -27,21 +27,21 @@ enum class Event : std::uint8_t {
   connect
 };
 
-Event event_of(const uvsim::EventView& view) {
-  static std::array<Event, Marks::events_max> events{};
-  Event& event = events[view.what % events.size()];
-  if (event == Event::unknown) {
+HeardEvent event_of(const uvsim::EventView& view) {
+  static std::array<HeardEvent, Marks::events_max> events{};
+  HeardEvent& event = events[view.what % events.size()];
+  if (event == HeardEvent::unknown) {
     const auto is = [&view](const char* name) { return std::strcmp(view.name, name) == 0; };
-    event = is("read_cb")                                   ? Event::read
-            : is("uv_close") || is("uv_tcp_close_reset")    ? Event::close
-            : is("uv_write")                                ? Event::write
-            : is("uv_try_write")                            ? Event::try_write
-            : is("write_cb")                                ? Event::written
-            : is("uv_shutdown") || is("shutdown")           ? Event::shutdown
-            : is("signal_cb")                               ? Event::signal
-            : is("connection_cb")                           ? Event::connection
-            : is("uv_tcp_connect") || is("uv_pipe_connect") ? Event::connect
-                                                            : Event::other;
+    event = is("read_cb")                                   ? HeardEvent::read
+            : is("uv_close") || is("uv_tcp_close_reset")    ? HeardEvent::close
+            : is("uv_write")                                ? HeardEvent::write
+            : is("uv_try_write")                            ? HeardEvent::try_write
+            : is("write_cb")                                ? HeardEvent::written
+            : is("uv_shutdown") || is("shutdown")           ? HeardEvent::shutdown
+            : is("signal_cb")                               ? HeardEvent::signal
+            : is("connection_cb")                           ? HeardEvent::connection
+            : is("uv_tcp_connect") || is("uv_pipe_connect") ? HeardEvent::connect
+                                                            : HeardEvent::other;
   }
   return event;
 }
@@ -201,15 +201,15 @@ void Judge::age(Client& client, bool overslept) {
 
 void Judge::on_event(const uvsim::EventView& view) {
   if (view.kind == uvsim::EventKind::callback) called_back_for_ = view.peer;
-  const Event event = event_of(view);
-  if (!subject_->upstreams.empty()) heard_of_own(view, event == Event::connect);
-  if (event == Event::other || event == Event::connect) return;
-  if (event == Event::signal) {
+  const HeardEvent event = event_of(view);
+  if (!subject_->upstreams.empty()) heard_of_own(view, event == HeardEvent::connect);
+  if (event == HeardEvent::other || event == HeardEvent::connect) return;
+  if (event == HeardEvent::signal) {
     if (view.value != subject_->stop_signal) return;
     (stopped_at_ns_ == 0 ? stopped_at_ns_ : stopped_again_at_ns_) = view.time_ns;
     return;
   }
-  if (event == Event::connection) {
+  if (event == HeardEvent::connection) {
     if (view.value >= 0 || view.subject_id != refusing_) refusals_ = 0;
     refusing_ = view.subject_id;
     if (view.value < 0) ++refusals_;
@@ -218,7 +218,7 @@ void Judge::on_event(const uvsim::EventView& view) {
   Client* const client = client_of(view.peer);
   if (client == nullptr) return;
   switch (event) {
-    case Event::read:
+    case HeardEvent::read:
       // A client that speaks when it is owed nothing begins to be owed. The server learns of it
       // only here; until then the client was silent to it. A slow machine may take any time for
       // that.
@@ -227,27 +227,27 @@ void Judge::on_event(const uvsim::EventView& view) {
       // Silence ends when the client speaks, unless the server has begun to end the connection.
       if (!client->closed && !client->ending) client->expect_again(Excuse::silence);
       return;
-    case Event::close:
+    case HeardEvent::close:
       if (view.has_result && view.result != 0) return;
       age(*client, false);
       client->closed = true;
       return;
-    case Event::shutdown:
+    case HeardEvent::shutdown:
       if (view.result == 0) client->ending = true;
       if (view.result == 0 && client->half_closed && client->owed() > 0) {
         Marks::hit(Mark::stayed_after_half_close);
       }
       return;
-    case Event::write:
+    case HeardEvent::write:
       if (view.result != 0) return;
       if (client->writes_queued++ == 0) client->write_queued_at_ns = view.time_ns;
       if (client->write_error_untold && client->writes_queued > 1) client->hole = true;
       return;
-    case Event::try_write:
+    case HeardEvent::try_write:
       if (view.result > 0 && client->write_error_untold) client->hole = true;
       if (view.result < 0) client->write_error_untold = false;  // the server was told just now
       return;
-    case Event::written:
+    case HeardEvent::written:
       --client->writes_queued;
       if (view.value != 0) client->write_error_untold = false;
       return;

@@ -66,12 +66,12 @@ struct CoreShape {
 };
 
 // A connection, or none. Its memory is poisoned while there is none.
-class Session {
+class ConnectionMemory {
  public:
-  Session() { ASAN_POISON_MEMORY_REGION(memory_, sizeof memory_); }
-  ~Session() { ASAN_UNPOISON_MEMORY_REGION(memory_, sizeof memory_); }
-  Session(const Session&) = delete;
-  Session& operator=(const Session&) = delete;
+  ConnectionMemory() { ASAN_POISON_MEMORY_REGION(memory_, sizeof memory_); }
+  ~ConnectionMemory() { ASAN_UNPOISON_MEMORY_REGION(memory_, sizeof memory_); }
+  ConnectionMemory(const ConnectionMemory&) = delete;
+  ConnectionMemory& operator=(const ConnectionMemory&) = delete;
 
   explicit operator bool() const { return connection_ != nullptr; }
   echoproof::Connection& operator*() const { return *connection_; }
@@ -144,7 +144,7 @@ class CoreModel {
     Time sign_at{};  // when the server's kernel last learnt that it said or took something
   };
   struct Client : Known {
-    Session connection;  // none: no client is here
+    ConnectionMemory connection;  // none: no client is here
   };
 
   void clock(Time pause);

@@ -13,7 +13,7 @@ using enum State;
 using enum Event;
 
 // What libuv and the kernel know of one connection.
-struct World {
+struct Surroundings {
   State state = reading;
   Action asked = Action::read;  // the last action; read, write, flush and finish await an answer
   bool armed = true;            // libuv may call on_read
@@ -23,11 +23,11 @@ struct World {
   bool open = true;             // uv_close was not called yet
   bool live = true;             // the session is not freed yet
 
-  constexpr bool operator==(const World&) const = default;
+  constexpr bool operator==(const Surroundings&) const = default;
 };
 
 // Whether libuv, the clock or the operator can bring about this event now.
-constexpr bool possible(const World& w, Event event) {
+constexpr bool possible(const Surroundings& w, Event event) {
   if (!w.live) return false;
   const bool failed = event == Event::reset || event == error;
   if (w.asked == Action::write) return event == wrote_all || event == wrote_part || failed;
@@ -56,19 +56,19 @@ constexpr bool possible(const World& w, Event event) {
   return false;
 }
 
-// The world after the event. `broken` if something was acquired twice, released twice, released
-// while libuv has it, or asked for when libuv forbids it, or if a client cannot tell that its echo
-// was cut.
-struct Step {
-  World world;
+// The surroundings after the event. `broken` if something was acquired twice, released twice,
+// released while libuv has it, or asked for when libuv forbids it, or if a client cannot tell that
+// its echo was cut.
+struct Outcome {
+  Surroundings surroundings;
   bool broken = false;
 };
 
-constexpr Step step(World w, Event event) {
+constexpr Outcome step(Surroundings w, Event event) {
   const Cell& cell = cell_of(w.state, event);
   if (!cell.legal) return {w, true};  // it can happen, and the table does not list it
 
-  // What the event itself does to the world. A look shows what is owed.
+  // What the event itself does to the surroundings. A look shows what is owed.
   if (event == data) w.owed = true;
   if (event == caught_up || event == stop) w.owed = false;
   if (event == eof || event == eof_owed) w.armed = false;  // libuv stops by itself (R8)
@@ -120,26 +120,27 @@ constexpr Step step(World w, Event event) {
   return {w, broken};
 }
 
-// Every sequence of events of any length keeps every rule: the number of worlds is finite, and each
-// is checked once. From each world the connection can still end. Each row of the table is used.
+// Every sequence of events of any length keeps every rule: the number of surroundings is finite,
+// and each is checked once. From each surroundings the connection can still end. Each row of the
+// table is used.
 constexpr bool walk_all() {
-  constexpr std::size_t worlds_max = 64;
-  std::array<World, worlds_max> seen{};  // the first is a connection just accepted
-  std::array<bool, worlds_max> ends{};
+  constexpr std::size_t surroundings_max = 64;
+  std::array<Surroundings, surroundings_max> seen{};  // the first is a connection just accepted
+  std::array<bool, surroundings_max> ends{};
   std::array<std::array<bool, event_count>, state_count> used{};
   std::size_t count = 1;
-  const auto index_of = [&](const World& world) {
+  const auto index_of = [&](const Surroundings& surroundings) {
     std::size_t known = 0;
-    while (known < count && !(seen[known] == world)) ++known;
+    while (known < count && !(seen[known] == surroundings)) ++known;
     return known;
   };
   for (std::size_t at = 0; at < count; ++at) {
     for (std::size_t i = 0; i < event_count; ++i) {
       if (!possible(seen[at], static_cast<Event>(i))) continue;
-      const Step next = step(seen[at], static_cast<Event>(i));
+      const Outcome next = step(seen[at], static_cast<Event>(i));
       if (next.broken) return false;
       used[static_cast<std::size_t>(seen[at].state)][i] = true;
-      if (index_of(next.world) == count) seen[count++] = next.world;
+      if (index_of(next.surroundings) == count) seen[count++] = next.surroundings;
     }
   }
   for (std::size_t round = 0; round < count; ++round) {
@@ -147,7 +148,7 @@ constexpr bool walk_all() {
       ends[at] = ends[at] || !seen[at].live;
       for (std::size_t i = 0; i < event_count && !ends[at]; ++i) {
         if (!possible(seen[at], static_cast<Event>(i))) continue;
-        ends[at] = ends[index_of(step(seen[at], static_cast<Event>(i)).world)];
+        ends[at] = ends[index_of(step(seen[at], static_cast<Event>(i)).surroundings)];
       }
     }
   }

@@ -103,8 +103,8 @@ const void* begin_callback(Context& context, What what, Subject subject, const v
   ++context.step;
   if (++context.callbacks > context.options.max_callbacks) limit_reached(context, Limit::callbacks);
   if (context.step > context.step_limit) limit_reached(context, Limit::steps);
-  const Event event{context.step, context.now_ns, value,         0,    nullptr,
-                    subject,      what,           context.depth, false};
+  const TraceEvent event{context.step, context.now_ns, value,         0,    nullptr,
+                         subject,      what,           context.depth, false};
   context.trace.add(event);
   if (context.event_hook != nullptr) context.tell(event, context.handles.find(owner));
   const void* const outer_owner = context.owner;

@@ -159,7 +159,7 @@ struct Subject {
 constexpr uint8_t subject_loop = 200;
 constexpr uint8_t subject_peer = 201;
 
-struct Event {
+struct TraceEvent {
   uint64_t step;
   uint64_t time_ns;
   int64_t value;
@@ -175,7 +175,7 @@ class Trace {
  public:
   void reset(uint32_t keep, bool on);
   // Returns the event's number, for result().
-  uint64_t add(const Event& event) {
+  uint64_t add(const TraceEvent& event) {
     mix(static_cast<uint64_t>(event.what) | uint64_t{event.subject.id} << 8);
     mix(static_cast<uint64_t>(event.value));
     const uint64_t number = count_++;
@@ -203,7 +203,7 @@ class Trace {
     hash_ ^= hash_ >> 29;
   }
   uint64_t first(uint64_t last) const;
-  std::vector<Event> kept_;
+  std::vector<TraceEvent> kept_;
   uint64_t mask_ = 0;
   uint64_t count_ = 0;
   uint64_t hash_ = 0;
@@ -721,12 +721,12 @@ struct Simulation::Context {
   uint32_t pick_asked(uint32_t n, ChoicePoint point, const Socket* about);
   void reset(Choices& source);
   void event(What what, Subject subject, int64_t value, const char* text = nullptr) {
-    const Event event{++step, now_ns, value, 0, text, subject, what, depth, false};
+    const TraceEvent event{++step, now_ns, value, 0, text, subject, what, depth, false};
     trace.add(event);
     if (event_hook != nullptr) tell(event, nullptr);
   }
   // The driver's observer hears of it; `record` is the handle's, if it is about one.
-  void tell(const Event& event, const HandleRecord* record);
+  void tell(const TraceEvent& event, const HandleRecord* record);
 };
 
 // Thread-local: what the calling thread's uv_* calls work on. Makes a plain context if need be.

@@ -532,7 +532,7 @@ Freeing on_freeing(void* address) noexcept {
     }
     if (record == nullptr) {
       broken = by_program && foreign(address);
-      incident_now.fault = Fault::foreign_free;
+      incident_now.kind = IncidentKind::foreign_free;
       if (broken) {
         const Record* around = containing(address);
         incident_now.allocation = around == nullptr ? nullptr : &around->allocation;
@@ -542,11 +542,11 @@ Freeing on_freeing(void* address) noexcept {
     } else {
       incident_now.allocation = &record->allocation;
       broken = record->state == State::freed;
-      incident_now.fault = Fault::double_free;
+      incident_now.kind = IncidentKind::double_free;
     }
     if (!broken && incident_now.loan != nullptr) {
       broken = true;
-      incident_now.fault = Fault::freed_while_lent;
+      incident_now.kind = IncidentKind::freed_while_lent;
     }
     if (!broken && record != nullptr) {
       note_release(*record);

@@ -147,11 +147,13 @@ const char* describe(const Allocation& allocation, char* text, std::size_t size)
 
 const char* describe(const Incident& incident, char* text, std::size_t size) noexcept {
   Line line{text, size};
-  switch (incident.fault) {
-    case Fault::leak: line.add("leak"); break;
-    case Fault::double_free: line.add("double free"); break;
-    case Fault::foreign_free: line.add("free of a pointer that no allocator returned"); break;
-    case Fault::freed_while_lent: line.add("freed while lent"); break;
+  switch (incident.kind) {
+    case IncidentKind::leak: line.add("leak"); break;
+    case IncidentKind::double_free: line.add("double free"); break;
+    case IncidentKind::foreign_free:
+      line.add("free of a pointer that no allocator returned");
+      break;
+    case IncidentKind::freed_while_lent: line.add("freed while lent"); break;
   }
   line.add(" of %p in step %" PRIu64, incident.address, incident.step);
   if (incident.loan != nullptr) {
@@ -160,9 +162,9 @@ const char* describe(const Incident& incident, char* text, std::size_t size) noe
              name_of(loan.kind), loan.address, loan.length, loan.step, loan.rule);
   }
   if (incident.allocation != nullptr) {
-    line.add(incident.fault == Fault::foreign_free ? "; it points into " : "; ");
+    line.add(incident.kind == IncidentKind::foreign_free ? "; it points into " : "; ");
     add_origin(line, *incident.allocation);
-    if (incident.fault == Fault::double_free) {
+    if (incident.kind == IncidentKind::double_free) {
       line.add(", freed in step %" PRIu64, incident.allocation->freed_step);
     }
   }

@@ -28,7 +28,7 @@ int shed_load(Context& context, LoopState& state, Socket& listener) {
   return fd;
 }
 
-void report_connection(Context& context, uv_stream_t* stream, int status) {
+void call_back_connection(Context& context, uv_stream_t* stream, int status) {
   call_back(context, What::connection_cb, record_of(context, stream).subject(), stream, status,
             stream->connection_cb, stream, status);
 }
@@ -46,11 +46,11 @@ void accept_all_1_44(Context& context, LoopState& state, uv_stream_t* stream) {
       if (fd == UV_EAGAIN) return;
     }
     if (fd < 0) {
-      report_connection(context, stream, fd);
+      call_back_connection(context, stream, fd);
       continue;
     }
     stream->accepted_fd = fd;
-    report_connection(context, stream, 0);
+    call_back_connection(context, stream, 0);
     if (stream->accepted_fd != -1) {
       io_stop(stream, POLLIN);
       return;
@@ -65,7 +65,7 @@ void accept_one_1_52(Context& context, LoopState& state, uv_stream_t* stream) {
   if (fd == UV_EMFILE) fd = shed_load(context, state, listener);
   if (fd < 0) return;
   stream->accepted_fd = fd;
-  report_connection(context, stream, 0);
+  call_back_connection(context, stream, 0);
   if (stream->accepted_fd != -1) io_stop(stream, POLLIN);
 }
 

@@ -34,7 +34,7 @@ size_t idle_workers() noexcept;
 bool work_is_queued() noexcept;                      // and no worker has taken it
 void start_workers(Context& context);                // as many as the queue needs and there may be
 bool work_is_done(const LoopState& state) noexcept;  // and not reported
-int report_work(LoopState& state);                   // how many callbacks could run
+int call_back_work(LoopState& state);                // how many callbacks could run
 int cancel_work(Work* work);
 int cancel_request(uv_req_t* request);
 void reset_pool() noexcept;

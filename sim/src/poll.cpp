@@ -204,7 +204,7 @@ int dispatch(Context& context, LoopState& state) {
       continue;
     }
     // The thread pool reports through the loop's first async handle.
-    report_work(state);
+    call_back_work(state);
     run_async(context, state);
   }
   if (has_signals) run_signals(context, state);

@@ -80,7 +80,7 @@ void submit_work(Context& context, uv_loop_t* loop, Work* work, void (*do_it)(Wo
   if (context.pick(2, ChoicePoint::worker_start) == 1 && on_first_thread()) run_threads(context);
 }
 
-int report_work(LoopState& state) {
+int call_back_work(LoopState& state) {
   Link turn;
   move_all(link_of(state.loop->wq), &turn);
   int count = 0;

@@ -216,7 +216,7 @@ uint32_t Simulation::Context::pick_asked(uint32_t n, ChoicePoint point, const So
   return choices->pick(n, point) % n;
 }
 
-void Simulation::Context::tell(const Event& event, const HandleRecord* record) {
+void Simulation::Context::tell(const TraceEvent& event, const HandleRecord* record) {
   EventView view;
   view.name = name_of(event.what);
   view.what = static_cast<uint16_t>(event.what);

@@ -62,8 +62,8 @@ void stop_reading(uv_stream_t* stream) {
   handle_stop(base(stream));
 }
 
-void report_read(Context& context, HandleRecord& record, uv_stream_t* stream, ssize_t nread,
-                 const uv_buf_t* buffer) {
+void call_back_read(Context& context, HandleRecord& record, uv_stream_t* stream, ssize_t nread,
+                    const uv_buf_t* buffer) {
   call_back(context, What::read_cb, record.subject(), stream, nread, stream->read_cb, stream, nread,
             buffer);
 }
@@ -71,13 +71,13 @@ void report_read(Context& context, HandleRecord& record, uv_stream_t* stream, ss
 void read_eof(Context& context, HandleRecord& record, uv_stream_t* stream, const uv_buf_t* buffer) {
   stream->flags |= flag_read_eof;
   stop_reading(stream);
-  report_read(context, record, stream, UV_EOF, buffer);
+  call_back_read(context, record, stream, UV_EOF, buffer);
 }
 
 void read_failed(Context& context, HandleRecord& record, uv_stream_t* stream, int error,
                  const uv_buf_t* buffer) {
   stream->flags &= ~(flag_readable | flag_writable);
-  report_read(context, record, stream, error, buffer);
+  call_back_read(context, record, stream, error, buffer);
   // After the callback, which may have stopped or closed the stream itself.
   if ((stream->flags & flag_reading) != 0) stop_reading(stream);
 }
@@ -119,7 +119,7 @@ void no_buffer(Context& context, HandleRecord& record, uv_stream_t* stream,
   if (++record.no_buffer_turns == many)
     warn(context, "R7", record.subject(),
          "%u times in a row there was no buffer; reading stays armed and the loop spins", many);
-  report_read(context, record, stream, UV_ENOBUFS, buffer);
+  call_back_read(context, record, stream, UV_ENOBUFS, buffer);
 }
 
 void read_some(Context& context, HandleRecord& record, uv_stream_t* stream) {
@@ -135,7 +135,7 @@ void read_some(Context& context, HandleRecord& record, uv_stream_t* stream) {
     const ssize_t count = read_socket(context, *socket_of(context, stream), buffer);
     if (count == -EAGAIN) {
       io_start(stream, POLLIN);
-      report_read(context, record, stream, 0, &buffer);
+      call_back_read(context, record, stream, 0, &buffer);
       return;
     }
     if (count < 0) {
@@ -147,7 +147,7 @@ void read_some(Context& context, HandleRecord& record, uv_stream_t* stream) {
       return;
     }
     const auto capacity = static_cast<ssize_t>(buffer.len);
-    report_read(context, record, stream, count, &buffer);
+    call_back_read(context, record, stream, count, &buffer);
     if (count < capacity) {
       stream->flags |= flag_read_partial;
       return;

@@ -33,7 +33,7 @@ void Trace::reset(uint32_t keep, bool on) {
   count_ = 0;
   size_t size = on ? 64 : 0;
   while (on && size < keep) size *= 2;
-  if (kept_.size() != size) kept_.assign(size, Event{});
+  if (kept_.size() != size) kept_.assign(size, TraceEvent{});
   mask_ = size == 0 ? 0 : size - 1;
 }
 
@@ -48,7 +48,7 @@ std::string Trace::text(uint64_t last) const {
   if (kept_.empty()) return out;
   if (first(last) > 0) out += "  (" + std::to_string(first(last)) + " earlier events)\n";
   for (uint64_t i = first(last); i < count_; ++i) {
-    const Event& event = kept_[i & mask_];
+    const TraceEvent& event = kept_[i & mask_];
     char line[96];
     std::snprintf(line, sizeof line, "  %6" PRIu64 " %10.3f ms  ", event.step,
                   static_cast<double>(event.time_ns) / 1e6);
@@ -74,7 +74,7 @@ std::string Trace::text(uint64_t last) const {
 std::string Trace::json() const {
   std::string out = "[";
   for (uint64_t i = first(count_); i < count_; ++i) {
-    const Event& event = kept_[i & mask_];
+    const TraceEvent& event = kept_[i & mask_];
     out += out.size() > 1 ? ",\n" : "\n";
     out += "{\"step\":" + std::to_string(event.step) + ",\"ns\":" + std::to_string(event.time_ns) +
            ",\"what\":\"" + name_of(event.what) + "\",\"depth\":" + std::to_string(event.depth);

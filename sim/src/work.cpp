@@ -61,19 +61,19 @@ void queued_done(Work* work, int status) {
 
 // ---- uv_getaddrinfo ----------------------------------------------------------------------------
 
-struct Service {
+struct KnownService {
   const char* name;
   uint16_t port;
 };
 
-constexpr std::array<Service, 8> services{{{"echo", 7},
-                                           {"discard", 9},
-                                           {"ftp", 21},
-                                           {"ssh", 22},
-                                           {"telnet", 23},
-                                           {"smtp", 25},
-                                           {"http", 80},
-                                           {"https", 443}}};
+constexpr std::array<KnownService, 8> services{{{"echo", 7},
+                                                {"discard", 9},
+                                                {"ftp", 21},
+                                                {"ssh", 22},
+                                                {"telnet", 23},
+                                                {"smtp", 25},
+                                                {"http", 80},
+                                                {"https", 443}}};
 
 // 0, or UV_EAI_*.
 int port_of(const char* service, int flags, uint16_t* port) {
@@ -86,7 +86,7 @@ int port_of(const char* service, int flags, uint16_t* port) {
     return 0;
   }
   if ((flags & AI_NUMERICSERV) != 0) return UV_EAI_NONAME;
-  for (const Service& known : services) {
+  for (const KnownService& known : services) {
     if (std::strcmp(known.name, service) == 0) {
       *port = known.port;
       return 0;
@@ -267,7 +267,7 @@ void do_getnameinfo(Work* work) {
   std::snprintf(request->host, sizeof request->host, "%s", named ? "localhost" : text);
   std::snprintf(request->service, sizeof request->service, "%u", port);
   if ((request->flags & NI_NUMERICSERV) != 0) return;
-  for (const Service& known : services) {
+  for (const KnownService& known : services) {
     if (known.port != port) continue;
     std::snprintf(request->service, sizeof request->service, "%s", known.name);
   }

@@ -292,24 +292,24 @@ class Client {
 // One client that sends its bytes and reads the echo at the same time, as poll(2) allows.
 class Conversation {
  public:
-  struct Plan {
+  struct Behaviour {
     std::size_t piece_max = std::numeric_limits<std::size_t>::max();
     milliseconds read_after{0};  // a client that is slow to begin reading
     bool half_close = true;      // or: done when as much came back as went out
   };
 
-  Conversation(Client client, std::string bytes, Plan plan, std::uint64_t seed = 1)
+  Conversation(Client client, std::string bytes, Behaviour behaviour, std::uint64_t seed = 1)
       : client_(std::move(client)),
         bytes_(std::move(bytes)),
-        plan_(plan),
+        behaviour_(behaviour),
         random_(seed),
-        read_from_(Clock::now() + plan.read_after) {
+        read_from_(Clock::now() + behaviour.read_after) {
     if (bytes_.empty()) finish_sending();
   }
 
   bool done() const {
     if (client_.ending() != Ending::open) return true;
-    return !plan_.half_close && received_.size() >= bytes_.size();
+    return !behaviour_.half_close && received_.size() >= bytes_.size();
   }
 
   int descriptor() const { return client_.descriptor(); }
@@ -321,7 +321,8 @@ class Conversation {
 
   void on_ready(short events) {
     if ((events & POLLOUT) != 0 && sent_ < bytes_.size()) {
-      const auto piece = std::uniform_int_distribution<std::size_t>(1, plan_.piece_max)(random_);
+      const auto piece =
+          std::uniform_int_distribution<std::size_t>(1, behaviour_.piece_max)(random_);
       sent_ += client_.send_some(std::string_view(bytes_).substr(sent_, piece));
       if (sent_ == bytes_.size()) finish_sending();
     }
@@ -338,12 +339,12 @@ class Conversation {
 
  private:
   void finish_sending() {
-    if (plan_.half_close) client_.shutdown_write();
+    if (behaviour_.half_close) client_.shutdown_write();
   }
 
   Client client_;
   std::string bytes_;
-  Plan plan_;
+  Behaviour behaviour_;
   std::mt19937_64 random_;
   Clock::time_point read_from_;
   std::size_t sent_ = 0;

@@ -29,7 +29,7 @@ class Crowd {
   static constexpr Client::Shape narrow{
       .receive_buffer = 4096, .send_buffer = 32 * 1024, .segment = 536};
 
-  struct Plan {
+  struct Behaviour {
     std::size_t size;
     std::size_t bytes = std::size_t{160} * 1024;  // that each sends, as far as they go
     milliseconds byte_each{0};                    // reads one byte at a time; 0: never reads
@@ -38,10 +38,13 @@ class Crowd {
     Client::Shape shape = narrow;
   };
 
-  Crowd(std::uint16_t port, const Plan& plan)
-      : port_(port), plan_(plan), epoll_(::epoll_create1(EPOLL_CLOEXEC)), bytes_(plan.bytes, 'x') {
+  Crowd(std::uint16_t port, const Behaviour& behaviour)
+      : port_(port),
+        behaviour_(behaviour),
+        epoll_(::epoll_create1(EPOLL_CLOEXEC)),
+        bytes_(behaviour.bytes, 'x') {
     if (epoll_.get() < 0) fail_system("epoll_create1");
-    allow_descriptors(plan.size + 1000);
+    allow_descriptors(behaviour.size + 1000);
     thread_ = std::thread([this] { live(); });
   }
   ~Crowd() { disperse(); }
@@ -50,7 +53,7 @@ class Crowd {
 
   // All are there, and each has sent what goes.
   void gather() {
-    const bool there = eventually([this] { return failed_ || satisfied_ >= plan_.size; });
+    const bool there = eventually([this] { return failed_ || satisfied_ >= behaviour_.size; });
     if (failed_) std::rethrow_exception(failure_);
     if (!there) throw std::runtime_error("deadline passed: the crowd gathers");
   }
@@ -73,7 +76,7 @@ class Crowd {
   };
 
   void live() try {
-    members_.resize(plan_.size);
+    members_.resize(behaviour_.size);
     for (std::size_t index = 0; index < members_.size() && !leave_; ++index) come(index);
     std::vector<epoll_event> events(256);
     while (!leave_) {
@@ -83,7 +86,7 @@ class Crowd {
         const epoll_event& event = events[static_cast<std::size_t>(ready)];
         on_ready(event.data.u64, event.events);
       }
-      if (plan_.byte_each > milliseconds(0)) read_bytes();
+      if (behaviour_.byte_each > milliseconds(0)) read_bytes();
     }
   } catch (...) {
     failure_ = std::current_exception();
@@ -92,7 +95,7 @@ class Crowd {
 
   void come(std::size_t index) {
     Member& member = members_[index];
-    member.client = std::make_unique<Client>(port_, plan_.shape);
+    member.client = std::make_unique<Client>(port_, behaviour_.shape);
     member.sent = 0;
     member.last_read = Clock::now();
     watch(index, EPOLLOUT | EPOLLRDHUP, EPOLL_CTL_ADD);
@@ -114,7 +117,7 @@ class Crowd {
     ++ended_;
     satisfy(member);
     member.client.reset();  // closing takes it out of the epoll set
-    if (plan_.come_again) come(index);
+    if (behaviour_.come_again) come(index);
   }
 
   void send(std::size_t index) {
@@ -123,7 +126,7 @@ class Crowd {
     member.sent += went;
     satisfy(member);
     if (member.sent < bytes_.size()) return;  // the kernel takes no more for now
-    if (plan_.half_close) member.client->shutdown_write();
+    if (behaviour_.half_close) member.client->shutdown_write();
     watch(index, EPOLLRDHUP, EPOLL_CTL_MOD);
   }
 
@@ -134,14 +137,14 @@ class Crowd {
   void read_bytes() {
     const Clock::time_point now = Clock::now();
     for (Member& member : members_) {
-      if (member.client == nullptr || now - member.last_read < plan_.byte_each) continue;
+      if (member.client == nullptr || now - member.last_read < behaviour_.byte_each) continue;
       member.last_read = now;
       member.client->receive_some(1);
     }
   }
 
   std::uint16_t port_;
-  Plan plan_;
+  Behaviour behaviour_;
   Descriptor epoll_;
   std::string bytes_;
   std::vector<Member> members_;

@@ -12,7 +12,7 @@ constexpr std::chrono::seconds soon{10};
 
 struct Kind {
   const char* name;
-  Crowd::Plan plan;
+  Crowd::Behaviour behaviour;
   Arguments arguments = {};
 };
 
@@ -24,10 +24,10 @@ TEST_P(BesideACrowd, HonestClientsAreAnsweredAtOnce) {
   Arguments arguments = GetParam().arguments;
   arguments.insert(arguments.end(), {"--log-level", "error"});
   ServerProcess server = ServerProcess::start(arguments);
-  Crowd crowd(server.port(), GetParam().plan);
+  Crowd crowd(server.port(), GetParam().behaviour);
   crowd.gather();
   EXPECT_LT(in_milliseconds(longest_answer(server.port(), soon)), in_milliseconds(soon));
-  if (GetParam().plan.come_again) {
+  if (GetParam().behaviour.come_again) {
     EXPECT_GT(crowd.ended(), 0U) << "no client was cut and came again: nothing was tested";
   }
   crowd.disperse();

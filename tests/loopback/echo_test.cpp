@@ -10,7 +10,7 @@ namespace {
 constexpr std::size_t kibi = 1024;
 constexpr std::size_t mebi = kibi * kibi;
 
-Conversation::Plan half_closing() { return {}; }
+Conversation::Behaviour half_closing() { return {}; }
 
 void expect_whole_echo(const Conversation& conversation) {
   EXPECT_EQ(conversation.ending(), Ending::fin);
@@ -52,7 +52,7 @@ TEST(Echo, IsExactForSeveralClientsWithRandomSizesAndSplits) {
     const std::size_t size = random() % (600 * kibi);
     const std::size_t piece_max = 1 + random() % (seed % 2 == 0 ? 40 * kibi : 700);
     conversations.emplace_back(Client(server.port()), payload(seed, size),
-                               Conversation::Plan{.piece_max = piece_max}, seed);
+                               Conversation::Behaviour{.piece_max = piece_max}, seed);
   }
   run(conversations);
   for (const Conversation& each : conversations) expect_whole_echo(each);

@@ -80,7 +80,8 @@ inline std::vector<Conversation> conversations_with(const ServerProcess& server,
                                                     std::uint64_t count, std::size_t size) {
   std::vector<Conversation> conversations;
   for (std::uint64_t seed = 0; seed < count; ++seed) {
-    conversations.emplace_back(Client(server.port()), payload(seed, size), Conversation::Plan{});
+    conversations.emplace_back(Client(server.port()), payload(seed, size),
+                               Conversation::Behaviour{});
   }
   return conversations;
 }

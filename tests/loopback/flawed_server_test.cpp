@@ -18,16 +18,16 @@ ServerProcess flawed(const std::string& fault, const Arguments& arguments) {
 
 // Every limit is one of a second.
 std::size_t cut_while_reading_slowly(const char* fault, const Arguments& limits,
-                                     const SlowReader::Plan& plan, milliseconds length) {
+                                     const SlowReader::Behaviour& behaviour, milliseconds length) {
   ServerProcess server = flawed(fault, limits);
-  SlowReaders readers(server.port(), 4, plan);
+  SlowReaders readers(server.port(), 4, behaviour);
   readers.go_on(length);
   readers.finish();
   return readers.cut(milliseconds(1000));
 }
 
 TEST(JudgeOfSlowReaders, SeesWhoIsCutThoughHeReads) {
-  const SlowReader::Plan steady{4 * mebi, 3 * kibi, milliseconds(10)};
+  const SlowReader::Behaviour steady{4 * mebi, 3 * kibi, milliseconds(10)};
   const auto cut = [&](const char* fault) {
     return cut_while_reading_slowly(fault, {"--write-timeout", "1s"}, steady, milliseconds(2500));
   };
@@ -36,7 +36,7 @@ TEST(JudgeOfSlowReaders, SeesWhoIsCutThoughHeReads) {
 }
 
 TEST(JudgeOfSlowReaders, SeesWhoIsTakenForSilentThoughHeReads) {
-  const SlowReader::Plan staying{4 * mebi, 3 * kibi, milliseconds(10), false};
+  const SlowReader::Behaviour staying{4 * mebi, 3 * kibi, milliseconds(10), false};
   const auto cut = [&](const char* fault) {
     return cut_while_reading_slowly(fault, {"--idle-timeout", "1s"}, staying, milliseconds(2500));
   };
@@ -108,7 +108,7 @@ TEST(JudgeOfHalfClose, SeesThatTheKernelIsLeftAlone) {
 }
 
 TEST(JudgeOfHalfClose, SeesThatASlowReaderIsCut) {
-  const SlowReader::Plan slow{256 * kibi, 100, milliseconds(20), true, {.receive_buffer = 1}};
+  const SlowReader::Behaviour slow{256 * kibi, 100, milliseconds(20), true, {.receive_buffer = 1}};
   const auto cut = [&](const char* fault) {
     return cut_while_reading_slowly(fault, {"--write-timeout", "1s"}, slow, milliseconds(2500));
   };

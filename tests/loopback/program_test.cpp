@@ -401,7 +401,7 @@ TEST_P(ClosedStreams, DisturbNoClient) {
   ASSERT_TRUE(port) << "the server has ended: " << server.errors();
   std::vector<Conversation> conversations;
   for (std::uint64_t seed = 0; seed < 5; ++seed) {
-    conversations.emplace_back(Client(*port), payload(seed, 300'000), Conversation::Plan{});
+    conversations.emplace_back(Client(*port), payload(seed, 300'000), Conversation::Behaviour{});
   }
   server.signal(SIGUSR1);  // something to say, while clients are there
   run(conversations);

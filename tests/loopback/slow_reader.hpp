@@ -15,7 +15,7 @@ inline constexpr const char* held_up = "this machine held the clients up";
 
 class SlowReader {
  public:
-  struct Plan {
+  struct Behaviour {
     std::size_t bytes;       // that it sends
     std::size_t piece;       // that it reads at a time
     milliseconds pause;      // from one read to the next, and before the first
@@ -24,20 +24,23 @@ class SlowReader {
   };
 
   // What it sends outlives it.
-  SlowReader(std::uint16_t port, const Plan& plan, std::string_view bytes)
-      : client_(port, plan.shape), plan_(plan), bytes_(bytes), last_read_(Clock::now()) {}
+  SlowReader(std::uint16_t port, const Behaviour& behaviour, std::string_view bytes)
+      : client_(port, behaviour.shape),
+        behaviour_(behaviour),
+        bytes_(bytes),
+        last_read_(Clock::now()) {}
 
   // Sends what goes, and reads what is due.
   void turn() {
     if (sent_ < bytes_.size()) {
       sent_ += client_.send_some(bytes_.substr(sent_));
-      if (sent_ == bytes_.size() && plan_.half_close) client_.shutdown_write();
+      if (sent_ == bytes_.size() && behaviour_.half_close) client_.shutdown_write();
     }
     const Clock::time_point now = Clock::now();
     if (!done()) note_silence(now);
-    if (done() || now - last_read_ < plan_.pause) return;
+    if (done() || now - last_read_ < behaviour_.pause) return;
     last_read_ = now;
-    for (std::size_t left = plan_.piece; left > 0 && !done();) {
+    for (std::size_t left = behaviour_.piece; left > 0 && !done();) {
       const std::string got = client_.receive_some(std::min(left, std::size_t{64} * 1024));
       if (got.empty()) break;
       exact_ = exact_ && bytes_.compare(received_, got.size(), got) == 0;
@@ -54,8 +57,8 @@ class SlowReader {
 
   // It has waited long enough, and reads whatever is there.
   void hurry() {
-    plan_.piece = bytes_.size() + 1;
-    plan_.pause = milliseconds(0);
+    behaviour_.piece = bytes_.size() + 1;
+    behaviour_.pause = milliseconds(0);
   }
 
   int descriptor() const { return client_.descriptor(); }
@@ -64,10 +67,10 @@ class SlowReader {
   }
   bool done() const {
     if (client_.ending() != Ending::open) return true;
-    return !plan_.half_close && received_ == bytes_.size();
+    return !behaviour_.half_close && received_ == bytes_.size();
   }
   bool whole() const {
-    const Ending right = plan_.half_close ? Ending::fin : Ending::open;
+    const Ending right = behaviour_.half_close ? Ending::fin : Ending::open;
     return exact_ && received_ == bytes_.size() && client_.ending() == right;
   }
   // Nothing is wrong so far.
@@ -92,7 +95,7 @@ class SlowReader {
   }
 
   Client client_;
-  Plan plan_;
+  Behaviour behaviour_;
   std::string_view bytes_;
   std::size_t sent_ = 0;
   std::size_t received_ = 0;
@@ -106,11 +109,11 @@ class SlowReader {
 
 class SlowReaders {
  public:
-  SlowReaders(std::uint16_t port, std::size_t count, const SlowReader::Plan& plan)
-      : text_(payload(count, plan.bytes + count * shift)), size_(count) {
+  SlowReaders(std::uint16_t port, std::size_t count, const SlowReader::Behaviour& behaviour)
+      : text_(payload(count, behaviour.bytes + count * shift)), size_(count) {
     for (std::size_t number = 0; number < count; ++number) {
-      const std::string_view bytes(text_.data() + number * shift, plan.bytes);
-      readers_.emplace_back(port, plan, bytes);
+      const std::string_view bytes(text_.data() + number * shift, behaviour.bytes);
+      readers_.emplace_back(port, behaviour, bytes);
     }
   }
   SlowReaders(const SlowReaders&) = delete;

@@ -18,7 +18,7 @@ constexpr milliseconds several_limits(3300);
 struct Way {
   const char* name;
   std::size_t count;
-  SlowReader::Plan plan;
+  SlowReader::Behaviour behaviour;
   Arguments arguments = {};
   int limit_seconds = 1;
 };
@@ -32,7 +32,7 @@ TEST_P(SlowReading, LosesNothingHoweverLongItTakes) {
   const int scale = GetParam().limit_seconds;
   arguments.insert(arguments.end(), {"--write-timeout", std::to_string(scale) + "s"});
   ServerProcess server = ServerProcess::start(arguments);
-  SlowReaders readers(server.port(), GetParam().count, GetParam().plan);
+  SlowReaders readers(server.port(), GetParam().count, GetParam().behaviour);
   readers.go_on(several_limits * scale);
   EXPECT_EQ(readers.whole(), 0U) << "so much was not owed for so long: nothing was tested";
   readers.finish();

@@ -64,7 +64,7 @@ TEST(SmallNetwork, ServesBulkClientsWholeBesideNeverReaders) {
     EXPECT_LT(in_milliseconds(longest_answer(server.port(), std::chrono::seconds(10))), 10000);
     std::vector<Conversation> bulk;
     for (std::uint64_t seed = 0; seed < 8; ++seed) {
-      bulk.emplace_back(Client(server.port()), payload(seed, mebi), Conversation::Plan{});
+      bulk.emplace_back(Client(server.port()), payload(seed, mebi), Conversation::Behaviour{});
     }
     run(bulk);
     for (const Conversation& each : bulk) {

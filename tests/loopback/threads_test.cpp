@@ -27,7 +27,7 @@ TEST(Threads, EchoExactlyWhateverThreadAClientGets) {
   std::vector<Conversation> conversations;
   for (std::uint64_t seed = 0; seed < many; ++seed) {
     conversations.emplace_back(Client(server.port()), payload(seed, 100 * kibi),
-                               Conversation::Plan{});
+                               Conversation::Behaviour{});
   }
   run(conversations);
   for (const Conversation& each : conversations) {

@@ -111,12 +111,12 @@ int serve() {
   return finish(&loop);
 }
 
-// ---- The World
+// ---- The Hook
 // -----------------------------------------------------------------------------------
 
-class World {
+class Hook {
  public:
-  explicit World(Choices& choices) : choices_(choices) {}
+  explicit Hook(Choices& choices) : choices_(choices) {}
 
   Progress play(Network& network, Wait wait) {
     if (++steps_ > 40) {
@@ -156,9 +156,9 @@ struct Outcome {
 
 Outcome run(Simulation& simulation, uint64_t seed) {
   Random choices(seed, 200);
-  World world(choices);
+  Hook hook(choices);
   simulation.options().version = seed % 2 == 0 ? Version::v1_44 : Version::v1_52;
-  simulation.on_poll([&](Network& network, Wait wait) { return world.play(network, wait); });
+  simulation.on_poll([&](Network& network, Wait wait) { return hook.play(network, wait); });
   const Report& report = simulation.run(choices, serve);
   if (!report.ok()) {
     std::fprintf(stderr, "seed %llu: %s%s", static_cast<unsigned long long>(seed),
@@ -217,7 +217,7 @@ int main(int argc, char** argv) {
       // Before all others: what has a handler at the first run is the driver's.
       {"a signal handler of the driver is outside the program",
        a_signal_handler_of_the_driver_is_outside_the_program},
-      {"every random world is survived and repeats", every_random_world_is_survived_and_repeats},
+      {"every random hook is survived and repeats", every_random_world_is_survived_and_repeats},
   };
   return run_tests(tests, argc, argv);
 }

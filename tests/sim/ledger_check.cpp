@@ -16,7 +16,7 @@
 #include "check.hpp"
 
 namespace ledger = uvsim::ledger;
-using ledger::Fault;
+using ledger::IncidentKind;
 using ledger::Inside;
 using ledger::Outside;
 
@@ -349,7 +349,7 @@ void a_second_free_is_an_incident() {
   free_inside(memory);
   step = 9;
   free_inside(memory);
-  CHECK(incidents == 1 && last_incident.fault == Fault::double_free);
+  CHECK(incidents == 1 && last_incident.kind == IncidentKind::double_free);
   CHECK(last_incident.address == memory && last_incident.step == 9);
   CHECK(std::strstr(last_words, "double free of") != nullptr);
   CHECK(std::strstr(last_words, "freed in step 7") != nullptr);
@@ -360,7 +360,7 @@ void foreign_pointers_are_incidents() {
   const Run run;
   auto* memory = static_cast<char*>(malloc_inside(100));
   free_inside(memory + 16);
-  CHECK(incidents == 1 && last_incident.fault == Fault::foreign_free);
+  CHECK(incidents == 1 && last_incident.kind == IncidentKind::foreign_free);
   CHECK(std::strstr(last_words, "it points into allocation #1") != nullptr);
   free_inside(memory + 1);
   int on_stack[8] = {};
@@ -377,7 +377,7 @@ void freeing_what_is_lent_is_an_incident() {
   auto* memory = static_cast<char*>(malloc_inside(100));
   const auto handle = ledger::lend(memory + 8, 32, ledger::LoanKind::handle, &owner, 28);
   free_inside(memory);
-  CHECK(incidents == 1 && last_incident.fault == Fault::freed_while_lent);
+  CHECK(incidents == 1 && last_incident.kind == IncidentKind::freed_while_lent);
   CHECK(last_incident.loan != nullptr && last_incident.loan->owner == &owner);
   CHECK(std::strstr(last_words, "libuv still uses the handle") != nullptr);
   CHECK(std::strstr(last_words, "R28") != nullptr);
@@ -710,7 +710,7 @@ void names_are_found_or_an_address_is_given() {
 
 void a_leak_is_described() {
   ledger::Incident incident{};
-  incident.fault = Fault::leak;
+  incident.kind = IncidentKind::leak;
   char text[100];
   CHECK(std::strncmp(ledger::describe(incident, text, sizeof text), "leak of", 7) == 0);
 }

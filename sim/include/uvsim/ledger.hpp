@@ -30,7 +30,7 @@ enum class Backend : std::uint8_t {
   sanitizer,   // The hooks of a sanitizer's allocator.
 };
 
-enum class Fault : std::uint8_t { leak, double_free, foreign_free, freed_while_lent };
+enum class IncidentKind : std::uint8_t { leak, double_free, foreign_free, freed_while_lent };
 
 enum class LoanKind : std::uint8_t { loop, handle, request, buffer };
 
@@ -59,7 +59,7 @@ using LoanId = std::uint32_t;
 inline constexpr LoanId no_loan = 0;
 
 struct Incident {
-  Fault fault;
+  IncidentKind kind;
   const void* address;
   std::uint64_t step;
   const Allocation* allocation;  // Null for a pointer that no allocation of this run returned.
