@@ -50,7 +50,7 @@ constexpr std::array known{
     Known{"although its client is gone", "connection-kept"},
     Known{"own assertion failed", "assertion"},
     Known{"called abort()", "abort"},
-    Known{"nobody waits for: it would die", "dies-of-signal"},
+    Known{"no handle waits: it would die", "dies-of-signal"},
     Known{"the server spins", "spins"},
     Known{"without ever listening", "never-listened"},
     Known{"neither listens nor ends", "never-listened"},

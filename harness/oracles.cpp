@@ -237,7 +237,7 @@ void Judge::check_ended(int status) {
   }
   const bool survives_faults = subject_->reopens_listener && !timer_fault_;
   if (stops_ == 0 && (faults_ == 0 || survives_faults)) {
-    broken(Oracle::alive, nullptr, "the server ended although nobody had asked it to");
+    broken(Oracle::alive, nullptr, "the server ended without being asked to");
   }
 }
 

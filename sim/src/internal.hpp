@@ -746,7 +746,7 @@ void give_the_driver_its_signals();
 void take_back_signals();
 // Whether the program has left a signal to the system, which does as it does by default.
 bool is_left_to_the_system(int signum);
-// In a run that can be left: the program dies of a signal that nobody waits for.
+// In a run that can be left: the program dies of a signal for which no handle waits.
 void die_of(Context& context, int signum);
 
 // ---------------------------------------------------------------------------------------------

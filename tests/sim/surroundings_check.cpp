@@ -170,7 +170,7 @@ void a_drivers_handler_is_not_the_programs() {
   CHECK(heard_by_driver == 2);
 }
 
-void a_signal_that_nobody_waits_for_ends_the_run() {
+void a_signal_without_a_handle_ends_the_run() {
   uvsim::Simulation simulation(fresh());
   heard_by_driver = 0;
   for (const int signum : {SIGUSR2, SIGTERM, SIGABRT}) {
@@ -210,7 +210,7 @@ int main(int argc, char** argv) {
        what_took_the_place_of_standard_input_is_gone},
       {"what a driver changes between runs stays", what_a_driver_changes_between_runs_stays},
       {"a driver's handler is not the program's", a_drivers_handler_is_not_the_programs},
-      {"a signal that nobody waits for ends the run", a_signal_that_nobody_waits_for_ends_the_run},
+      {"a signal without a handle ends the run", a_signal_without_a_handle_ends_the_run},
       {"exit in a handler blocks nothing", exit_in_a_handler_blocks_nothing},
   };
   return run_tests(tests, argc, argv);
