@@ -14,6 +14,9 @@ namespace conformance {
 /// "loopback" or "sim".
 const char* arm_name();
 
+/// Whether a client can reach ::1.
+bool has_ipv6();
+
 /// The versions that this arm can play: the one it is linked with, or both.
 std::vector<Version> arm_versions();
 

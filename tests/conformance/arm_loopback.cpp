@@ -1,5 +1,7 @@
 // The arm of real libuv: the kernel's loopback, real time, real signals, real descriptors.
+#include <netinet/in.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -12,6 +14,16 @@
 namespace conformance {
 
 const char* arm_name() { return "loopback"; }
+
+bool has_ipv6() {
+  const int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in6 address{};
+  address.sin6_family = AF_INET6;
+  address.sin6_addr = in6addr_loopback;
+  const bool has = fd >= 0 && bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+  if (fd >= 0) ::close(fd);
+  return has;
+}
 
 std::vector<Version> arm_versions() {
   return {uv_version() < 0x012d00 ? Version::v1_44 : Version::v1_52};

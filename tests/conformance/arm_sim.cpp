@@ -32,6 +32,8 @@ std::string findings_of(const uvsim::Report& report) {
 
 const char* arm_name() { return "sim"; }
 
+bool has_ipv6() { return true; }
+
 std::vector<Version> arm_versions() { return {Version::v1_44, Version::v1_52}; }
 
 std::string perform(const Scenario& scenario, Version version) {

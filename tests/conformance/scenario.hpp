@@ -18,13 +18,16 @@ enum class Version { v1_44, v1_52 };
 
 class Fixture;
 
+/// What a machine must have for a scenario, beside a loopback for IPv4.
+enum class Needs { nothing, simulator, ipv6 };
+
 struct Scenario {
   const char* name;
   /// The rules of the libuv contract that it shows, as in "R24 R25"; "-" for behaviour without one.
   const char* rules;
   const char* golden;
   void (*perform)(Fixture& fixture);
-  bool is_for_sim_only = false;
+  Needs needs = Needs::nothing;
 };
 
 std::vector<Scenario>& scenarios();
@@ -38,14 +41,16 @@ struct Registration {
 
 }  // namespace conformance
 
-#define SCENARIO(name, rules, golden) CONFORMANCE_SCENARIO(name, rules, golden, false)
+#define SCENARIO(name, rules, golden) CONFORMANCE_SCENARIO(name, rules, golden, nothing)
+
+#define IPV6_SCENARIO(name, rules, golden) CONFORMANCE_SCENARIO(name, rules, golden, ipv6)
 
 /// For what cannot be had on every machine that has a loopback. The comment above such a scenario
 /// says what it is.
-#define SIM_SCENARIO(name, rules, golden) CONFORMANCE_SCENARIO(name, rules, golden, true)
+#define SIM_SCENARIO(name, rules, golden) CONFORMANCE_SCENARIO(name, rules, golden, simulator)
 
-#define CONFORMANCE_SCENARIO(name, rules, golden, is_for_sim_only)                    \
-  static void scenario_##name(conformance::Fixture& fixture);                         \
-  static const conformance::Registration registration_##name(                         \
-      conformance::Scenario{#name, rules, golden, scenario_##name, is_for_sim_only}); \
+#define CONFORMANCE_SCENARIO(name, rules, golden, needed)                                        \
+  static void scenario_##name(conformance::Fixture& fixture);                                    \
+  static const conformance::Registration registration_##name(                                    \
+      conformance::Scenario{#name, rules, golden, scenario_##name, conformance::Needs::needed}); \
   static void scenario_##name([[maybe_unused]] conformance::Fixture& fixture)

@@ -988,7 +988,7 @@ SCENARIO(addresses_of_handles_that_have_none, "-", R"(
   server.call("getpeername", uv_tcp_getpeername(server.tcp(), generic, &size));
 }
 
-SCENARIO(connections_over_ipv6, "-", R"(
+IPV6_SCENARIO(connections_over_ipv6, "-", R"(
   server.bind6 = 0
   server.listen = 0
   client.connect6 = 0

@@ -34,7 +34,7 @@ TEST(HalfClose, BeforeReadingLateWithinTheLimitLosesNothing) {
 TEST(HalfClose, BeforeReadingSlowlyWithATinyWindowLosesNothing) {
   ServerProcess server = ServerProcess::start({"--write-timeout", "1s"});
   SlowReaders readers(server.port(), 4,
-                      {256 * kibi, 100, milliseconds(20), true, {.receive_buffer = 1}});
+                      {96 * kibi, 100, milliseconds(20), true, {.receive_buffer = 1}});
   readers.go_on(milliseconds(3300));
   EXPECT_EQ(readers.whole(), 0U) << "so much was not owed for so long: nothing was tested";
   readers.finish();
