@@ -70,8 +70,9 @@ class RandomWorld final : public kernel::Chooser {
 };
 
 // What is not simulated is no part of a script.
-Script generate(uint64_t seed, Record* record, kernel::Chooser* world = nullptr) {
+Script generate(uint64_t seed, bool fills, Record* record, kernel::Chooser* world = nullptr) {
   Generator generator(seed);
+  generator.fills = fills;
   SimulatedRun run(world);
   Script script;
   while (script.size() < steps_of_a_script) {
@@ -177,7 +178,7 @@ int play_batch(uint64_t first, int count) {
   for (int i = 0; i < count && shown < most_shown; ++i) {
     const uint64_t seed = first + static_cast<uint64_t>(i);
     Record record;
-    Script script = generate(seed, &record);
+    Script script = generate(seed, system.has_own_network(), &record);
     Seen said;
     const size_t at = difference(system, script, record, &said);
     if (at == script.size()) continue;
@@ -208,7 +209,7 @@ int play_alone() {
   for (uint64_t seed = 0; seed < count; ++seed) {
     Record record;
     RandomWorld world(seed);
-    generate(seed, &record, &world);
+    generate(seed, true, &record, &world);
   }
   std::printf("%d scripts alone\n", static_cast<int>(count));
   return 0;

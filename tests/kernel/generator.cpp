@@ -159,7 +159,7 @@ Step Generator::transfer() {
       return {Call::read,
               pick([](Kind kind) { return kind == Kind::event || kind == Kind::timer; }),
               random_.of({8, 8, 8, 4, 16})};
-    case 9: return {!watched() && random_.one_in(4) ? Call::fill : Call::drain, fd};
+    case 9: return {fills && !watched() && random_.one_in(4) ? Call::fill : Call::drain, fd};
     case 10:
     case 11:
     case 12: return {Call::read, fd, size};

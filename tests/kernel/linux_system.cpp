@@ -88,8 +88,9 @@ void acknowledge_at_once(unsigned char family, const void* host, unsigned short 
 }
 
 // A network of its own keeps the ports of the machine free, and the buffers small.
-void own_network() {
-  if (unshare(CLONE_NEWNET) != 0) return;
+bool own_network() {
+  // Who is not root may have one in a user namespace.
+  if (unshare(CLONE_NEWNET) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) return false;
   const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
   ifreq request{};
   std::strcpy(request.ifr_name, "lo");
@@ -101,12 +102,13 @@ void own_network() {
   acknowledge_at_once(AF_INET6, &in6addr_loopback, sizeof in6addr_loopback);
   write_file("/proc/sys/net/ipv4/tcp_wmem", "4096 16384 65536");
   write_file("/proc/sys/net/ipv4/tcp_rmem", "4096 65536 65536");
+  return true;
 }
 
 }  // namespace
 
 Linux::Linux() {
-  own_network();
+  has_own_network_ = own_network();
   if (mkdtemp(directory_) == nullptr || chdir(directory_) != 0) refused_ = "no directory";
   close_range(first_fd, ~0u, 0);
   const rlimit limit{last_fd + 1, last_fd + 1};
@@ -141,7 +143,7 @@ void Linux::clear() {
     ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
     ::close(fd);
   }
-  for (int i = 0; i < 3; ++i) ::unlink(("socket" + std::to_string(i)).c_str());
+  for (int i = 0; i < 3; ++i) ::unlink(socket_name(i).c_str());
 }
 
 bool Linux::raised_sigpipe() const { return pipe_signals > 0; }

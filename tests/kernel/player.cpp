@@ -2,6 +2,7 @@
 #include "player.hpp"
 
 #include <sys/epoll.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -42,6 +43,10 @@ std::string events_text(uint32_t events) {
   for (const Word& word : words)
     if ((events & word.bit) != 0) text += (text.empty() ? "" : "|") + std::string(word.text);
   return text.empty() ? "nothing" : text;
+}
+
+std::string socket_name(int index) {
+  return "socket" + std::to_string(index) + "_" + std::to_string(getpid());
 }
 
 void make_bytes(size_t step, char* to, size_t size) {

@@ -38,6 +38,8 @@ struct Answer {
 std::string result_text(long result);
 std::string bytes_text(const char* bytes, size_t size);
 std::string events_text(uint32_t events);
+// The name of a Unix socket: one of three, and no other process's.
+std::string socket_name(int index);
 // The bytes that the step number `step` writes.
 void make_bytes(size_t step, char* to, size_t size);
 
@@ -147,7 +149,7 @@ socklen_t Player<System>::place(const Step& step, sockaddr_storage* address) {
   if (step.b == abstract_name || step.b == path) {
     sockaddr_un name{};
     name.sun_family = AF_UNIX;
-    const std::string text = (step.b == path ? "socket" : "@socket") + std::to_string(step.c % 3);
+    const std::string text = (step.b == path ? "" : "@") + socket_name(step.c % 3);
     std::memcpy(name.sun_path, text.data(), text.size());
     if (step.b == abstract_name) name.sun_path[0] = 0;
     std::memcpy(address, &name, sizeof name);
@@ -184,7 +186,7 @@ Answer Player<System>::naming(const Step& step) {
       return number(system_.connect(step.a, at, size));
     case Call::listen: return number(system_.listen(step.a, step.b));
     case Call::shutdown: return number(system_.shutdown(step.a, step.b));
-    case Call::unlink: return number(system_.unlink(("socket" + std::to_string(step.a)).c_str()));
+    case Call::unlink: return number(system_.unlink(socket_name(step.a).c_str()));
     default: break;
   }
   Answer answer = number(step.call == Call::accept4 ? system_.accept4(step.a, at, &size, step.b)

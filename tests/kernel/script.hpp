@@ -94,6 +94,7 @@ class Random {
 class Generator {
  public:
   explicit Generator(uint64_t seed);
+  bool fills = true;  // may buffers be filled?
   Step next();
   // The step was made: its result, and for a pair both descriptors.
   void on_done(const Step& step, long result, const int fds[2]);

@@ -38,6 +38,8 @@ class Linux {
   ~Linux();
   // False, and why, where something is refused that the scripts need.
   bool usable(const char** why) const;
+  // Without, the sizes of buffers are the machine's, and acknowledgements come when they come.
+  bool has_own_network() const { return has_own_network_; }
   void clear();  // closes everything
   bool raised_sigpipe() const;
   void settle();
@@ -81,6 +83,7 @@ class Linux {
               const timeval* timeout);
 
  private:
+  bool has_own_network_ = false;
   const char* refused_ = nullptr;
   char directory_[32] = "/var/tmp/kernel_scripts_XXXXXX";
 };
