@@ -36,6 +36,7 @@ long Tcp::bind(const Address& address) {
   }
   bound_ = address.port != 0;
   bound_host_ = !address.is_any();
+  if (bound_host_ && address.family == AF_INET6) options.v6_only = true;
   return 0;
 }
 
@@ -91,7 +92,8 @@ long Tcp::begin_connect(const Address& address) {
   if (to.is_any()) to.ip = loopback(to.family).ip;
   if (to.family != family_ && options.v6_only) return -ENETUNREACH;
   if (!to.is_loopback()) return -ENETUNREACH;
-  if (holds_port_ && to.port == local_.port && (local_.is_any() || to.same_host(local_)))
+  if (bound_host_ && local_.family != to.family) return -ENETUNREACH;
+  if (to.port != 0 && to.port == local_.port && (local_.is_any() || to.same_host(local_)))
     return unsimulated;
   if (!holds_port_) {
     const long answer = choose_port(loopback(to.family));

@@ -172,11 +172,12 @@ Step Generator::naming() {
   const int other = pick([](Kind kind) { return kind >= Kind::tcp && kind <= Kind::named; });
   switch (random_.below(12)) {
     case 0:
-      return {Call::bind, fd, random_.of({any_port, free_port, same_as, abstract_name, path}),
+      return {Call::bind, fd,
+              random_.of({any_port, free_port, same_as, over_ipv4, abstract_name, path}),
               random_.one_in(2) ? other : random_.below(3)};
     case 1: return {Call::listen, fd, random_.of({0, 1, 2, -1})};
     case 2:
-    case 3: return {Call::connect, fd, same_as, other};
+    case 3: return {Call::connect, fd, random_.one_in(4) ? over_ipv4 : same_as, other};
     case 4: return {Call::getsockname, fd};
     case 5: return {Call::getpeername, fd};
     case 6:

@@ -6,6 +6,7 @@
 #ifndef TESTS_KERNEL_PLAYER_HPP
 #define TESTS_KERNEL_PLAYER_HPP
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
@@ -159,16 +160,22 @@ socklen_t Player<System>::place(const Step& step, sockaddr_storage* address) {
   int family = AF_INET;
   socklen_t size = sizeof family;
   system_.getsockopt(step.a, SOL_SOCKET, SO_DOMAIN, &family, &size);
+  sockaddr_in6 other{};  // the port is in the same place in both
+  size = sizeof other;
+  if (step.b == over_ipv4) system_.getsockname(step.c, reinterpret_cast<sockaddr*>(&other), &size);
   if (family == AF_INET6) {
     sockaddr_in6 in{};
     in.sin6_family = AF_INET6;
+    in.sin6_port = other.sin6_family == AF_UNIX ? in_port_t{0} : other.sin6_port;
+    if (step.b == over_ipv4) inet_pton(AF_INET6, "::ffff:127.0.0.1", &in.sin6_addr);
     if (step.b == free_port) in.sin6_addr = in6addr_loopback;
     std::memcpy(address, &in, sizeof in);
     return sizeof in;
   }
   sockaddr_in in{};
   in.sin_family = AF_INET;
-  if (step.b == free_port) in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  in.sin_port = other.sin6_family == AF_UNIX ? in_port_t{0} : other.sin6_port;
+  if (step.b != any_port) in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   std::memcpy(address, &in, sizeof in);
   return sizeof in;
 }

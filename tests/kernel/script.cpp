@@ -49,6 +49,7 @@ constexpr Word words[] = {
     WORD("what", any_port),
     WORD("what", free_port),
     WORD("what", same_as),
+    WORD("what", over_ipv4),
     WORD("what", abstract_name),
     WORD("what", path),
 };

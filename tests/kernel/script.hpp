@@ -58,6 +58,7 @@ enum Place : int {
   any_port,   // every address, a free port
   free_port,  // the loopback, a free port
   same_as,    // where the other descriptor is bound
+  over_ipv4,  // the same port at 127.0.0.1, which IPv6 writes in its own way
   abstract_name,
   path,
 };
