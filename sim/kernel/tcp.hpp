@@ -107,7 +107,8 @@ class Tcp final : public Socket, public Timed {
   std::vector<Tcp*> waiting_;  // not yet accepted, the oldest first
   size_t backlog_ = 0;
 
-  int syns_ = 0;  // sent again
+  int syns_ = 0;             // sent again
+  bool tried_ipv4_ = false;  // from an IPv6 socket: another attempt is not simulated
 };
 
 }  // namespace kernel

@@ -88,11 +88,13 @@ long Tcp::connect(const Address& address, long wrong) {
 
 // -EINPROGRESS: a SYN can be sent.
 long Tcp::begin_connect(const Address& address) {
+  if (tried_ipv4_) return unsimulated;
   Address to = address;
   if (to.is_any()) to.ip = loopback(to.family).ip;
   if (to.family != family_ && options.v6_only) return -ENETUNREACH;
   if (!to.is_loopback()) return -ENETUNREACH;
-  if (bound_host_ && local_.family != to.family) return -ENETUNREACH;
+  if (bound_host_ && local_.family != to.family)
+    return local_.family == AF_INET ? -EAFNOSUPPORT : -ENETUNREACH;
   if (to.port != 0 && to.port == local_.port && (local_.is_any() || to.same_host(local_)))
     return unsimulated;
   if (!holds_port_) {
@@ -103,6 +105,7 @@ long Tcp::begin_connect(const Address& address) {
     local_.ip = loopback(to.family).ip;
   }
   remote_ = to;
+  tried_ipv4_ = to.family != family_;
   state_ = State::connecting;
   syns_ = 0;
   error_ = 0;

@@ -48,6 +48,13 @@ void Generator::plan_connection() {
   plan({Call::socket, family, flags});
   plan({Call::connect, next, same_as, fd});
   plan({Call::accept4, fd, flags});
+  if (family == AF_UNIX || !random_.one_in(8)) return;
+  // The client ends it first, and somebody wants its port.
+  const int accepted = free_from(next + 1);
+  plan({Call::shutdown, next, SHUT_WR});
+  plan({Call::close, accepted});
+  plan({Call::socket, family, flags});
+  plan({Call::bind, accepted, same_as, next});
 }
 
 // The lowest free descriptor from `fd` on.

@@ -1,5 +1,6 @@
 // The simulated kernel alone: what the scripts of differential.cpp leave out because Linux's clock
 // or buffers decide it, and what the world is asked. A program of its own, for MemorySanitizer too.
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
@@ -290,6 +291,15 @@ void what_is_not_simulated_says_so() {
   net.process.bind(self, at, size);
   net.process.getsockname(self, at, &size);
   CHECK(net.process.connect(self, at, size) == unsimulated);
+  // Another attempt of an IPv6 socket after one to IPv4, which Linux never forgets.
+  const int v6 = static_cast<int>(net.process.socket(AF_INET6, SOCK_STREAM, 0));
+  sockaddr_in6 mapped{};
+  mapped.sin6_family = AF_INET6;
+  mapped.sin6_port = htons(9);
+  inet_pton(AF_INET6, "::ffff:127.0.0.1", &mapped.sin6_addr);
+  const auto* const to = reinterpret_cast<const sockaddr*>(&mapped);
+  CHECK(net.process.connect(v6, to, sizeof mapped) == -ECONNREFUSED);
+  CHECK(net.process.connect(v6, to, sizeof mapped) == unsimulated);
 }
 
 void names_that_the_kernel_chooses_are_free() {
