@@ -29,7 +29,7 @@ class TimerFd final : public File, public Timed {
   ~TimerFd() override { machine().disarm(*this); }
 
   TimerFd* as_timer() override { return this; }
-  bool has_bytes() const override { return false; }
+  bool can_write() const override { return false; }
 
   uint32_t ready() override;
   long read(const Buffers& to) override;

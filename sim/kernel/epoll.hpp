@@ -29,7 +29,8 @@ class Epoll final : public File {
   Epoll* as_epoll() override { return this; }
   uint32_t ready() override;
   long ioctl(unsigned long request, int* value) override;
-  bool has_bytes() const override { return false; }
+  bool can_read() const override { return false; }
+  bool can_write() const override { return false; }
   void on_closed() override;
 
   // `event` may be null for EPOLL_CTL_DEL.

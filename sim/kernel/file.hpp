@@ -29,7 +29,8 @@ class File {
   virtual long read(const Buffers& to);
   virtual long write(const Buffers& from);
   virtual long ioctl(unsigned long request, int* value);
-  virtual bool has_bytes() const { return true; }  // that can be written
+  virtual bool can_read() const { return true; }
+  virtual bool can_write() const { return true; }
   virtual void on_closed();
 
   virtual Socket* as_socket() { return nullptr; }

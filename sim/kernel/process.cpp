@@ -174,7 +174,7 @@ long Process::readv(int fd, const iovec* to, int count) {
   if (count < 0 || count > IOV_MAX) return file_of(fd) == nullptr ? -EBADF : -EINVAL;
   const Buffers buffers{to, static_cast<size_t>(count)};
   const File* const file = file_of(fd);
-  if (buffers.total() == 0 && file != nullptr && file->has_bytes() &&
+  if (buffers.total() == 0 && file != nullptr && file->can_read() &&
       (file->status & O_ACCMODE) != O_WRONLY)
     return 0;
   return read_into(fd, buffers);
@@ -184,7 +184,7 @@ long Process::writev(int fd, const iovec* from, int count) {
   if (count < 0 || count > IOV_MAX) return file_of(fd) == nullptr ? -EBADF : -EINVAL;
   const Buffers buffers{from, static_cast<size_t>(count)};
   const File* const file = file_of(fd);
-  if (buffers.total() == 0 && file != nullptr && file->has_bytes() &&
+  if (buffers.total() == 0 && file != nullptr && file->can_write() &&
       (file->status & O_ACCMODE) != O_RDONLY)
     return 0;
   return write_from(fd, buffers);

@@ -90,7 +90,10 @@ long Tcp::connect(const Address& address, long wrong) {
 long Tcp::begin_connect(const Address& address) {
   if (tried_ipv4_) return unsimulated;
   Address to = address;
-  if (to.is_any()) to.ip = loopback(to.family).ip;
+  if (to.is_any()) {
+    to.family = bound_host_ ? local_.family : to.family;
+    to.ip = loopback(to.family).ip;
+  }
   if (to.family != family_ && options.v6_only) return -ENETUNREACH;
   if (!to.is_loopback()) return -ENETUNREACH;
   if (bound_host_ && local_.family != to.family)
