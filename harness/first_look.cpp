@@ -233,7 +233,7 @@ class Looker {
     }
   }
 
-  // `greeting`: so much it says to two who say nothing.
+  // `greeting`: so much it says to two clients that say nothing.
   void look_for_answers(std::size_t greeting) {
     std::vector<std::string> all = requests();
     for (std::uint32_t i = 0; i < talk_count; ++i) {

@@ -16,7 +16,7 @@ namespace harness {
 
 struct FirstLook {
   bool listens = false;
-  bool echoes = false;      // who speaks gets it back, and nothing else
+  bool echoes = false;      // a client gets back what it says, and nothing else
   Talk talk = Talk::bytes;  // of the first kind that it sends back
   std::string echoes_at;    // if it does so at some of its listeners only: as in Subject
   std::string answered;     // otherwise: what it has most to say to

@@ -121,7 +121,7 @@ const std::vector<std::string>& requests() {
       "CONNECT 127.0.0.1:9000 HTTP/1.1\r\nHost: 127.0.0.1:9000\r\n\r\n",
       "GET http://127.0.0.1:9000/ HTTP/1.1\r\nHost: 127.0.0.1:9000\r\n\r\n",
       "\5\1\0"s,                            // SOCKS 5: no password
-      "\5\1\0\1\x7f\0\0\1\x23\x28"s,        // and whom to connect to
+      "\5\1\0\1\x7f\0\0\1\x23\x28"s,        // and where to connect to
       "\5\1\0\5\1\0\1\x7f\0\0\1\x23\x28"s,  // both at once
       "\4\1\x23\x28\x7f\0\0\1me\0"s,        // SOCKS 4
       "*1\r\n$4\r\nPING\r\n",               // Redis

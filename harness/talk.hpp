@@ -53,7 +53,7 @@ const std::vector<std::string>& requests();
 // program's own, with which it may compare what it reads.
 Speech anything(const std::string& answered, const std::vector<std::string>& words);
 
-// The texts among a program's constants that somebody may type.
+// The texts among a program's constants that a person may type.
 std::vector<std::string> words_in(std::string_view constants);
 
 }  // namespace harness

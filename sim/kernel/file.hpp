@@ -24,7 +24,7 @@ class File {
   File& operator=(const File&) = delete;
   virtual ~File();
 
-  // What poll would report: EPOLLIN and its kin. It may remember that somebody asked.
+  // What poll would report: EPOLLIN and its kin. It may remember that it was asked.
   virtual uint32_t ready() = 0;
   virtual long read(const Buffers& to);
   virtual long write(const Buffers& from);
@@ -38,7 +38,7 @@ class File {
   virtual TimerFd* as_timer() { return nullptr; }
 
   void hold() { ++holders_; }
-  void drop();  // closes the file when nobody holds it any more
+  void drop();  // closes the file when no descriptor holds it any more
 
   // Tells those that wait that something of `events` happened; 0 stands for anything at all.
   void wake(uint32_t events);

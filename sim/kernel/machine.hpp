@@ -1,4 +1,4 @@
-// One simulated machine: its clock, its files, its ports and names, and who answers its questions.
+// One simulated machine: its clock, its files, its ports and names, and what answers its questions.
 //
 // Theory. The machine has no thread and never waits. A call is answered from the state that is
 // there; what happens between two sockets of the machine has happened when the call returns, as on

@@ -15,7 +15,7 @@ class UnixSocket;
 class Names {
  public:
   long bind(const Address& name, UnixSocket& socket);  // 0 or -EADDRINUSE
-  // Null: nobody. `*exists` says whether there is such a name at all.
+  // Null: no socket. `*exists` says whether there is such a name at all.
   UnixSocket* find(const Address& name, bool* exists) const;
   void on_closed(const UnixSocket& socket);
   long unlink(const Address& name);  // 0 or -ENOENT

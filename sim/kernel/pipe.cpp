@@ -1,4 +1,4 @@
-// pipe(7): pages, and who is told when.
+// pipe(7): pages, and which end is told when.
 #include "pipe.hpp"
 
 #include <sys/epoll.h>

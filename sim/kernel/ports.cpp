@@ -49,7 +49,7 @@ long Ports::take(Tcp& socket, const Address& wanted, uint16_t* port) {
     const int first = machine_.options.first_port;
     const int count = machine_.options.last_port - first + 1;
     int tries = 0;
-    // A port that the kernel chooses is nobody else's, whatever the options.
+    // A port that the kernel chooses is no other socket's, whatever the options.
     bool taken = true;
     for (; tries < count && taken; ++tries) {
       address.port = static_cast<uint16_t>(first + next_);

@@ -1,4 +1,4 @@
-// The ports of TCP: which are taken, by which socket, and who listens.
+// The ports of TCP: which are taken, by which socket, and which sockets listen.
 #ifndef KERNEL_PORTS_HPP
 #define KERNEL_PORTS_HPP
 
@@ -21,7 +21,7 @@ class Ports {
   long take(Tcp& socket, const Address& wanted, uint16_t* port);
   void share(Tcp& accepted);  // the port of its listener
   void release(const Tcp& socket);
-  void linger(const Tcp& socket);  // TIME-WAIT: for a minute nobody's
+  void linger(const Tcp& socket);  // TIME-WAIT: for a minute no socket can have it
 
   // May the socket listen where it is bound?
   bool may_listen(const Tcp& socket) const;

@@ -25,7 +25,7 @@ namespace kernel {
 
 class Process {
  public:
-  // Numbers below `first` are somebody else's descriptors: here they are none. The machine outlives
+  // Numbers below `first` are descriptors of other code: here they are none. The machine outlives
   // the process.
   explicit Process(Machine& machine, int first = 0);
   Process(const Process&) = delete;

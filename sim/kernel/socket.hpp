@@ -45,7 +45,7 @@ class Socket : public File {
 
   virtual long bind(const Address& address) = 0;
   virtual long listen(int backlog) = 0;
-  virtual long accept(Socket** accepted) = 0;  // 0, and a socket that nobody holds yet
+  virtual long accept(Socket** accepted) = 0;  // 0, and a socket that no descriptor holds yet
   // `wrong` says what is wrong with the address: 0 or a negative errno value. Some sockets notice
   // other things first.
   virtual long connect(const Address& address, long wrong) = 0;

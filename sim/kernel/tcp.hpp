@@ -89,7 +89,7 @@ class Tcp final : public Socket, public Timed {
   bool holds_port_ = false;  // `local_.port` is this socket's
   bool bound_ = false;       // to a port of the program's choice
   bool bound_host_ = false;  // and to an address
-  bool no_room_ = false;     // somebody waits for room in the send buffer
+  bool no_room_ = false;     // a poll or a writer waits for room in the send buffer
   Address local_ = any(family_);
   Address remote_ = any(family_);
   Tcp* peer_ = nullptr;

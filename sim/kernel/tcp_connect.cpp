@@ -78,7 +78,7 @@ long Tcp::connect(const Address& address, long wrong) {
       answer = wrong != 0 ? wrong : begin_connect(address);
       if (answer != -EINPROGRESS) return answer;
       promise_ = Promise::in_progress;
-      // The answer to the SYN is seen when the call is over, if nobody waits for it.
+      // The answer to the SYN is seen when the call is over, if no call waits for it.
       if (!send_syn() || non_blocking()) break;
   }
   if (state_ == State::connecting || (answer == -EINPROGRESS && non_blocking()))

@@ -4,7 +4,7 @@
 // An engine like libFuzzer measures a run by SIGALRM and ends the process from handlers of others.
 // Such a handler interrupts the program under test; it is no part of it. It reads the system's
 // clock, allocates outside the ledger, and ends the process. The program does not see it: as it
-// knows the signal, nobody has said anything about it.
+// knows the signal, no handler was ever set.
 //
 // What the program itself says of a signal holds until the end of its run. It is noted here, by
 // definitions of sigaction and signal that come before the C library's.

@@ -49,7 +49,7 @@ void Generator::plan_connection() {
   plan({Call::connect, next, same_as, fd});
   plan({Call::accept4, fd, flags});
   if (family == AF_UNIX || !random_.one_in(8)) return;
-  // The client ends it first, and somebody wants its port.
+  // The client ends it first, and another socket wants its port.
   const int accepted = free_from(next + 1);
   plan({Call::shutdown, next, SHUT_WR});
   plan({Call::close, accepted});
@@ -63,7 +63,7 @@ int Generator::free_from(int fd) const {
   return fd;
 }
 
-// More clients than the listen queue holds, and nobody who accepts them.
+// More clients than the listen queue holds, and no call that accepts them.
 void Generator::plan_crowd() {
   const int family = random_.of(families);
   const int flags = nonblocking_ ? O_NONBLOCK : 0;

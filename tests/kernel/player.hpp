@@ -231,7 +231,7 @@ Answer Player<System>::receive(const Step& step) {
   message.msg_iov = buffers;
   message.msg_iovlen = 1;
   bytes_.fill(0);
-  // Linux waits for a byte that nobody wants, and then says 0: a signal would look like one.
+  // Linux waits for a byte that was not asked for, and then says 0: a signal would look like one.
   const int flags = step.c | (size == 0 ? MSG_DONTWAIT : 0);
   Answer answer;
   switch (step.call) {
