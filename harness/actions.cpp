@@ -208,6 +208,10 @@ std::string& World::begin_message(Client& client) {
                      ? speech.generator(client.number, words.messages, ask(choices))
                      : speech.dictionary[ask(static_cast<std::uint32_t>(speech.dictionary.size()))];
   ++words.messages;
+  // A run has to end: what need not be whole is cut short.
+  const std::size_t most = std::min(setting_.send_max, client.window * windowfuls);
+  const bool may_be_cut = !speech.answer && !speech.whole_messages;
+  if (may_be_cut && words.unsaid.size() > most) words.unsaid.resize(most);
   return words.unsaid;
 }
 
@@ -283,7 +287,8 @@ void World::stall(Client& client) {
 void World::shrink(Client& client) {
   static constexpr std::array<std::uint64_t, 3> sizes{64, 1, 700};
   Marks::hit(Mark::shrunk);
-  set_window(client, std::max(sizes[ask(sizes.size())], client.owed() / windowfuls));
+  const std::size_t unsaid = client.words == nullptr ? 0 : client.words->unsaid.size();
+  set_window(client, std::max(sizes[ask(sizes.size())], (client.owed() + unsaid) / windowfuls));
   look(client);
 }
 

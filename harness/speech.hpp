@@ -14,7 +14,8 @@
 namespace harness {
 
 struct Speech {
-  // Whole messages; the run chooses which of them a client says next.
+  // Whole messages; the run chooses which of them a client says next. Where neither `answer` nor
+  // `whole_messages` is set, a client of a small window says only the beginning of a long one.
   std::vector<std::string> dictionary;
   // Returns message number `message` (from 0) of client number `client` (from 0). `choice`, 0 to
   // 255, is the run's. If it is set, the dictionary is not used.

@@ -143,6 +143,14 @@ TEST(RightServer, is_through_with_small_windows_soon) {
             std::set<std::string>{});
 }
 
+TEST(RightServer, is_through_with_long_messages_soon) {
+  Worlds worlds(faults());
+  worlds.options().max_steps = 4'000;
+  harness::Subject subject = canary::echo_server(Defect::none);
+  subject.speech.dictionary = {std::string(65'000, 'x')};
+  EXPECT_EQ(worlds.judge(subject, {}, 10 * runs), std::set<std::string>{});
+}
+
 TEST(RightServer, does_the_same_with_the_same_choices) {
   Worlds worlds(faults());
   EXPECT_TRUE(worlds.repeats(canary::echo_server(Defect::none), runs));
