@@ -1,31 +1,17 @@
 # Tests of the tests: faulty copies of the product, each with one altered place. A test must find each
 # copy, and with the expected words, because a test that fails for another reason shows nothing.
-#
-# The source has no #ifdef for this. If the altered place is missing or occurs twice, the configure step
-# fails, so that a faulty copy does not become a correct one unnoticed.
+include(${PROJECT_SOURCE_DIR}/cmake/altered_copy.cmake)
 
 # Writes <directory>/<file>: src/<file> with `to` where `from` stands. Headers are named from src/ on,
 # so code that looks in <directory> first is compiled with the altered file.
 function(faulty_copy directory file from to)
-  set(original ${PROJECT_SOURCE_DIR}/src/${file})
-  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${original})
-  file(READ ${original} text)
-  string(FIND "${text}" "${from}" first)
-  string(FIND "${text}" "${from}" last REVERSE)
-  if(first EQUAL -1 OR NOT first EQUAL last)
-    message(FATAL_ERROR "src/${file}: this is to be altered, and is not there once:\n${from}")
-  endif()
-  string(REPLACE "${from}" "${to}" text "${text}")
   # What an earlier version altered is not to be found any more.
   file(GLOB_RECURSE stale ${directory}/*)
   list(REMOVE_ITEM stale ${directory}/${file})
   if(stale)
     file(REMOVE ${stale})
   endif()
-  # Not touched when nothing changed, so that nothing is compiled again.
-  file(WRITE ${directory}.altered "${text}")
-  configure_file(${directory}.altered ${directory}/${file} COPYONLY)
-  file(REMOVE ${directory}.altered)
+  altered_copy(src/${file} ${directory}/${file} "${from}" "${to}")
 endfunction()
 
 # Compiles our own <sources> of the target again, as the altered file demands: the file itself, or all

@@ -2,23 +2,15 @@
 #
 #   altered(NAME FILE WHAT_STANDS_THERE WHAT_STANDS_THERE_INSTEAD)
 #
-# A place that is no longer there, or is there twice, fails the configure step. The altered file is
-# linked before the library, which then has nothing to add for it.
+# The altered file is linked before the library, which then has nothing to add for it.
+include(${PROJECT_SOURCE_DIR}/cmake/altered_copy.cmake)
+
 function(altered name file from to)
-  set(source ${PROJECT_SOURCE_DIR}/sim/kernel/${file}.cpp)
-  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${source})
-  file(READ ${source} text)
-  string(FIND "${text}" "${from}" first)
-  string(FIND "${text}" "${from}" last REVERSE)
-  if(first EQUAL -1 OR NOT first EQUAL last)
-    message(FATAL_ERROR "altered ${name}: '${from}' must be in ${file}.cpp once")
-  endif()
-  string(REPLACE "${from}" "${to}" text "${text}")
-  string(REPLACE "#include \"" "#include \"kernel/" text "${text}")
   set(copy ${CMAKE_CURRENT_BINARY_DIR}/altered/${name}.cpp)
-  file(CONFIGURE OUTPUT ${copy} CONTENT "${text}" @ONLY)
+  altered_copy(sim/kernel/${file}.cpp ${copy} "${from}" "${to}")
   add_executable(kernel_${name} ${copy})
   target_link_libraries(kernel_${name} PRIVATE kernel_scripts)
+  target_include_directories(kernel_${name} PRIVATE ${PROJECT_SOURCE_DIR}/sim/kernel)
   target_compile_options(kernel_${name} PRIVATE -w)
   set_target_properties(kernel_${name} PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/negative/bin)
