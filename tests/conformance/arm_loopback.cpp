@@ -1,13 +1,12 @@
 // The arm of real libuv: the kernel's loopback, real time, real signals, real descriptors.
-#include <netinet/in.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include <csignal>
 #include <cstdlib>
 
+#include "../ipv6.hpp"
 #include "arm.hpp"
 #include "fixture.hpp"
 
@@ -15,15 +14,7 @@ namespace conformance {
 
 const char* arm_name() { return "loopback"; }
 
-bool has_ipv6() {
-  const int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in6 address{};
-  address.sin6_family = AF_INET6;
-  address.sin6_addr = in6addr_loopback;
-  const bool has = fd >= 0 && bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
-  if (fd >= 0) ::close(fd);
-  return has;
-}
+bool has_ipv6() { return tests::has_ipv6(); }
 
 std::vector<Version> arm_versions() {
   return {uv_version() < 0x012d00 ? Version::v1_44 : Version::v1_52};

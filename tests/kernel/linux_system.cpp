@@ -18,6 +18,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "../ipv6.hpp"
 #include "player.hpp"
 #include "systems.hpp"
 
@@ -117,14 +118,7 @@ Linux::Linux() {
   set_handler(SIGALRM, on_alarm);
   const itimerval often{{0, 4000}, {0, 4000}};
   setitimer(ITIMER_REAL, &often, nullptr);
-  const int socket = ::socket(AF_INET6, SOCK_STREAM, 0);
-  if (socket < 0) refused_ = "no IPv6";
-  sockaddr_in6 address{};
-  address.sin6_family = AF_INET6;
-  address.sin6_addr = in6addr_loopback;
-  if (::bind(socket, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
-    refused_ = "no IPv6 on the loopback";
-  ::close(socket);
+  if (!tests::has_ipv6()) refused_ = "no IPv6 on the loopback";
 }
 
 Linux::~Linux() {

@@ -104,16 +104,6 @@ inline std::string payload(std::uint64_t seed, std::size_t size) {
   return bytes;
 }
 
-// Whether a client can reach ::1.
-inline bool has_ipv6() {
-  const Descriptor probe(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in6 address{};
-  address.sin6_family = AF_INET6;
-  address.sin6_addr = in6addr_loopback;
-  return probe.get() >= 0 &&
-         ::bind(probe.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
-}
-
 enum class Ending { open, fin, reset };
 
 class Client {

@@ -1,6 +1,7 @@
 // Every byte comes back, in order, to the client that sent it; then FIN.
 #include <gtest/gtest.h>
 
+#include "../ipv6.hpp"
 #include "client.hpp"
 #include "server_process.hpp"
 
@@ -124,7 +125,7 @@ TEST(Echo, ServesOnWithOneBlockForEverybody) {
 }
 
 TEST(Echo, ReachesClientsOfBothFamiliesWhenTheHostIsTwoColons) {
-  if (!has_ipv6()) GTEST_SKIP() << "there is no IPv6 here";
+  if (!tests::has_ipv6()) GTEST_SKIP() << "there is no IPv6 here";
   ServerProcess server = ServerProcess::start({"--host", "::"});
   EXPECT_NE(server.ready_line().find("\"address\":\"::\""), std::string::npos);
   for (const char* const address : {"127.0.0.1", "::1"}) {

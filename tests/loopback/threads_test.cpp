@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "../ipv6.hpp"
 #include "client.hpp"
 #include "server_process.hpp"
 
@@ -106,7 +107,7 @@ TEST(Threads, ServeNoMoreClientsTogetherThanAllowed) {
 }
 
 TEST(Threads, ListenOnBothFamiliesWhereAskedTo) {
-  if (!has_ipv6()) GTEST_SKIP() << "there is no IPv6 here";
+  if (!tests::has_ipv6()) GTEST_SKIP() << "there is no IPv6 here";
   ServerProcess server = ServerProcess::start({"--threads", "2", "--host", "::"});
   for (std::size_t i = 0; i < many / 4; ++i) {
     Client old(server.port());
