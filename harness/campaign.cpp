@@ -3,17 +3,16 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cinttypes>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
 
+#include "harness/child.hpp"
 #include "harness/marks.hpp"
 
 // Present in fuzz targets only.
@@ -151,21 +150,14 @@ class Process {
   // Shows what the program prints in a fault-free run: runs it once more, in a child process.
   std::string words_of_the_program() {
     const int file = memfd_create("words", MFD_CLOEXEC);
-    const pid_t child = file < 0 ? -1 : fork();
-    if (child < 0) return "";
-    if (child == 0) {
-      for (const int signal : {SIGALRM, SIGABRT, SIGSEGV}) std::signal(signal, SIG_DFL);
-      alarm(20);
-      dup2(file, STDOUT_FILENO);
-      dup2(file, STDERR_FILENO);
+    if (file < 0) return "";
+    constexpr unsigned seconds_max = 20;
+    const int status = do_in_child(seconds_max, file, [this] {
       pid_ = 0;  // the child prints no report
       const std::uint8_t nothing = 0;
       LLVMFuzzerTestOneInput(&nothing, 0);
-      std::fflush(nullptr);
-      _exit(0);
-    }
-    int status = 0;
-    waitpid(child, &status, 0);
+    });
+    if (status < 0) return "";
     constexpr std::size_t words_max = 4000;
     std::string words(words_max, '\0');
     const ssize_t size = pread(file, words.data(), words.size(), 0);

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +12,7 @@
 #include <string_view>
 #include <utility>
 
+#include "harness/child.hpp"
 #include "harness/subject.hpp"
 #include "harness/upstream.hpp"
 #include "uvsim/uvsim.hpp"
@@ -262,23 +262,14 @@ FirstLook look_at(const Startable& server, const std::vector<std::uint16_t>& ups
       mmap(nullptr, sizeof(Notes), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return {};
   auto* const notes = new (memory) Notes();
+  const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
   // What it does wrong is for the Judge, and need not end the look; but some do not survive it.
   for (const bool checks : {false, true}) {
-    const pid_t child = fork();
-    if (child < 0) break;
-    if (child == 0) {
-      for (const int signal : {SIGALRM, SIGABRT, SIGSEGV, SIGPIPE}) std::signal(signal, SIG_DFL);
-      alarm(seconds_max);
-      const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
-      dup2(nowhere, STDOUT_FILENO);
-      dup2(nowhere, STDERR_FILENO);
-      Looker(server, checks, upstreams, *notes).look();
-      _exit(0);
-    }
-    int status = 0;
-    waitpid(child, &status, 0);
-    if (status == 0) break;
+    const int status = do_in_child(seconds_max, nowhere,
+                                   [&] { Looker(server, checks, upstreams, *notes).look(); });
+    if (status <= 0) break;
   }
+  close(nowhere);
   FirstLook look = notes->read();
   munmap(memory, sizeof(Notes));
   return look;
