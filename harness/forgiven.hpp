@@ -1,6 +1,5 @@
 // Findings that a campaign goes on past, so that one does not hide the next. They are named by a
-// rule
-// ("R21"), by an oracle ("whole"), or by words in their message.
+// rule ("R21"), by an oracle ("whole"), or by words in their message.
 //
 // After a forgiven finding that libuv survives, the run goes on. A run that cannot go on ends
 // there, and counts as a run without a finding.

@@ -52,13 +52,6 @@ bool has_handler(const struct sigaction& action) {
   return action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN;
 }
 
-// Whether it is the program under test that calls, in a run of a driver's.
-bool is_program() {
-  if (ledger::detail::inside <= 0) return false;
-  const Context* const context = current_or_null();
-  return context != nullptr && context->can_leave;
-}
-
 bool is_drivers(const struct sigaction& action) {
   return (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == leave_the_program;
 }
@@ -109,7 +102,7 @@ using namespace uvsim;  // NOLINT(google-build-using-namespace): the C library's
 extern "C" {
 
 int sigaction(int signum, const struct sigaction* action, struct sigaction* old) noexcept {
-  if (!is_program()) return real_sigaction(signum, action, old);
+  if (run_to_leave() == nullptr) return real_sigaction(signum, action, old);
   struct sigaction before = {};
   if (real_sigaction(signum, action, &before) != 0) return -1;
   if (action != nullptr) note_change(signum, before);

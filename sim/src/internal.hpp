@@ -735,11 +735,16 @@ bool has_current() noexcept;        // whether the calling thread works on one
 Context** current_slot() noexcept;  // where that is kept
 // The same, or null if there is none.
 Context* current_or_null() noexcept;
+// Whether it is the program under test that calls.
+inline bool is_program() noexcept { return ledger::detail::inside > 0 && has_current(); }
 
 // Says in the report what leaked. `stack`: from there up are frames of the program; null: none.
 void judge_leaks(Context& context, const void* stack);
 // Referred to, so that the linker takes the file that defines exit and its kin.
 void ends_of_the_program_are_ours();
+// The run that this thread's program is to leave when it ends, or null: outside of a driver's run,
+// and outside of the program.
+Context* run_to_leave() noexcept;
 // Before the first run: handlers of signals that are there by then are the driver's.
 void give_the_driver_its_signals();
 // After a run: what the program said of signals is over.

@@ -7,9 +7,9 @@
 //            (ledger_heap.cpp), which must not pass a nothrow form. Here it is defined through the
 //            throwing one, as the standard describes its own defaults.
 // aligned    AddressSanitizer requires a delete with the same alignment, which it does not
-// disclose. So
-//            the ledger could not free what a program left behind. Here the form is memalign and
-//            free. A release by free(), or by the wrong form of delete, goes unnoticed.
+//            disclose. So the ledger could not free what a program left behind. Here the form is
+//            memalign and free. A release by free(), or by the wrong form of delete, goes
+//            unnoticed.
 #include <cstdlib>
 #include <new>
 

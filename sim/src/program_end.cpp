@@ -32,15 +32,15 @@
 extern "C" void* __dso_handle;
 
 namespace uvsim {
-namespace {
 
-// The run that this thread's program is to leave, or null.
-Context* run_to_leave() {
+Context* run_to_leave() noexcept {
   if (ledger::detail::inside <= 0) return nullptr;
   Context* const context = current_or_null();
   if (context == nullptr || !context->can_leave) return nullptr;
   return context;
 }
+
+namespace {
 
 [[noreturn]] void end_run(Context& context, int status, bool with_handlers) {
   if (with_handlers) statics::run_exit_handlers(context);

@@ -97,10 +97,10 @@ void put_back_descriptors() {
 }
 
 // Whether it is the program under test that calls, in a run that is followed by others.
-bool is_program() { return ledger::detail::inside > 0 && kept.valid && has_current(); }
+bool changes_the_process() { return kept.valid && is_program(); }
 
 void note_directory() {
-  if (!is_program() || kept.directory != unchanged) return;
+  if (!changes_the_process() || kept.directory != unchanged) return;
   kept.directory = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
@@ -156,17 +156,18 @@ int fchdir(int fd) noexcept {
 
 mode_t umask(mode_t mask) noexcept {
   const long before = syscall(SYS_umask, mask);
-  if (is_program() && kept.file_mode == unchanged) kept.file_mode = static_cast<int>(before);
+  if (changes_the_process() && kept.file_mode == unchanged)
+    kept.file_mode = static_cast<int>(before);
   return static_cast<mode_t>(before);
 }
 
 int dup2(int from, int to) noexcept {
-  if (to >= 0 && to < standard && is_program()) kept.standard_replaced = true;
+  if (to >= 0 && to < standard && changes_the_process()) kept.standard_replaced = true;
   return real_dup2(from, to);
 }
 
 int dup3(int from, int to, int flags) noexcept {
-  if (to >= 0 && to < standard && is_program()) kept.standard_replaced = true;
+  if (to >= 0 && to < standard && changes_the_process()) kept.standard_replaced = true;
   return static_cast<int>(syscall(SYS_dup3, from, to, flags));
 }
 

@@ -31,9 +31,6 @@ namespace {
 
 constexpr uint64_t second_ns = 1'000'000'000;
 
-// Whether it is the program under test that calls.
-bool is_program() { return ledger::detail::inside > 0 && has_current(); }
-
 void sleep_through(uint64_t ns) {
   Call call(What::sleep, static_cast<int64_t>(ns / 1'000'000));
   sleep_for(call.context, ns);

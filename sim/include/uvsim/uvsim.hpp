@@ -267,8 +267,7 @@ enum class OnViolation : uint8_t {
 // What happens when nothing can happen any more: no event, no timer, nothing from the hook.
 enum class OnQuiescence : uint8_t {
   // A driver's program is left by a long jump, with Report::quiescent set. For a plain program
-  // uvsim
-  // prints what keeps its loop alive, and exits.
+  // uvsim prints what keeps its loop alive, and exits.
   leave,
   // uv_run returns as if uv_stop had been called (non-zero).
   unblock,
