@@ -26,10 +26,12 @@ TEST_P(BesideACrowd, HonestClientsAreAnsweredAtOnce) {
   ServerProcess server = ServerProcess::start(arguments);
   Crowd crowd(server.port(), GetParam().behaviour);
   crowd.gather();
-  EXPECT_LT(in_milliseconds(longest_answer(server.port(), soon)), in_milliseconds(soon));
   if (GetParam().behaviour.come_again) {
-    EXPECT_GT(crowd.ended(), 0U) << "no client was cut and came again: nothing was tested";
+    // A fast machine gathers the crowd before the write limit has cut anybody.
+    ASSERT_TRUE(eventually([&] { return crowd.ended() > 0; }))
+        << "no client was cut and came again";
   }
+  EXPECT_LT(in_milliseconds(longest_answer(server.port(), soon)), in_milliseconds(soon));
   crowd.disperse();
   stop_cleanly(server);
 }
