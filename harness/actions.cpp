@@ -1,6 +1,7 @@
 // What the World does by itself, when the run's choices say so (action.hpp).
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "harness/marks.hpp"
 #include "harness/payload.hpp"
@@ -35,6 +36,8 @@ bool World::act() {
       break;
     }
     if (action == Action::wait_long) {
+      // Ten more minutes after ten in which nothing was done are nothing new.
+      if (std::exchange(moved_before_waiting_, moved_) == moved_) continue;
       Marks::hit(Mark::waited_long);
       waits_until_ns_ = network_->now_ns() + long_ns;
       waited_ns_ = 0;

@@ -175,7 +175,8 @@ class World final : private uvsim::Choices {
   std::uint32_t busy_polls_ = 0;  // polls in a row in which nothing moved
   std::uint64_t moved_ = 0;       // sum of bytes, connections and actions
   std::uint64_t moved_before_ = 0;
-  std::uint64_t said_ = 0;            // bytes, by all clients
+  std::uint64_t moved_before_waiting_ = ~std::uint64_t{0};  // for long
+  std::uint64_t said_ = 0;                                  // bytes, by all clients
   std::uint64_t waited_ns_ = 0;       // for the server alone, since something moved
   std::uint64_t sleeps_for_ns_ = 0;   // until the server wakes up by itself
   std::uint64_t polled_at_ns_ = 0;    // the time of the server's last poll

@@ -284,6 +284,7 @@ Waited wait_until(Context& context, Over over, void* what, uint64_t until_ns) {
 }
 
 void sleep_for(Context& context, uint64_t ns) {
+  if (ns > 0) context.calls_here = 0;  // a program that turns its loop itself is not stuck
   // A program that turns its loop itself sleeps between the turns: then the World may act.
   const bool observed = context.hook != nullptr && context.depth == 0;
   if (on_first_thread() && !has_threads() && !any_foreign() && !observed) {

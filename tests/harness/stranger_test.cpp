@@ -34,13 +34,17 @@ class Campaign {
     // The machine varies, but no call fails: a client that a fault concerned is owed less.
     trial_.options().asked = uvsim::ChoiceSet::none().with(ready_order).with(read_size);
     std::set<std::string> said;
-    for (int i = 0; i < count; ++i) {
-      harness::Plan plan = next_plan();
-      const harness::Verdict& verdict = trial_.run(subject, setting, plan);
-      if (!verdict.ok()) said.insert(harness::name_of(verdict.broken));
-      if (!verdict.ok()) words_ = verdict.message;
-    }
+    for (int i = 0; i < count; ++i) said.insert(judge(subject, next_plan()));
+    said.erase("");
     return said;
+  }
+
+  // The oracle that has something to say of this run, or "".
+  std::string judge(const harness::Subject& subject, harness::Plan plan) {
+    const harness::Verdict& verdict = trial_.run(subject, setting, plan);
+    if (verdict.ok()) return "";
+    words_ = verdict.message;
+    return harness::name_of(verdict.broken);
   }
 
   harness::Setting setting{.clients = 3, .send_max = 4000, .said_max = 16'000};
@@ -74,6 +78,20 @@ INSTANTIATE_TEST_SUITE_P(All, RightStranger,
                          testing::Values(Shape::plain, Shape::free_list, Shape::table, Shape::cache,
                                          Shape::ticks, Shape::frames, Shape::idle, Shape::admin,
                                          Shape::shouts, Shape::relay));
+
+// Inputs that say one thing again and again: ten minutes without a client a hundred times in a row.
+TEST_P(RightStranger, is_left_in_peace_by_inputs_of_equal_bytes) {
+  Campaign campaign;
+  campaign.setting.actions_max = 400;
+  std::array<std::uint8_t, 2000> bytes{};
+  for (int value = 0; value < 256; ++value) {
+    bytes.fill(static_cast<std::uint8_t>(value));
+    EXPECT_EQ(campaign.judge(stranger::server(GetParam()),
+                             {bytes.data(), bytes.size(), uvsim::ChoiceSet::none()}),
+              "")
+        << "of bytes of " << value << ": " << campaign.words();
+  }
+}
 
 struct Wrong {
   Shape shape;

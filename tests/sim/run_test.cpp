@@ -19,7 +19,8 @@ uv_idle_t idle;
 int wait_a_second() {
   uv_loop_init(&loop);
   uv_timer_init(&loop, &timer);
-  uv_timer_start(&timer, [](uv_timer_t*) {}, 1000, 0);
+  uv_timer_start(
+      &timer, [](uv_timer_t*) {}, 1000, 0);
   uv_run(&loop, UV_RUN_DEFAULT);
   return close_all(&loop);
 }
@@ -155,6 +156,15 @@ TEST_F(Runs, are_bounded_in_every_way) {
               return 0;
             }),
             Limit::calls_in_callback);
+}
+
+TEST_F(Runs, do_not_count_the_calls_of_a_program_that_sleeps_between_them) {
+  options().max_calls_in_callback = 10;
+  EXPECT_EQ(limit_of([] {
+              for (int turn = 0; turn < 1000; ++turn) uv_sleep(1);
+              return 0;
+            }),
+            Limit::none);
 }
 
 TEST_F(Runs, bound_a_hook_that_claims_progress) {
