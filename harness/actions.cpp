@@ -164,7 +164,7 @@ void World::connect(Kind kind, std::uint32_t listener) {
     *client.words = {};
   }
   client.peer = network_->connect(listener);
-  judge_.connected(client, subject_->echoes && is_named(listener));
+  judge_.connected(client, is_named(listener));
   const uvsim::Options& machine = simulation_->options();
   client.window = std::min(machine.send_window, machine.receive_window);
   if (client.habits().window > 0) set_window(client, client.habits().window);

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "harness/kind.hpp"
+#include "harness/known_answer.hpp"
 #include "uvsim/uvsim.hpp"
 
 namespace harness {
@@ -27,6 +28,9 @@ struct Words {
   std::string answer;      // the whole answer to all that was said
   std::string unsaid;      // the rest of the message that it is saying
   std::uint32_t messages;  // that it has begun
+  // To all that was said; null: it is not known. `heard` is kept only where answers are known.
+  const KnownAnswer* known;
+  std::string heard;
 };
 
 struct Client {
@@ -40,7 +44,8 @@ struct Client {
   std::uint64_t sent = 0;
   std::uint64_t due = 0;  // bytes that it is owed for `sent`, in all
   std::uint64_t received = 0;
-  bool promised = true;  // its listener promises an answer
+  bool named = true;     // its listener is the one that the Subject speaks of
+  bool promised = true;  // and promises an echo
   bool half_closed = false;
   bool over = false;      // the client closed or reset it
   bool seen_end = false;  // it has read everything, then FIN or RST

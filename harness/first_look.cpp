@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <new>
 #include <string_view>
@@ -14,6 +15,7 @@
 
 #include "harness/child.hpp"
 #include "harness/subject.hpp"
+#include "harness/time.hpp"
 #include "harness/upstream.hpp"
 #include "uvsim/uvsim.hpp"
 
@@ -23,16 +25,25 @@ namespace {
 constexpr std::uint32_t busy_max = 200;
 constexpr std::uint32_t timers_max = 20;
 constexpr std::size_t heard_max = std::size_t{64} << 10;
+constexpr std::size_t known_bytes_max = std::size_t{2} << 20;
 constexpr std::size_t listeners_max = 4;
+constexpr std::uint32_t timers_when_settled = 5;
 constexpr unsigned seconds_max = 20;
+// Two moments that differ in each part of a date.
+constexpr std::uint64_t day_s = 86'400;
+constexpr std::array<std::uint64_t, 2> later_s{day_s + 37'111, 11 * day_s + 44'999};
 constexpr std::array signals{SIGTERM, SIGINT, SIGHUP, SIGQUIT};
 
 // The server once, with these visitors.
 class Visit {
  public:
   Visit(std::vector<std::string> said, std::size_t listener,
-        const std::vector<std::uint16_t>& upstreams)
-      : said_(std::move(said)), heard_(said_.size()), peers_(said_.size()), listener_(listener) {
+        const std::vector<std::uint16_t>& upstreams, std::uint64_t waits_s)
+      : said_(std::move(said)),
+        heard_(said_.size()),
+        peers_(said_.size()),
+        listener_(listener),
+        waits_ns_(waits_s * 1000 * ms) {
     subject_.upstreams = upstreams;
   }
 
@@ -61,6 +72,11 @@ class Visit {
     for (const std::string& one : heard_) size += one.size();
     return size;
   }
+  // It has said all that it is going to say, and nothing was too long to be heard.
+  bool has_settled() const {
+    return timers_ - timers_before_ >= timers_when_settled || rests_for_ever_;
+  }
+  const std::vector<std::string>& all_heard() const { return heard_; }
   std::size_t listeners() const { return names_.size(); }
   const std::string& name() const { return names_[listener_]; }
   int stop_signal() const { return stop_signal_; }
@@ -70,6 +86,10 @@ class Visit {
   uvsim::Progress on_poll(uvsim::Network& network, uvsim::Wait wait) {
     if (network.listeners() == 0) return uvsim::Progress::nothing;
     if (upstream_.play()) return uvsim::Progress::made;
+    if (const std::uint64_t waits_ns = std::exchange(waits_ns_, 0); waits_ns > 0) {
+      network.advance(waits_ns);
+      return uvsim::Progress::made;
+    }
     if (visitors_ < said_.size() && listener_ < network.listeners()) {
       peers_[visitors_] = network.connect(listener_);
       network.send(peers_[visitors_], said_[visitors_].data(), said_[visitors_].size());
@@ -82,6 +102,7 @@ class Visit {
     // Others take their time to answer.
     const bool waits = wait.ns != 0 && wait.ns != uvsim::Wait::forever;
     if (waits && !all_echoed() && ++timers_ < timers_max) return uvsim::Progress::nothing;
+    rests_for_ever_ = !wait.ready && wait.ns == uvsim::Wait::forever;
     leave(network);
     return uvsim::Progress::nothing;
   }
@@ -94,6 +115,7 @@ class Visit {
       if (heard_[i].size() < heard_max) heard_[i].append(bytes.data(), count);
       heard = heard || (count > 0 && heard_[i].size() < heard_max);
     }
+    if (heard) timers_before_ = timers_;
     return heard;
   }
 
@@ -130,58 +152,102 @@ class Visit {
   std::vector<std::string> said_, heard_;
   std::vector<uvsim::Peer> peers_;
   std::size_t listener_;
+  std::uint64_t waits_ns_;  // before the visitors come
   uvsim::Network* network_ = nullptr;
   Subject subject_;
   Upstream upstream_;
   std::size_t visitors_ = 0;
-  std::uint32_t busy_ = 0;          // polls at which it did not rest
-  std::uint32_t timers_ = 0;        // of the server, that were waited for
+  std::uint32_t busy_ = 0;           // polls at which it did not rest
+  std::uint32_t timers_ = 0;         // of the server, that were waited for
+  std::uint32_t timers_before_ = 0;  // the server last said something
+  bool rests_for_ever_ = false;
   std::vector<std::string> names_;  // of its listeners
   int stop_signal_ = 0;
   std::vector<std::uint16_t> connected_to_;
 };
 
-// What is seen, where another process can see it, too.
+// What is seen, where another process can see it, too: one field after the other.
 class Notes {
  public:
   void take(const FirstLook& look) {
-    listens_ = look.listens;
-    echoes_ = look.echoes;
-    talk_ = look.talk;
-    stop_signal_ = look.stop_signal;
-    put(echoes_at_, look.echoes_at);
-    put(answered_, look.answered);
-    ports_ = std::min(look.upstreams.size(), upstreams_.size());
-    std::copy_n(look.upstreams.begin(), ports_, upstreams_.begin());
+    end_ = 0;
+    put(look.listens);
+    put(look.echoes);
+    put(look.talk);
+    put(look.stop_signal);
+    put(look.echoes_at);
+    put(look.answered);
+    put(look.upstreams.size());
+    for (const std::uint16_t port : look.upstreams) put(port);
+    put(look.known.size());
+    for (const KnownAnswer& known : look.known) {
+      put(known.said);
+      put(known.bytes);
+      for (const bool varies : known.varies) put(varies);
+    }
+    taken_ = true;
   }
 
-  FirstLook read() const {
+  FirstLook read() {
     FirstLook look;
-    look.listens = listens_;
-    look.echoes = echoes_;
-    look.talk = talk_;
-    look.stop_signal = stop_signal_;
-    look.echoes_at.assign(echoes_at_.bytes.data(), echoes_at_.size);
-    look.answered.assign(answered_.bytes.data(), answered_.size);
-    look.upstreams.assign(upstreams_.begin(), upstreams_.begin() + ports_);
+    if (!taken_) return look;
+    end_ = 0;
+    get(look.listens);
+    get(look.echoes);
+    get(look.talk);
+    get(look.stop_signal);
+    get(look.echoes_at);
+    get(look.answered);
+    look.upstreams.resize(size());
+    for (std::uint16_t& port : look.upstreams) get(port);
+    look.known.resize(size());
+    for (KnownAnswer& known : look.known) {
+      get(known.said);
+      get(known.bytes);
+      for (std::size_t i = 0; i < known.bytes.size(); ++i) {
+        bool varies = false;
+        get(varies);
+        known.varies.push_back(varies);
+      }
+    }
     return look;
   }
 
  private:
-  struct Text {
-    std::size_t size;
-    std::array<char, 1024> bytes;
-  };
-  static void put(Text& text, const std::string& from) {
-    text.size = from.copy(text.bytes.data(), text.bytes.size());
+  template <class Value>
+  void put(const Value& value) {
+    put(&value, sizeof(value));
+  }
+  void put(const std::string& text) {
+    put(text.size());
+    put(text.data(), text.size());
+  }
+  void put(const void* bytes, std::size_t size) {
+    if (size > bytes_.size() - end_) std::abort();
+    std::memcpy(bytes_.data() + end_, bytes, size);
+    end_ += size;
+  }
+  template <class Value>
+  void get(Value& value) {
+    get(&value, sizeof(value));
+  }
+  void get(std::string& text) {
+    text.resize(size());
+    get(text.data(), text.size());
+  }
+  void get(void* bytes, std::size_t size) {
+    std::memcpy(bytes, bytes_.data() + end_, size);
+    end_ += size;
+  }
+  std::size_t size() {
+    std::size_t value = 0;
+    get(value);
+    return value;
   }
 
-  bool listens_, echoes_;
-  Talk talk_;
-  int stop_signal_;
-  Text echoes_at_, answered_;
-  std::size_t ports_;
-  std::array<std::uint16_t, 16> upstreams_;
+  bool taken_ = false;
+  std::size_t end_ = 0;
+  std::array<char, known_bytes_max * 3> bytes_;
 };
 
 class Looker {
@@ -204,11 +270,15 @@ class Looker {
     look_for_echoes(silent.listeners());
     if (!look_.echoes) look_for_answers(silent.heard());
     if (look_.upstreams.size() > known) look_for_echoes(silent.listeners());
+    if (look_.echoes) return;
+    if (silent.listeners() > 1) look_.echoes_at = silent.name();
+    look_.known = known_answers();
+    notes_.take(look_);
   }
 
  private:
-  Visit visit(std::vector<std::string> said, std::size_t listener) {
-    Visit visit(std::move(said), listener, look_.upstreams);
+  Visit visit(std::vector<std::string> said, std::size_t listener, std::uint64_t waits_s = 0) {
+    Visit visit(std::move(said), listener, look_.upstreams, waits_s);
     visit.pay(server_, checks_);
     for (const std::uint16_t port : visit.connected_to()) {
       if (std::ranges::find(look_.upstreams, port) != look_.upstreams.end()) continue;
@@ -235,18 +305,46 @@ class Looker {
 
   // `greeting`: so much it says to two clients that say nothing.
   void look_for_answers(std::size_t greeting) {
-    std::vector<std::string> all = requests();
-    for (std::uint32_t i = 0; i < talk_count; ++i) {
-      all.push_back(message(static_cast<Talk>(i), 0, 0, 0));
-    }
     std::size_t most = std::max(greeting, visit({look_.answered, ""}, 0).heard());
-    for (const std::string& one : all) {
+    for (const std::string& one : things_to_say()) {
       const std::size_t heard = visit({one, ""}, 0).heard();
       if (heard <= most) continue;
       most = heard;
       look_.answered = one;
       notes_.take(look_);
     }
+  }
+
+  static std::vector<std::string> things_to_say() {
+    std::vector<std::string> all = requests();
+    for (std::uint32_t i = 0; i < talk_count; ++i) {
+      all.push_back(message(static_cast<Talk>(i), 0, 0, 0));
+    }
+    return all;
+  }
+
+  // An answer is known if a client gets it alone, beside others, early and late.
+  std::vector<KnownAnswer> known_answers() {
+    std::vector<std::string> all = things_to_say();
+    all.push_back(look_.answered);
+    all.emplace_back();  // a greeting
+    std::vector<KnownAnswer> answers;
+    std::size_t left = known_bytes_max;
+    for (const std::string& said : all) {
+      std::vector<std::string> heard;
+      const auto hear = [&](std::vector<std::string> visitors, std::uint64_t waits_s) {
+        const Visit one = visit(std::move(visitors), 0, waits_s);
+        heard.insert(heard.end(), one.all_heard().begin(), one.all_heard().end());
+        return one.has_settled();
+      };
+      if (!hear({said}, 0) || heard[0].size() < 2 || heard[0].size() >= heard_max) continue;
+      if (!hear({said, said, said}, later_s[0]) || !hear({said, said}, later_s[1])) continue;
+      const auto known = known_answer(said, heard);
+      if (!known || known->bytes.size() > left) continue;
+      left -= known->bytes.size();
+      answers.push_back(*known);
+    }
+    return answers;
   }
 
   const Startable& server_;
@@ -261,7 +359,7 @@ FirstLook look_at(const Startable& server, const std::vector<std::uint16_t>& ups
   void* const memory =
       mmap(nullptr, sizeof(Notes), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return {};
-  auto* const notes = new (memory) Notes();
+  auto* const notes = new (memory) Notes;
   const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
   // What it does wrong is for the Judge, and need not end the look; but some do not survive it.
   for (const bool checks : {false, true}) {

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "harness/speech.hpp"
+#include "harness/known_answer.hpp"
 #include "harness/talk.hpp"
 
 namespace harness {
@@ -18,9 +18,10 @@ struct FirstLook {
   bool listens = false;
   bool echoes = false;      // a client gets back what it says, and nothing else
   Talk talk = Talk::bytes;  // of the first kind that it sends back
-  std::string echoes_at;    // if it does so at some of its listeners only: as in Subject
+  std::string echoes_at;    // the listener that this is about, if there are several: as in Subject
   std::string answered;     // otherwise: what it has most to say to
-  int stop_signal = 0;      // 0: none
+  std::vector<KnownAnswer> known;        // and what it answers, whenever it is asked
+  int stop_signal = 0;                   // 0: none
   std::vector<std::uint16_t> upstreams;  // the ports on 127.0.0.1 that it connects to
 };
 

@@ -266,13 +266,14 @@ void Judge::listens(uvsim::Network& network) {
   rests_.begin(measure(), subject_->remembers, terms_.rests);
 }
 
-void Judge::connected(Client& client, bool promised) {
+void Judge::connected(Client& client, bool named) {
   count_ = client.number + 1;
   const std::uint64_t now = network_->now_ns();
   client.spoke_at_ns = client.heard_at_ns = client.caught_up_at_ns = now;
   client.took_at_ns = client.known_took_at_ns = client.waits_since_ns = now;
-  client.promised = promised;
-  if (!promised) client.excuse(Excuse::own);
+  client.named = named;
+  client.promised = named && subject_->echoes;
+  if (!client.promised) client.excuse(Excuse::own);
   if (stops_ > 0) client.excuse(Excuse::stop);
   owe(client);
 }
@@ -280,9 +281,23 @@ void Judge::connected(Client& client, bool promised) {
 // Sets what the client is owed for what it has said.
 void Judge::owe(Client& client) {
   client.due = client.sent;
-  if (client.words == nullptr || !client.promised || !subject_->speech.answer) return;
+  if (client.words == nullptr) return;
+  if (!client.promised) {
+    client.words->known = known_answer_to(client);
+    if (client.words->known != nullptr) client.due = client.words->known->bytes.size();
+    return;
+  }
+  if (!subject_->speech.answer) return;
   client.words->answer = subject_->speech.answer(client.words->said, client.half_closed);
   client.due = client.words->answer.size();
+}
+
+const KnownAnswer* Judge::known_answer_to(const Client& client) const {
+  if (!client.named) return nullptr;
+  for (const KnownAnswer& known : subject_->speech.known) {
+    if (known.said == client.words->said) return &known;
+  }
+  return nullptr;
 }
 
 void Judge::spoke(Client& client, std::size_t size) {
@@ -305,6 +320,9 @@ void Judge::half_closed(Client& client) {
 
 void Judge::received(Client& client, const std::uint8_t* bytes, std::size_t size) {
   check_prefix(client, bytes, size);
+  if (client.words != nullptr && !subject_->speech.known.empty()) {
+    client.words->heard.append(bytes, bytes + size);
+  }
   client.received += size;
   if (size > 0) Marks::hit(Mark::answered);
   if (size > 0 && client.promised && client.received == client.due) Marks::hit(Mark::echoed);
@@ -362,6 +380,7 @@ void Judge::saw_end(Client& client, bool by_reset) {
   if (client.excused(Excuse::silence)) Marks::hit(Mark::closed_for_silence);
   if (client.excused(Excuse::stalling)) Marks::hit(Mark::closed_for_stalling);
   check_whole(client, by_reset);
+  check_known_answer(client, by_reset);
 }
 
 // --- When it checks. ----------------------------------------------------------------------------

@@ -46,8 +46,8 @@ class Judge {
   void chosen(uvsim::ChoicePoint point, uvsim::Peer about);
   // The server listens for the first time.
   void listens(uvsim::Network& network);
-  // A client connects. `promised`: its listener promises an answer.
-  void connected(Client& client, bool promised);
+  // A client connects. `named`: its listener is the one that the Subject speaks of.
+  void connected(Client& client, bool named);
   // The World has disturbed a peer that the server had connected to.
   void upstream_disturbed(uvsim::Peer peer);
   void spoke(Client& client, std::size_t size);
@@ -103,6 +103,7 @@ class Judge {
   // finding is forgiven.
   void check_prefix(const Client& client, const std::uint8_t* bytes, std::size_t size);
   void check_whole(const Client& client, bool by_reset);
+  void check_known_answer(const Client& client, bool by_reset);
   void check_growth();
   void check_counts();
   void check_start();
@@ -131,6 +132,7 @@ class Judge {
   void add(Seen& seen, const Client& client) const;
 
   void owe(Client& client);
+  const KnownAnswer* known_answer_to(const Client& client) const;
   void age(Client& client, bool overslept);
   void excuse_all(Excuse excuse);
   void excuse_unserved(Excuse excuse);

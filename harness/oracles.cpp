@@ -42,6 +42,7 @@ void Judge::check_prefix(const Client& client, const std::uint8_t* bytes, std::s
 // The bytes that the client has to receive next.
 const void* Judge::expected_by(const Client& client) const {
   if (client.words == nullptr) return payload::bytes(client.number, client.received);
+  if (!client.promised) return client.words->known->bytes.data() + client.received;
   const std::string& all = subject_->speech.answer ? client.words->answer : client.words->said;
   return all.data() + client.received;
 }
@@ -68,6 +69,20 @@ void Judge::check_whole(const Client& client, bool by_reset) {
   broken(others || faults_ > 0 ? Oracle::apart : Oracle::whole, &client,
          everything ? "the server ended a connection to which nothing had happened"
                     : "a client to which nothing had happened did not get its whole echo");
+}
+
+// The same, of a server that does not echo, for the answers that are known. A client that has ended
+// its output may be cut: many such servers take that for a goodbye. A reset is no finding either:
+// the kernel sends it in place of the rest when a server closes without having read all of a
+// request.
+void Judge::check_known_answer(const Client& client, bool by_reset) {
+  if (by_reset) return;
+  if (client.promised || client.words == nullptr || client.words->known == nullptr) return;
+  if (client.half_closed || client.excuses != static_cast<std::uint8_t>(Excuse::own)) return;
+  if (!client.words->known->is_cut(client.words->heard)) return;
+  verdict_.evidence = missing_bytes(client, expected_by(client), false);
+  broken(Oracle::whole, &client,
+         "a client got only the beginning of an answer that others got whole");
 }
 
 // --- ledger -------------------------------------------------------------------------------------

@@ -152,6 +152,7 @@ class Target {
       if (!promised.speech.speaks()) subject_.speech = echo_of(look.talk);
     } else if (!promised.speech.speaks() && !insists_on_echoes()) {
       subject_.speech = anything(look.answered, words_in(constants_of_the_program()));
+      subject_.speech.known = look.known;
     }
     if (std::getenv("HARNESS_FIRST_LOOK") != nullptr) tell(look);
   }
@@ -179,6 +180,11 @@ class Target {
                                  (look.talk == Talk::bytes ? " it receives" : " that it receives")
                            : "does not send back what it receives: prefix, whole and apart are "
                              "not held (echoes=true insists)";
+    if (!look.known.empty()) {
+      text += "; it gives the same answer each time to " + std::to_string(look.known.size()) +
+              (look.known.size() == 1 ? " message" : " messages") +
+              ", and that answer may not be cut";
+    }
     if (!look.echoes_at.empty()) text += ", at " + look.echoes_at;
     for (const std::uint16_t port : look.upstreams) {
       text += "; connects to port " + std::to_string(port);

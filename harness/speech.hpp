@@ -11,6 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include "harness/known_answer.hpp"
+
 namespace harness {
 
 struct Speech {
@@ -26,6 +28,8 @@ struct Speech {
   std::function<std::string(std::string_view said, bool ended)> answer;
   // Nobody ends his output within a message: what is owed for a part of one is not known.
   bool whole_messages = false;
+  // For a server that does not echo: the answers that are known.
+  std::vector<KnownAnswer> known;
 
   bool speaks() const { return generator || !dictionary.empty(); }
   bool any() const { return speaks() || answer; }

@@ -3,12 +3,15 @@
  *   -DLINES     sends back whole lines
  *   -DFRAMES    sends back whole frames, of two bytes of length and so many others
  *   -DREQUESTS  answers what begins with "GET " and ends with an empty line
+ *   -DPAGES     the same, with a long page that names the time, and then ends
  *   -DCOMMANDS  answers the line "frobnicate"
  *   -DSWALLOWS  has a defect: of what follows a message, a single byte is lost
+ *   -DCUTS      has a defect: does not wait until the page is written
  *   -DLENDS_ITS_STACK, -DFORGETS  has another one, when it answers */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <uv.h>
 
 typedef struct {
@@ -16,6 +19,7 @@ typedef struct {
   uv_shutdown_t shutdown;
   char* said;
   size_t size, room;
+  int ends;
 } peer;
 
 static uv_tcp_t listener;
@@ -68,7 +72,7 @@ static size_t first_message(const char* said, size_t size) {
   if (size < 2) return 0;
   const size_t body = (size_t)(unsigned char)said[0] << 8 | (unsigned char)said[1];
   return size < 2 + body ? 0 : 2 + body;
-#elif defined REQUESTS
+#elif defined REQUESTS || defined PAGES
   for (size_t end = 4; end <= size; ++end) {
     if (memcmp(said + end - 4, "\r\n\r\n", 4) == 0) return end;
   }
@@ -79,8 +83,25 @@ static size_t first_message(const char* said, size_t size) {
 #endif
 }
 
+static void show_page(peer* to) {
+  char page[30000];
+  if (to->ends++ > 0) return;
+  time_t now = time(NULL);
+  memset(page, 'x', sizeof page);
+  strftime(page, 100, "HTTP/1.1 200 OK\r\nDate: %a, %d %b %Y %H:%M:%S GMT\r\n\r\n", gmtime(&now));
+  answer(to, page, sizeof page);
+#ifdef CUTS
+  leave(to);
+#else
+  uv_read_stop((uv_stream_t*)to);
+  if (uv_shutdown(&to->shutdown, (uv_stream_t*)to, on_shut) != 0) leave(to);
+#endif
+}
+
 static void hear(peer* from, const char* message, size_t size) {
-#ifdef REQUESTS
+#ifdef PAGES
+  if (size > 4 && memcmp(message, "GET ", 4) == 0) show_page(from);
+#elif defined REQUESTS
   if (size > 4 && memcmp(message, "GET ", 4) == 0) answer(from, "200\r\n\r\n", 7);
 #elif defined COMMANDS
   if (size > 10 && memcmp(message, "frobnicate", 10) == 0) answer(from, "yes\n", 4);
