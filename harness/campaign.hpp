@@ -33,7 +33,7 @@ namespace harness {
   X(stopped_idle, "the server was told to end while no client was there") \
   X(ended, "the server ended by itself")                                  \
   X(never_listened, "the server ended before it listened")                \
-  X(fault_free, "nothing went wrong: one ordinary client, no choice was made")
+  X(fault_free, "nothing went wrong: no fault was chosen")
 
 enum class Milestone : std::uint8_t {
 #define HARNESS_MILESTONE(name, meaning) name,
