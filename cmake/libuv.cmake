@@ -1,6 +1,8 @@
 # Finds libuv in two halves, because the linker is the project's only test seam:
 #   uv::headers  the genuine <uv.h>, for everything that compiles against libuv but must not link it;
-#   uv::real     headers and library, for what runs on the real thing.
+#   uv::real     headers and library, for what runs on the real thing;
+#   uv::archive  the same as an archive, whose system calls the linker can replace; it is not there if
+#                the system has none.
 # ECHOPROOF_UV_INCLUDE_DIR puts another version's headers in place of the system's.
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(libuv REQUIRED IMPORTED_TARGET libuv>=1.44)
@@ -18,3 +20,10 @@ endif()
 add_library(uv_real INTERFACE)
 add_library(uv::real ALIAS uv_real)
 target_link_libraries(uv_real INTERFACE uv::headers PkgConfig::libuv)
+
+find_library(LIBUV_ARCHIVE NAMES libuv_a.a libuv.a HINTS ${libuv_LIBRARY_DIRS})
+if(LIBUV_ARCHIVE AND NOT ECHOPROOF_UV_INCLUDE_DIR)
+  add_library(uv_archive INTERFACE)
+  add_library(uv::archive ALIAS uv_archive)
+  target_link_libraries(uv_archive INTERFACE uv::headers ${LIBUV_ARCHIVE} ${CMAKE_DL_LIBS} pthread)
+endif()

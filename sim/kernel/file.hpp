@@ -29,6 +29,8 @@ class File {
   virtual long read(const Buffers& to);
   virtual long write(const Buffers& from);
   virtual long ioctl(unsigned long request, int* value);
+  // The kind of file, as in st_mode; 0 for one of the kernel's own.
+  virtual unsigned kind() const { return 0; }
   virtual bool can_read() const { return true; }
   virtual bool can_write() const { return true; }
   virtual void on_closed();

@@ -2,6 +2,8 @@
 #ifndef KERNEL_PIPE_HPP
 #define KERNEL_PIPE_HPP
 
+#include <sys/stat.h>
+
 #include <array>
 
 #include "file.hpp"
@@ -52,6 +54,7 @@ class PipeEnd final : public File {
   long read(const Buffers& to) override;
   long write(const Buffers& from) override;
   long ioctl(unsigned long request, int* value) override;
+  unsigned kind() const override { return S_IFIFO; }
   void on_closed() override;
 
  private:

@@ -142,6 +142,14 @@ long Process::ioctl(int fd, unsigned long request, void* argument) {
   }
 }
 
+long Process::fstat_kind(int fd, unsigned* kind) {
+  begin();
+  const File* const file = file_of(fd);
+  if (file == nullptr) return -EBADF;
+  *kind = file->kind();
+  return 0;
+}
+
 // ---- Bytes -------------------------------------------------------------------------------------
 
 long Process::read_into(int fd, const Buffers& to) {

@@ -45,6 +45,7 @@ class Process {
   long dup3(int from, int to, int flags);
   long fcntl(int fd, int command, long argument = 0);
   long ioctl(int fd, unsigned long request, void* argument);
+  long fstat_kind(int fd, unsigned* kind);  // of fstat(2) the kind of file only
 
   // Bytes.
   long read(int fd, void* to, size_t size);

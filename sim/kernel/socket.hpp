@@ -3,6 +3,7 @@
 #define KERNEL_SOCKET_HPP
 
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 
@@ -33,7 +34,8 @@ struct SocketOptions {
   int defer_accept = 0;  // seconds
   int send_buffer = 0;   // bytes; 0: as the machine has it
   int receive_buffer = 0;
-  linger wait{};  // SO_LINGER
+  int buffer_lock = 0;  // SO_BUF_LOCK
+  linger wait{};        // SO_LINGER
 };
 
 class Socket : public File {
@@ -41,6 +43,7 @@ class Socket : public File {
   Socket(Machine& machine, sa_family_t family) : File(machine), family_(family) {}
 
   Socket* as_socket() final { return this; }
+  unsigned kind() const final { return S_IFSOCK; }
   sa_family_t family() const { return family_; }
 
   virtual long bind(const Address& address) = 0;

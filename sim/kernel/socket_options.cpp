@@ -25,12 +25,35 @@ struct Number {
 constexpr int anything = 0x7fffffff;
 constexpr int longest = 32767;  // seconds of keep-alive: MAX_TCP_KEEPIDLE
 constexpr int most_probes = 127;
+constexpr int send_locked = 1;  // SOCK_SNDBUF_LOCK
+constexpr int receive_locked = 2;
+constexpr int both_locked = send_locked | receive_locked;
+
+// Linux has no option with such a number; others that are not here are not simulated.
+long unknown(int name) {
+  constexpr int most = 255;
+  return name > most ? -ENOPROTOOPT : unsimulated;
+}
+
+// TCP_DEFER_ACCEPT is kept as a number of SYN-ACKs sent again, after 1, 2, 4 ... and at most 120 s.
+int deferred(int seconds) {
+  constexpr int longest_step = 120;
+  constexpr int most_steps = 255;
+  int sum = 0;
+  int step = 1;
+  for (int steps = 0; sum < seconds && steps < most_steps; ++steps) {
+    sum += step;
+    step = std::min(2 * step, longest_step);
+  }
+  return sum;
+}
 
 constexpr Number numbers[] = {
     {IPPROTO_TCP, TCP_KEEPIDLE, &SocketOptions::keep_idle, 1, longest},
     {IPPROTO_TCP, TCP_KEEPINTVL, &SocketOptions::keep_interval, 1, longest},
     {IPPROTO_TCP, TCP_KEEPCNT, &SocketOptions::keep_count, 1, most_probes},
     {IPPROTO_TCP, TCP_USER_TIMEOUT, &SocketOptions::user_timeout, 0, anything},
+    {SOL_SOCKET, SO_BUF_LOCK, &SocketOptions::buffer_lock, 0, both_locked},
 };
 
 struct Switch {
@@ -95,7 +118,7 @@ long socket_number(Socket& socket, int name, int* value) {
     case SO_ACCEPTCONN: *value = socket.is_listening() ? 1 : 0; return 0;
     case SO_SNDBUF: *value = buffer_size(socket, true, socket.machine().options); return 0;
     case SO_RCVBUF: *value = buffer_size(socket, false, socket.machine().options); return 0;
-    default: return unsimulated;
+    default: return unknown(name);
   }
 }
 
@@ -112,7 +135,11 @@ long number_of(Socket& socket, int level, int name, int* value) {
     *value = socket.options.*row->value ? 1 : 0;
     return 0;
   }
-  return level == SOL_SOCKET ? socket_number(socket, name, value) : unsimulated;
+  if (level == IPPROTO_TCP && name == TCP_DEFER_ACCEPT) {
+    *value = socket.options.defer_accept;
+    return 0;
+  }
+  return level == SOL_SOCKET ? socket_number(socket, name, value) : unknown(name);
 }
 
 long set_number(Socket& socket, int level, int name, int value) {
@@ -131,19 +158,25 @@ long set_number(Socket& socket, int level, int name, int value) {
   }
   constexpr int least_send = 4608;
   constexpr int least_receive = 2304;
-  if (level != SOL_SOCKET) return unsimulated;
+  if (level == IPPROTO_TCP && name == TCP_DEFER_ACCEPT) {
+    socket.options.defer_accept = deferred(value);
+    return 0;
+  }
+  if (level != SOL_SOCKET) return unknown(name);
   if (name == SO_SNDBUF) {
+    socket.options.buffer_lock |= send_locked;
     socket.options.send_buffer = doubled(value, least_send);
     return 0;
   }
   if (name == SO_RCVBUF) {
+    socket.options.buffer_lock |= receive_locked;
     socket.options.receive_buffer = doubled(value, least_receive);
     return 0;
   }
   if (name == SO_TYPE || name == SO_ERROR || name == SO_DOMAIN || name == SO_PROTOCOL ||
       name == SO_ACCEPTCONN)
     return -ENOPROTOOPT;
-  return unsimulated;
+  return unknown(name);
 }
 
 }  // namespace
@@ -167,6 +200,7 @@ long get_option(Socket& socket, int level, int name, void* value, socklen_t* siz
 long set_option(Socket& socket, int level, int name, const void* value, socklen_t size) {
   if (!is_of_family(socket, level)) return -EOPNOTSUPP;
   if (size < sizeof(int)) return -EINVAL;
+  if (value == nullptr) return -EFAULT;
   if (level == SOL_SOCKET && name == SO_LINGER) {
     if (size < sizeof(linger)) return -EINVAL;
     std::memcpy(&socket.options.wait, value, sizeof(linger));

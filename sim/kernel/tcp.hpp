@@ -61,6 +61,7 @@ class Tcp final : public Socket, public Timed {
   size_t window() const;
   size_t send_room() const;
   bool is_writable() const;
+  int unacknowledged() const;
   bool can_send() const { return state_ == State::connected && !fin_sent_; }
 
   // Calls: tcp_connect.cpp, tcp_transfer.cpp.
@@ -93,6 +94,8 @@ class Tcp final : public Socket, public Timed {
   Address local_ = any(family_);
   Address remote_ = any(family_);
   Tcp* peer_ = nullptr;
+
+  int left_ = 0;  // bytes and marks that were unacknowledged when the connection was reset
 
   // What is on its way here.
   ByteQueue queue_;

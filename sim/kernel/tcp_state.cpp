@@ -141,6 +141,7 @@ void Tcp::on_reset() {
   error_ = state_ == State::connecting   ? ECONNREFUSED
            : fin_received_ && !fin_sent_ ? EPIPE
                                          : ECONNRESET;
+  if (state_ == State::connecting) left_ = 1;  // the SYN
   part();
   finish();
   if (!orphan_) wake(EPOLLERR);
@@ -162,6 +163,8 @@ void Tcp::send_reset() {
 Tcp* Tcp::part() {
   Tcp* const peer = peer_;
   if (peer == nullptr) return nullptr;
+  left_ = unacknowledged();
+  peer->left_ = peer->unacknowledged();
   queue_.truncate(arrived_);
   peer->queue_.truncate(peer->arrived_);
   peer->peer_ = nullptr;
@@ -211,6 +214,7 @@ void Tcp::disconnect() {
   if (!bound_ && before != State::closed) release_port();
   queue_.truncate(0);
   arrived_ = 0;
+  left_ = 0;
   urgent_ = Urgent::none;
   shutdown_ = 0;
   done_ = fin_sent_ = fin_acknowledged_ = fin_received_ = false;

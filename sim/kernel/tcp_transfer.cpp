@@ -133,16 +133,22 @@ size_t Tcp::readable() const {
   return std::min<uint64_t>(arrived_, urgent_at_ - position_);
 }
 
+// A FIN counts for one. What a reset leaves behind stays.
+int Tcp::unacknowledged() const {
+  if (state_ == State::closed) return left_;
+  const size_t unsent = peer_ == nullptr ? 0 : peer_->queue_.size() - peer_->arrived_;
+  return static_cast<int>(unsent) + (fin_sent_ && !fin_acknowledged_ && unsent > 0 ? 1 : 0);
+}
+
 long Tcp::ioctl(unsigned long request, int* value) {
   switch (request) {
     case FIONREAD:
     case SIOCOUTQ:
       if (state_ == State::listening) return -EINVAL;
-      if (request == FIONREAD) {
-        *value = state_ == State::connecting ? 0 : static_cast<int>(readable());
+      if (request == SIOCOUTQ) {
+        *value = unacknowledged();
       } else {
-        const size_t unsent = peer_ == nullptr ? 0 : peer_->queue_.size() - peer_->arrived_;
-        *value = static_cast<int>(unsent) + (fin_sent_ && !fin_acknowledged_ && unsent > 0 ? 1 : 0);
+        *value = state_ == State::connecting ? 0 : static_cast<int>(readable());
       }
       return 0;
     case SIOCATMARK: *value = is_urgent_at(position_) ? 1 : 0; return 0;

@@ -15,7 +15,7 @@ namespace {
 
 constexpr int send_flags = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE;
 constexpr int receive_flags = MSG_PEEK | MSG_DONTWAIT | MSG_NOSIGNAL | MSG_CMSG_CLOEXEC;
-constexpr size_t largest_message = 32 * 1024;
+constexpr size_t largest_message = 32 * 1024 + 4096 - 320;  // eight pages, and the rest of a head's
 
 // What Linux charges for a message: whole pages, a piece of a power of two for the rest, which
 // holds its head too, and what describes it.

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -127,7 +128,6 @@ MAKES(socketpair, socketpair, (int family, int type, int protocol, int* fds),
 MAKES(pipe2, pipe2, (int* fds, int flags), (fds, flags))
 MAKES(eventfd, eventfd2, (unsigned value, int flags), (value, flags))
 MAKES(epoll_create1, epoll_create1, (int flags), (flags))
-MAKES(clock_gettime, clock_gettime, (clockid_t clock, timespec* time), (clock, time))
 
 extern "C" {
 
@@ -180,6 +180,43 @@ int __wrap_poll(pollfd* fds, nfds_t count, int timeout_ms) {
       wait_for("poll", timeout_ms, [&] { return process->poll(fds, count, timeout_ms); }));
 }
 
+// A reading takes a while, so that a program that reads until time has passed comes to an end.
+int __real_clock_gettime(clockid_t clock, timespec* time);
+int __wrap_clock_gettime(clockid_t clock, timespec* time);
+int __wrap_clock_gettime(clockid_t clock, timespec* time) {
+  constexpr uint64_t reading_ns = 1000;
+  if (process == nullptr) return __real_clock_gettime(clock, time);
+  machine->advance(reading_ns);
+  return static_cast<int>(answer("clock_gettime", process->clock_gettime(clock, time)));
+}
+
+// Of a file only its kind is known.
+int __real_fstat64(int fd, struct stat64* what);
+int __wrap_fstat64(int fd, struct stat64* what);
+int __wrap_fstat64(int fd, struct stat64* what) {
+  if (!is_simulated(fd)) return __real_fstat64(fd, what);
+  *what = {};
+  return static_cast<int>(answer("fstat", process->fstat_kind(fd, &what->st_mode)));
+}
+
+int __real_nanosleep(const timespec* asked, timespec* left);
+int __wrap_nanosleep(const timespec* asked, timespec* left);
+int __wrap_nanosleep(const timespec* asked, timespec* left) {
+  if (process == nullptr) return __real_nanosleep(asked, left);
+  constexpr uint64_t second = 1'000'000'000;
+  machine->advance(static_cast<uint64_t>(asked->tv_sec) * second +
+                   static_cast<uint64_t>(asked->tv_nsec));
+  return 0;
+}
+
+// Of a name that the machine does not know, nobody has heard: no real file is removed.
+int __real_unlink(const char* path);
+int __wrap_unlink(const char* path);
+int __wrap_unlink(const char* path) {
+  if (process == nullptr) return __real_unlink(path);
+  return static_cast<int>(answer("unlink", process->unlink(path)));
+}
+
 // What libuv keeps open as a spare is nothing but a number.
 int __real_open64(const char* path, int flags, ...);
 int __wrap_open64(const char* path, int flags, ...);
@@ -192,6 +229,10 @@ int __wrap_open64(const char* path, int flags, ...) {
   if (std::strcmp(path, "/") != 0 && std::strcmp(path, "/dev/null") != 0) refuse("open");
   return static_cast<int>(answer("open", process->eventfd2(0, flags & O_CLOEXEC)));
 }
+
+// What the C library's headers make of it where they check more.
+int __wrap___open64_2(const char* path, int flags);
+int __wrap___open64_2(const char* path, int flags) { return __wrap_open64(path, flags, 0); }
 
 // libuv closes without a point of cancellation.
 long __wrap_syscall(long number, ...);

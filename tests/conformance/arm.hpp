@@ -1,6 +1,7 @@
 // What a scenario needs that <uv.h> does not give, done by each arm in its own way.
 //
-// arm_loopback.cpp does it with the kernel, arm_sim.cpp with uvsim. A program is linked with one.
+// arm_loopback.cpp does it with the kernel, arm_sim.cpp with uvsim, arm_floor2.cpp with the
+// simulated kernel. A program is linked with one.
 #pragma once
 
 #include <memory>
@@ -11,7 +12,7 @@
 
 namespace conformance {
 
-/// "loopback" or "sim".
+/// "loopback", "sim" or "floor2".
 const char* arm_name();
 
 /// Whether a client can reach ::1.
@@ -19,6 +20,9 @@ bool has_ipv6();
 
 /// The versions that this arm can play: the one it is linked with, or both.
 std::vector<Version> arm_versions();
+
+/// Why this arm cannot play SCENARIO, or null.
+const char* why_not(const Scenario& scenario);
 
 /// Performs SCENARIO from a clean start and returns its trace.
 std::string perform(const Scenario& scenario, Version version);

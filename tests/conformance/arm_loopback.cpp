@@ -20,6 +20,8 @@ std::vector<Version> arm_versions() {
   return {uv_version() < 0x012d00 ? Version::v1_44 : Version::v1_52};
 }
 
+const char* why_not(const Scenario&) { return nullptr; }
+
 std::string perform(const Scenario& scenario, Version version) {
   std::string trace;
   Fixture fixture(trace, version);

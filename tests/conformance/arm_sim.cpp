@@ -36,6 +36,8 @@ bool has_ipv6() { return true; }
 
 std::vector<Version> arm_versions() { return {Version::v1_44, Version::v1_52}; }
 
+const char* why_not(const Scenario&) { return nullptr; }
+
 std::string perform(const Scenario& scenario, Version version) {
   uvsim::Options options;
   options.version = version == Version::v1_44 ? uvsim::Version::v1_44 : uvsim::Version::v1_52;

@@ -110,6 +110,18 @@ TEST(NormalisedTrace, ignores_how_a_reset_shows_in_large_scripts_only) {
   EXPECT_NE(normalised(failed + end + "> c0 connect 0\n", true), normalised(failed + end, true));
 }
 
+// The hang-up, which needs both sides to have ended, may be found together with the last bytes.
+TEST(NormalisedTrace, ignores_the_buffer_of_the_end_where_both_sides_ended_in_large_scripts_only) {
+  const std::string shut = "p0.shutdown = 0\n> p0 shutdown 0\n";
+  const std::string lent = shut + "> p0 read EOF\n";
+  const std::string not_lent = shut + "> p0 read EOF without a buffer\n";
+  EXPECT_EQ(normalised(lent, true), normalised(not_lent, true));
+  EXPECT_NE(normalised(lent, false), normalised(not_lent, false));
+  const std::string of_another = with(lent, "p0.shutdown", "c0.shutdown");
+  EXPECT_NE(normalised(of_another, true),
+            normalised(with(of_another, "EOF", "EOF without a buffer"), true));
+}
+
 // ---- the comparison
 
 TEST(Comparison, finds_no_agreement_in_two_arms_that_fail_alike) {
@@ -122,6 +134,44 @@ TEST(Comparison, finds_no_agreement_in_arms_that_are_not_there) {
   Arm one({"/nowhere/arm"});
   Arm two({"/nowhere/arm"});
   EXPECT_TRUE(Comparison(one, two).divergence(Script{}).has_value());
+}
+
+// ---- of three arms
+
+// It says the same of every script.
+Arm arm_that_says(const char* trace) {
+  return Arm({"/bin/sh", "-c",
+              std::string("while read line; do case $line in play*) echo ") + trace +
+                  "; echo .;; esac; done"});
+}
+
+const Arm* odd_of(Arm& real, Arm& other, Arm& third) {
+  const auto found = Comparison(real, other, &third).divergence(Script{});
+  EXPECT_TRUE(found.has_value());
+  return found ? found->odd : nullptr;
+}
+
+TEST(ThreeArms, agree_when_all_say_the_same) {
+  Arm one = arm_that_says("this");
+  Arm two = arm_that_says("this");
+  Arm three = arm_that_says("this");
+  EXPECT_FALSE(Comparison(one, two, &three).divergence(Script{}).has_value());
+}
+
+TEST(ThreeArms, name_the_one_that_two_others_contradict) {
+  Arm one = arm_that_says("this");
+  Arm two = arm_that_says("this");
+  Arm three = arm_that_says("that");
+  EXPECT_EQ(odd_of(one, two, three), &three);
+  EXPECT_EQ(odd_of(one, three, two), &three);
+  EXPECT_EQ(odd_of(three, one, two), &three);
+}
+
+TEST(ThreeArms, name_nobody_when_all_differ) {
+  Arm one = arm_that_says("this");
+  Arm two = arm_that_says("that");
+  Arm three = arm_that_says("neither");
+  EXPECT_EQ(odd_of(one, two, three), nullptr);
 }
 
 // ---- scripts as text

@@ -1,4 +1,5 @@
-// Two arms side by side: the same script to both, their traces compared, what differs made small.
+// Arms side by side: the same script to all, their traces compared, what differs made small. Of
+// three arms the two that agree say which one is wrong.
 #pragma once
 
 #include <optional>
@@ -41,6 +42,8 @@ class Arm {
 ///     kernel's buffers have grown;
 ///   how callbacks of different handles interleave, and those of one handle's reads with those of
 ///     its writes, since that depends on who fills or drains a buffer first;
+///   whether the end of input comes with a buffer, at an end that has shut its own side down: 1.44
+///     lends none when the last bytes and the hang-up are found together;
 ///   how many bytes were read in all, once a write failed or was cancelled or a connection was
 ///     reset: what had already arrived is what a buffer happened to hold;
 ///   then also how a reset shows at the end that reads, and what that end's reads and writes come
@@ -53,13 +56,17 @@ struct Divergence {
   Script script;
   std::string expected;
   std::string got;
+  /// The arm that two others contradict; of two arms, and where all differ, null.
+  const Arm* odd = nullptr;
 };
 
 class Comparison {
  public:
-  Comparison(Arm& real, Arm& other) : real_(real), other_(other) {}
+  /// The arms outlive the comparison. There may be a third.
+  Comparison(Arm& real, Arm& other, Arm* third = nullptr)
+      : real_(real), other_(other), third_(third) {}
 
-  /// Nothing if both arms agree. Real libuv depends on the machine's load: a trace that it gives in
+  /// Nothing if all arms agree. Real libuv depends on the machine's load: a trace that it gives in
   /// one of five attempts is one of its traces.
   std::optional<Divergence> divergence(const Script& script);
   /// The shortest script found that still diverges.
@@ -71,8 +78,12 @@ class Comparison {
   std::string last_trace;
 
  private:
+  Divergence judged(const Script& script, const std::string& real, const std::string& other,
+                    const std::string& third);
+
   Arm& real_;
   Arm& other_;
+  Arm* third_;
 };
 
 /// The first lines where the two traces part, side by side.

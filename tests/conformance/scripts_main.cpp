@@ -1,10 +1,11 @@
-// Feeds random scripts to two arms and compares their traces. A divergence is shrunk, shown, and
-// printed as a C program; the exit status is then 1.
+// Feeds random scripts to two or three arms and compares their traces. A divergence is shrunk,
+// shown, and printed as a C program; the exit status is then 1.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <fstream>
 #include <map>
 #include <random>
@@ -16,11 +17,14 @@ namespace conformance {
 namespace {
 
 constexpr const char* usage =
-    "usage: conformance_scripts [OPTION...] REAL ARM... -- OTHER ARM...\n"
+    "usage: conformance_scripts [OPTION...] REAL ARM... -- OTHER ARM... [-- THIRD "
+    "ARM...]\n"
     "\n"
-    "REAL and OTHER are commands that answer scripts with traces: conformance_scripts_loopback,\n"
+    "REAL, OTHER and THIRD are commands that answer scripts with traces: "
+    "conformance_scripts_loopback,\n"
     "ci/newer-libuv run conformance_scripts_loopback-newer-libuv.node, conformance_scripts_sim "
-    "1.44.\n"
+    "1.44,\n"
+    "conformance_scripts_floor2. Of three arms the one is named that the two others contradict.\n"
     "\n"
     "  --count N     scripts to play (300)\n"
     "  --deep        10,000 scripts\n"
@@ -42,8 +46,7 @@ struct Settings {
   std::string program;
   bool shows_reach = false;
   bool keeps_going = false;
-  std::vector<std::string> real;
-  std::vector<std::string> other;
+  std::vector<std::vector<std::string>> arms;
 };
 
 std::optional<Settings> settings_of(int argc, char** argv) {
@@ -72,15 +75,18 @@ std::optional<Settings> settings_of(int argc, char** argv) {
       return std::nullopt;
     }
   }
-  std::vector<std::string>* command = &settings.real;
+  settings.arms.emplace_back();
   for (; i < argc; i++) {
     if (std::strcmp(argv[i], "--") == 0) {
-      command = &settings.other;
+      settings.arms.emplace_back();
     } else {
-      command->push_back(argv[i]);
+      settings.arms.back().emplace_back(argv[i]);
     }
   }
-  if (settings.real.empty() || settings.other.empty()) return std::nullopt;
+  const auto& arms = settings.arms;
+  if (arms.size() < 2 || arms.size() > 3) return std::nullopt;
+  if (std::any_of(arms.begin(), arms.end(), [](const auto& arm) { return arm.empty(); }))
+    return std::nullopt;
   return settings;
 }
 
@@ -216,10 +222,20 @@ void show(const Divergence& found, const Settings& settings, bool is_first) {
   }
 }
 
+void announce(const std::deque<Arm>& arms, const Divergence& found) {
+  for (const Arm& arm : arms) std::printf("  %s\n", arm.name().c_str());
+  if (arms.size() < 3) return;
+  if (found.odd == nullptr) {
+    std::printf("No two of them agree.\n");
+  } else {
+    std::printf("THE ONE THAT DIFFERS: %s\n", found.odd->name().c_str());
+  }
+}
+
 int compare(const Settings& settings) {
-  Arm real(settings.real);
-  Arm other(settings.other);
-  Comparison comparison(real, other);
+  std::deque<Arm> arms;
+  for (const auto& command : settings.arms) arms.emplace_back(command);
+  Comparison comparison(arms[0], arms[1], arms.size() > 2 ? &arms[2] : nullptr);
   Reach reach;
   unsigned divergences = 0;
   unsigned played = 0;
@@ -235,8 +251,8 @@ int compare(const Settings& settings) {
     reach.add(comparison.last_trace);
     if (!found) continue;
     divergences++;
-    std::printf("DIVERGENCE in script %u of seed %lu, between\n  %s\n  %s\n", played, settings.seed,
-                real.name().c_str(), other.name().c_str());
+    std::printf("DIVERGENCE in script %u of seed %lu, between\n", played, settings.seed);
+    announce(arms, *found);
     show(comparison.shrunk(*found), settings, divergences == 1);
     std::fflush(stdout);
   }

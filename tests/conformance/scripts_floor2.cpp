@@ -1,0 +1,12 @@
+// Random scripts on real libuv, on the simulated kernel.
+#include <csignal>
+
+#include "floor2.hpp"
+#include "scripts_arm.hpp"
+
+int main() {
+  std::signal(SIGPIPE, SIG_IGN);
+  return conformance::serve_scripts([](const conformance::Script& script) {
+    return conformance::on_a_fresh_machine([&] { conformance::perform(script); });
+  });
+}
