@@ -41,8 +41,8 @@ class Trial {
 
   // The machine and the crowd are as options() and `setting` say, varied by the first choices
   // (machine.hpp); Setting::vary says what is not.
-  // The first run of a fuzz target, each thousandth, and one that finds something, are made twice.
-  // If the second differs, state was left over: the verdict says so, and it is counted
+  // The first run of a fuzz target, each thousandth, and one that finds something, are made again.
+  // If no repetition is the same, state was left over: the verdict says so, and it is counted
   // (campaign.hpp). What only the first found is not held against the server.
   const Verdict& run(const Subject& subject, const Setting& setting, uvsim::Choices& choices);
 
@@ -63,9 +63,9 @@ class Trial {
  private:
   static void on_event(void* trial, const uvsim::EventView& event);
   static void on_event_told(void* trial, const uvsim::EventView& event);
-  // Makes the last run again, with its answers.
+  // Makes the run of `first` again, with its answers.
   bool is_the_same_again(const Subject& subject, const Setting& setting,
-                         const std::vector<std::uint32_t>& answers);
+                         const std::vector<std::uint32_t>& answers, const Verdict& first);
   void run_once(const Subject& subject, const Setting& setting, uvsim::Choices& choices);
   void judge(const Subject& subject);
   void quote();

@@ -47,7 +47,7 @@ namespace {
 
 constexpr std::uint32_t slots_first = 4096;
 constexpr std::uint32_t records_first = slots_first / 2;
-constexpr std::uint32_t held_max = 256;
+constexpr std::uint32_t held_max = 4096;
 constexpr std::uint32_t not_held = UINT32_MAX;
 constexpr std::size_t held_bytes_max = std::size_t{1} << 20;
 constexpr std::uint32_t buckets_max = 1024;
