@@ -42,8 +42,9 @@ PARTS = {
     "fuzz": "each fuzz target replays its corpus, then searches with a fixed seed; and finds faulty servers",
     "coverage": "lines, branches and conditions of the product that the tests run; with --deep",
     "environments": "the project as a tarball, without IPv6, with other ways to build; with --deep",
+    "libuv": "libuv's own code, from Debian's source, under sanitizers and with coverage; with --deep",
 }
-DEEP = ("coverage", "environments")
+DEEP = ("coverage", "environments", "libuv")
 QUICK = ("lint", "dev", "asan")
 CHECKS = ("format", "tidy", "shell", "purity", "includes", "inventory", "figures", "links", "workflows", "planted", "budget")
 
@@ -277,6 +278,9 @@ class Run:
         # Before the configuration, which looks whether it is there.
         if self.processes.run(["ci/newer-libuv"], log) != 0:
             self.row("dev", "libuv 1.52.1 obtained", 0, 1, start, said=last_lines(log))
+        if self.deep:
+            # Its source, with faults seeded; where the machine cannot get it, the part "libuv" says so.
+            self.processes.run(["ci/libuv-source", "plain"], LOGS / "libuv-source.log")
         self._dev_is_built = self.everything("dev")
 
     # What is not the server does not differ from build to build, and two, one by each compiler, run it.
@@ -348,6 +352,14 @@ class Run:
     # Nothing below the floor: see ci/coverage.
     def part_coverage(self):
         self.check("coverage", "src/core, src/uv", ["ci/coverage"], "coverage")
+
+    def part_libuv(self):
+        start, log = time.monotonic(), LOGS / "libuv.log"
+        status = self.processes.run(["ci/libuv-source", "check", "--deep"], log)
+        skipped = 1 if status == 77 else 0
+        failed = 1 if status not in (0, 77) else 0
+        self.row("libuv", "its own code on floor 2", 1 - failed, failed, start, skipped,
+                 said=last_lines(log, 60) if failed else "")
 
     def part_environments(self):
         start, log = time.monotonic(), LOGS / "environments.log"
