@@ -16,6 +16,11 @@ namespace conformance {
 /// left behind.
 std::string on_a_fresh_machine(const std::function<void()>& play);
 
+struct Script;
+
+/// Performs SCRIPT there. The string is empty, or says what it left behind.
+std::string play_on_floor2(const Script& script);
+
 /// The process that is playing; it is there only within on_a_fresh_machine.
 kernel::Process& playing_process();
 

@@ -23,7 +23,7 @@ function(libuv_fault name file from to)
     ${source}/include ${source}/src ${source}/src/unix)
   target_compile_definitions(altered_${program} PRIVATE _GNU_SOURCE)
   target_compile_options(altered_${program} PRIVATE -w)
-  add_executable(${program} scripts_floor2.cpp)
+  add_executable(${program} scripts_floor2.cpp floor2_play.cpp)
   target_link_libraries(${program} PRIVATE conformance_arm altered_${program} conformance_floor2)
   set_target_properties(${program} PROPERTIES
     RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/negative/bin)

@@ -10,25 +10,31 @@ namespace conformance {
 
 namespace {
 
-Script script;
+const Script* playing = nullptr;
 std::string trace;
 // A play that never goes quiet ends with a trace that both arms cut at the same place.
 constexpr std::size_t trace_limit = 1 << 20;
 
 }  // namespace
 
-int serve_scripts(const std::function<std::string(const Script&)>& play) {
+std::string trace_of(const Script& script, const Play& play) {
+  playing = &script;
+  trace.clear();
+  trace += play(script);
+  playing = nullptr;
+  return trace;
+}
+
+int serve_scripts(const Play& play) {
   char buffer[256];
-  script = {};
+  Script script;
   while (std::fgets(buffer, sizeof buffer, stdin) != nullptr) {
     std::string text = buffer;
     if (!text.empty() && text.back() == '\n') text.pop_back();
     if (text == "play small" || text == "play large") {
       script.is_large = text == "play large";
-      trace.clear();
-      trace += play(script);
-      trace += ".\n";
-      std::fwrite(trace.data(), 1, trace.size(), stdout);
+      const std::string answer = trace_of(script, play) + ".\n";
+      std::fwrite(answer.data(), 1, answer.size(), stdout);
       std::fflush(stdout);
       script = {};
     } else if (const auto line = parse_line(text)) {
@@ -51,5 +57,5 @@ void interpreter_line(const char* line) {
 }
 
 void interpreter_reaction(moment when, actor whose, unsigned occurrence) {
-  conformance::perform_reactions(conformance::script, when, whose, occurrence);
+  conformance::perform_reactions(*conformance::playing, when, whose, occurrence);
 }
