@@ -12,6 +12,7 @@ namespace kernel {
 class Epoll;
 class Machine;
 class Socket;
+class Tcp;
 class TimerFd;
 struct Watch;
 
@@ -36,6 +37,7 @@ class File {
   virtual void on_closed();
 
   virtual Socket* as_socket() { return nullptr; }
+  virtual Tcp* as_tcp() { return nullptr; }
   virtual Epoll* as_epoll() { return nullptr; }
   virtual TimerFd* as_timer() { return nullptr; }
 

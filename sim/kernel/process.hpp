@@ -37,6 +37,8 @@ class Process {
   bool is_open(int fd) const { return file_of(fd) != nullptr; }
   int open_descriptors() const { return open_; }
   void set_limit(int descriptors) { limit_ = descriptors; }  // RLIMIT_NOFILE
+  // What the descriptor stands for, or null: for who looks at the machine from outside.
+  File* file_of(int fd) const;
 
   // Descriptors.
   long close(int fd);
@@ -95,7 +97,6 @@ class Process {
   };
 
   void begin();  // of each call
-  File* file_of(int fd) const;
   Socket* socket_of(int fd, long* error) const;
   int free_number(int from) const;  // negative: EMFILE
   long room_for(int files) const;

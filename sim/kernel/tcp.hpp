@@ -36,6 +36,26 @@ class Tcp final : public Socket, public Timed {
   bool is_listening() const override { return state_ == State::listening; }
   void on_closed() override;
   void on_deadline() override;  // the next SYN, or a probe
+  Tcp* as_tcp() override { return this; }
+
+  // For who looks at the machine from outside.
+  bool is_connecting() const { return state_ == State::connecting; }
+  bool is_connected() const { return state_ == State::connected; }
+  size_t arrived() const { return arrived_; }          // bytes that can be read
+  size_t on_the_way() const { return queue_.size(); }  // and those that wait at the other end
+  size_t send_room() const;
+  bool fin_received() const { return fin_received_; }
+  bool was_reset() const { return was_reset_; }   // by the other end, or by fail()
+  const Tcp* other_end() const { return peer_; }  // null: it has gone
+  bool fin_sent() const { return fin_sent_; }
+  bool is_orphan() const { return orphan_; }
+  uint16_t remote_port() const { return remote_.port; }
+  size_t waiting() const { return waiting_.size(); }  // of a listener: not yet accepted
+  size_t backlog() const { return backlog_; }
+  // The connection ends with this errno value, because of something between the two ends.
+  void fail(int error);
+  // The first connection that waits to be accepted is reset.
+  void drop_first();
 
  private:
   enum class State { closed, listening, connecting, connected };
@@ -59,7 +79,6 @@ class Tcp final : public Socket, public Timed {
   void release_port();
   void on_room();
   size_t window() const;
-  size_t send_room() const;
   bool is_writable() const;
   int unacknowledged() const;
   bool can_send() const { return state_ == State::connected && !fin_sent_; }
@@ -85,8 +104,9 @@ class Tcp final : public Socket, public Timed {
   bool fin_sent_ = false;
   bool fin_acknowledged_ = false;
   bool fin_received_ = false;
-  bool done_ = false;        // the end of the stream has been seen here
-  bool orphan_ = false;      // the program has closed it
+  bool done_ = false;    // the end of the stream has been seen here
+  bool orphan_ = false;  // the program has closed it
+  bool was_reset_ = false;
   bool holds_port_ = false;  // `local_.port` is this socket's
   bool bound_ = false;       // to a port of the program's choice
   bool bound_host_ = false;  // and to an address

@@ -142,9 +142,17 @@ void Tcp::on_reset() {
            : fin_received_ && !fin_sent_ ? EPIPE
                                          : ECONNRESET;
   if (state_ == State::connecting) left_ = 1;  // the SYN
+  was_reset_ = state_ == State::connected;
   part();
   finish();
   if (!orphan_) wake(EPOLLERR);
+}
+
+void Tcp::fail(int error) {
+  if (state_ != State::connected) return;
+  send_reset();
+  on_reset();
+  error_ = error;
 }
 
 // ---- What is sent ------------------------------------------------------------------------------
@@ -193,14 +201,17 @@ void Tcp::release_port() {
   holds_port_ = false;
 }
 
+void Tcp::drop_first() {
+  Tcp& child = *waiting_.front();
+  waiting_.erase(waiting_.begin());
+  child.orphan_ = true;
+  child.send_reset();
+  child.finish();
+}
+
 void Tcp::stop_listening() {
   state_ = State::closed;
-  for (Tcp* child : waiting_) {
-    child->orphan_ = true;
-    child->send_reset();
-    child->finish();
-  }
-  waiting_.clear();
+  while (!waiting_.empty()) drop_first();
 }
 
 // Back to a socket that was never connected.

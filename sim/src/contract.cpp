@@ -12,6 +12,7 @@
 #include <string>
 
 #include "internal.hpp"
+#include "report.hpp"
 #include "scheduler.hpp"
 
 // Present only where the program is built with AddressSanitizer.
@@ -45,13 +46,6 @@ void print(Context& context, const std::string& headline) {
     std::fprintf(stderr, "uvsim: the way there (step, time, event):\n%s", trace.c_str());
 }
 
-std::string headline(const Finding& finding) {
-  if (finding.cannot_run) return "uvsim cannot run this: " + finding.message;
-  std::string line = finding.rule.empty() ? std::string() : finding.rule + ": ";
-  if (!finding.handle.empty()) line += finding.handle + ": ";
-  return line + finding.message + " (step " + std::to_string(finding.step) + ")";
-}
-
 [[noreturn]] void end_with(Context& context, Finding finding) {
   // Moved, because nothing here is destroyed when the program is left.
   context.report.violations.push_back(std::move(finding));
@@ -75,19 +69,6 @@ void leave_as_wanted(Context& context) {
   context.report.quiescent = true;
   if (context.can_leave) leave(context);
   std::exit(EXIT_FAILURE);
-}
-
-const char* name_of(Limit limit) noexcept {
-  constexpr const char* names[] = {
-      "none",
-      "too many steps: the program never goes quiet",
-      "too many callbacks: the program never goes quiet",
-      "too many loop turns: the loop never goes quiet",
-      "too much virtual time has passed: the loop never goes quiet",
-      "too many calls without a callback between them: the program does not return",
-      "the poll hook says that it makes progress, and nothing comes of it",
-  };
-  return names[static_cast<size_t>(limit)];
 }
 
 void write_coverage() {
@@ -243,14 +224,6 @@ void touch(Context& context, const char* rule, Subject subject, const void* memo
   violate(context, rule, subject,
           "%s of %zu bytes is not all the program's: freed, or larger than what was allocated",
           what, size);
-}
-
-std::string Report::summary() const {
-  std::string out;
-  for (const Finding& finding : violations) out += headline(finding) + "\n";
-  if (limit != Limit::none) out += std::string(name_of(limit)) + "\n";
-  if (ledger.active && !ledger.ok && violations.empty()) out += "ledger: " + ledger.message + "\n";
-  return out;
 }
 
 }  // namespace uvsim

@@ -1,32 +1,11 @@
-// The trace: what happened, as small records in a ring. They become text only on request. The trace
-// must not depend on addresses, so that a run and its repetition have the same text and hash.
+// See trace.hpp.
+#include "trace.hpp"
+
 #include <cinttypes>
 #include <cstdio>
 #include <string>
 
-#include "internal.hpp"
-
 namespace uvsim {
-
-namespace {
-
-constexpr const char* names[] = {
-#define UVSIM_NAME(name) #name,
-    UVSIM_CALLS(UVSIM_NAME) "", UVSIM_CALLBACKS(UVSIM_NAME) "", UVSIM_HAPPENINGS(UVSIM_NAME)
-#undef UVSIM_NAME
-};
-
-}  // namespace
-
-const char* name_of(What what) noexcept { return names[static_cast<size_t>(what)]; }
-
-std::string text_of(Subject subject) {
-  if (subject.id == 0) return "";
-  const char* kind = subject.kind == subject_loop ? "loop" : "peer";
-  if (subject.kind < UV_HANDLE_TYPE_MAX)
-    kind = uv_handle_type_name(static_cast<uv_handle_type>(subject.kind));
-  return std::string(kind) + "#" + std::to_string(subject.id);
-}
 
 void Trace::reset(uint32_t keep, bool on) {
   hash_ = 0x5bd1e995;
@@ -54,17 +33,14 @@ std::string Trace::text(uint64_t last) const {
                   static_cast<double>(event.time_ns) / 1e6);
     out += line;
     out.append(size_t{event.depth} * 2, ' ');
-    out += event.what > What::first_callback && event.what < What::first_happening ? "-> " : "";
+    out += is_callback(event.what) ? "-> " : "";
     out += name_of(event.what);
     if (event.subject.id != 0) out += " " + text_of(event.subject);
     if (event.text != nullptr) out += std::string(" ") + event.text;
     if (event.value != 0) out += " " + std::to_string(event.value);
     if (event.has_result) {
       out += " = " + std::to_string(event.result);
-      if (event.result < 0) {
-        char name[32];
-        out += std::string(" ") + uv_err_name_r(static_cast<int>(event.result), name, sizeof name);
-      }
+      if (event.result < 0) out += " " + name_of_error(event.result);
     }
     out += "\n";
   }

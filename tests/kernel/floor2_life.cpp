@@ -36,7 +36,7 @@ class Client final : public syscalls::World {
  public:
   explicit Client(kernel::Machine& machine) : process_(machine) {}
 
-  bool act() override {
+  bool act(const syscalls::Pause&) override {
     char bytes[16];
     switch (step_++) {
       case 0: {

@@ -1,0 +1,36 @@
+// The report in words.
+#include "report.hpp"
+
+#include <string>
+
+namespace uvsim {
+
+std::string headline(const Finding& finding) {
+  if (finding.cannot_run) return "uvsim cannot run this: " + finding.message;
+  std::string line = finding.rule.empty() ? std::string() : finding.rule + ": ";
+  if (!finding.handle.empty()) line += finding.handle + ": ";
+  return line + finding.message + " (step " + std::to_string(finding.step) + ")";
+}
+
+const char* name_of(Limit limit) noexcept {
+  constexpr const char* names[] = {
+      "none",
+      "too many steps: the program never goes quiet",
+      "too many callbacks: the program never goes quiet",
+      "too many loop turns: the loop never goes quiet",
+      "too much virtual time has passed: the loop never goes quiet",
+      "too many calls without a callback between them: the program does not return",
+      "the poll hook says that it makes progress, and nothing comes of it",
+  };
+  return names[static_cast<size_t>(limit)];
+}
+
+std::string Report::summary() const {
+  std::string out;
+  for (const Finding& finding : violations) out += headline(finding) + "\n";
+  if (limit != Limit::none) out += std::string(name_of(limit)) + "\n";
+  if (ledger.active && !ledger.ok && violations.empty()) out += "ledger: " + ledger.message + "\n";
+  return out;
+}
+
+}  // namespace uvsim
