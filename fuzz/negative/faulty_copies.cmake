@@ -45,9 +45,11 @@ function(faulty_core name model file from to)
   target_link_libraries(core_${name} PUBLIC echoproof_assert)
 endfunction()
 
-# The library server_<name>, to be linked in place of server_subject: core, adapter, program, and the
-# Subject around them.
+# The library server_<name>, to be linked in place of <subject>, which is server_subject unless it is
+# given: core, adapter, program, and the Subject around them.
 function(faulty_server name file from to)
+  set(subject server_subject ${ARGN})
+  list(GET subject -1 subject)
   set(directory ${PROJECT_BINARY_DIR}/negative/server_${name})
   faulty_copy(${directory} ${file} "${from}" "${to}")
   add_library(server_${name} OBJECT)
@@ -55,7 +57,7 @@ function(faulty_server name file from to)
                  ${PROJECT_SOURCE_DIR}/src/uv/server.cpp ${PROJECT_SOURCE_DIR}/src/program.cpp
                  ${PROJECT_SOURCE_DIR}/subjects/server_subject.cpp)
   target_include_directories(server_${name} BEFORE PRIVATE ${directory})
-  target_link_libraries(server_${name} PUBLIC server_subject)
+  target_link_libraries(server_${name} PUBLIC ${subject})
 endfunction()
 
 # A test that passes if the command fails and says what the regular expression `verdict` matches.
