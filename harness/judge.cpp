@@ -32,16 +32,16 @@ HeardEvent event_of(const uvsim::EventView& view) {
   HeardEvent& event = events[view.what % events.size()];
   if (event == HeardEvent::unknown) {
     const auto is = [&view](const char* name) { return std::strcmp(view.name, name) == 0; };
-    event = is("read_cb")                                   ? HeardEvent::read
-            : is("uv_close") || is("uv_tcp_close_reset")    ? HeardEvent::close
-            : is("uv_write")                                ? HeardEvent::write
-            : is("uv_try_write")                            ? HeardEvent::try_write
-            : is("write_cb")                                ? HeardEvent::written
-            : is("uv_shutdown") || is("shutdown")           ? HeardEvent::shutdown
-            : is("signal_cb")                               ? HeardEvent::signal
-            : is("connection_cb")                           ? HeardEvent::connection
-            : is("uv_tcp_connect") || is("uv_pipe_connect") ? HeardEvent::connect
-                                                            : HeardEvent::other;
+    event = is("read_cb") || is("read")                                 ? HeardEvent::read
+            : is("uv_close") || is("uv_tcp_close_reset") || is("close") ? HeardEvent::close
+            : is("uv_write")                                            ? HeardEvent::write
+            : is("uv_try_write") || is("write")                         ? HeardEvent::try_write
+            : is("write_cb")                                            ? HeardEvent::written
+            : is("uv_shutdown") || is("shutdown")                       ? HeardEvent::shutdown
+            : is("signal_cb")                                           ? HeardEvent::signal
+            : is("connection_cb")                                       ? HeardEvent::connection
+            : is("uv_tcp_connect") || is("uv_pipe_connect") || is("connect") ? HeardEvent::connect
+                                                                             : HeardEvent::other;
   }
   return event;
 }
