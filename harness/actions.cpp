@@ -194,7 +194,9 @@ void World::send(Client& client, std::size_t size) {
     while (room && client.sent < until) room = speak(client, begin_message(client).size());
     return;
   }
-  size = std::min({size, setting_.send_max, client.window * windowfuls});
+  const std::uint64_t left =
+      subject_->hears_at_most - std::min(client.sent, subject_->hears_at_most);
+  size = std::min<std::uint64_t>({size, setting_.send_max, client.window * windowfuls, left});
   const std::uint8_t* const bytes = payload::bytes(client.number, client.sent);
   const std::size_t count = network_->send(client.peer, bytes, size);
   if (count < size) Marks::hit(Mark::send_blocked);
@@ -215,6 +217,9 @@ std::string& World::begin_message(Client& client) {
   const std::size_t most = std::min(setting_.send_max, client.window * windowfuls);
   const bool may_be_cut = !speech.answer && !speech.whole_messages;
   if (may_be_cut && words.unsaid.size() > most) words.unsaid.resize(most);
+  const bool too_much =
+      client.sent > 0 && client.sent + words.unsaid.size() > subject_->hears_at_most;
+  if (too_much) words.unsaid.clear();
   return words.unsaid;
 }
 

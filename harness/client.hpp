@@ -15,11 +15,12 @@ namespace harness {
 // Why a connection may end before the client has got everything. Without an excuse it is a finding.
 enum class Excuse : std::uint8_t {
   none = 0,
-  own = 1,       // the client closed or reset it, or was promised nothing
-  fault = 2,     // a chosen fault concerned this connection
-  stop = 4,      // the server was told to end
-  silence = 8,   // the client was silent for longer than the server has to wait
-  stalling = 16  // it was owed bytes and took none for longer than the server has to wait
+  own = 1,        // the client closed or reset it, or was promised nothing
+  fault = 2,      // a chosen fault concerned this connection
+  stop = 4,       // the server was told to end
+  silence = 8,    // the client was silent for longer than the server has to wait
+  stalling = 16,  // it was owed bytes and took none for longer than the server has to wait
+  age = 32        // it connected longer ago than the server serves a client
 };
 
 // What a client says to a server that does not echo (speech.hpp), and what it is owed for it.
@@ -44,8 +45,9 @@ struct Client {
   std::uint64_t sent = 0;
   std::uint64_t due = 0;  // bytes that it is owed for `sent`, in all
   std::uint64_t received = 0;
-  bool named = true;     // its listener is the one that the Subject speaks of
-  bool promised = true;  // and promises an echo
+  std::uint32_t readings = 0;  // in which something came
+  bool named = true;           // its listener is the one that the Subject speaks of
+  bool promised = true;        // and promises an echo
   bool half_closed = false;
   bool over = false;      // the client closed or reset it
   bool seen_end = false;  // it has read everything, then FIN or RST
@@ -63,8 +65,9 @@ struct Client {
   std::uint64_t took_at_ns = 0;        // last delivery, or the last moment when it was owed nothing
   std::uint64_t known_took_at_ns = 0;  // took_at_ns, as far as the server had time to see it
   std::uint64_t caught_up_at_ns = 0;   // when it had last read all that it had said
-  std::uint64_t spoke_at_ns = 0;       // its last data, or its connect
-  std::uint64_t heard_at_ns = 0;       // the server's last read from it
+  std::uint64_t connected_at_ns = 0;
+  std::uint64_t spoke_at_ns = 0;  // its last data, or its connect
+  std::uint64_t heard_at_ns = 0;  // the server's last read from it
   std::uint64_t half_closed_at_ns = 0;
   std::uint64_t accepted_at_ns = 0;  // or when the World first saw it accepted
   std::uint64_t waits_since_ns = 0;  // for the server alone

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -14,157 +13,18 @@
 #include <utility>
 
 #include "harness/child.hpp"
-#include "harness/subject.hpp"
 #include "harness/time.hpp"
-#include "harness/upstream.hpp"
-#include "uvsim/uvsim.hpp"
 
 namespace harness {
 namespace {
 
-constexpr std::uint32_t busy_max = 200;
-constexpr std::uint32_t timers_max = 20;
-constexpr std::size_t heard_max = std::size_t{64} << 10;
 constexpr std::size_t known_bytes_max = std::size_t{2} << 20;
 constexpr std::size_t listeners_max = 4;
-constexpr std::uint32_t timers_when_settled = 5;
+constexpr std::size_t long_talk = 20'000;  // bytes
 constexpr unsigned seconds_max = 20;
 // Two moments that differ in each part of a date.
 constexpr std::uint64_t day_s = 86'400;
 constexpr std::array<std::uint64_t, 2> later_s{day_s + 37'111, 11 * day_s + 44'999};
-constexpr std::array signals{SIGTERM, SIGINT, SIGHUP, SIGQUIT};
-
-// The server once, with these visitors.
-class Visit {
- public:
-  Visit(std::vector<std::string> said, std::size_t listener,
-        const std::vector<std::uint16_t>& upstreams, std::uint64_t waits_s)
-      : said_(std::move(said)),
-        heard_(said_.size()),
-        peers_(said_.size()),
-        listener_(listener),
-        waits_ns_(waits_s * 1000 * ms) {
-    subject_.upstreams = upstreams;
-  }
-
-  void pay(const Startable& server, bool checks) {
-    server.before();
-    uvsim::Options options;
-    options.checks = checks;
-    options.on_violation = uvsim::OnViolation::leave;
-    options.max_turns = 10'000;
-    options.fresh_statics = true;
-    uvsim::Simulation simulation(options);
-    simulation.on_poll(
-        [this](uvsim::Network& network, uvsim::Wait wait) { return on_poll(network, wait); });
-    simulation.on_event(on_event, this);
-    simulation.run([&] {
-      network_ = &simulation.network();
-      upstream_.begin(*network_, subject_);
-      return server.start();
-    });
-    server.after();
-  }
-
-  bool all_echoed() const { return said_ == heard_; }
-  std::size_t heard() const {
-    std::size_t size = 0;
-    for (const std::string& one : heard_) size += one.size();
-    return size;
-  }
-  // It has said all that it is going to say, and nothing was too long to be heard.
-  bool has_settled() const {
-    return timers_ - timers_before_ >= timers_when_settled || rests_for_ever_;
-  }
-  const std::vector<std::string>& all_heard() const { return heard_; }
-  std::size_t listeners() const { return names_.size(); }
-  const std::string& name() const { return names_[listener_]; }
-  int stop_signal() const { return stop_signal_; }
-  const std::vector<std::uint16_t>& connected_to() const { return connected_to_; }
-
- private:
-  uvsim::Progress on_poll(uvsim::Network& network, uvsim::Wait wait) {
-    if (network.listeners() == 0) return uvsim::Progress::nothing;
-    if (upstream_.play()) return uvsim::Progress::made;
-    if (const std::uint64_t waits_ns = std::exchange(waits_ns_, 0); waits_ns > 0) {
-      network.advance(waits_ns);
-      return uvsim::Progress::made;
-    }
-    if (visitors_ < said_.size() && listener_ < network.listeners()) {
-      peers_[visitors_] = network.connect(listener_);
-      network.send(peers_[visitors_], said_[visitors_].data(), said_[visitors_].size());
-      ++visitors_;
-      return uvsim::Progress::made;
-    }
-    // Some servers never rest, because they turn the loop themselves.
-    if ((wait.ready || wait.ns == 0) && ++busy_ < busy_max) return uvsim::Progress::nothing;
-    if (read(network)) return uvsim::Progress::made;
-    // Others take their time to answer.
-    const bool waits = wait.ns != 0 && wait.ns != uvsim::Wait::forever;
-    if (waits && !all_echoed() && ++timers_ < timers_max) return uvsim::Progress::nothing;
-    rests_for_ever_ = !wait.ready && wait.ns == uvsim::Wait::forever;
-    leave(network);
-    return uvsim::Progress::nothing;
-  }
-
-  bool read(uvsim::Network& network) {
-    bool heard = false;
-    for (std::size_t i = 0; i < visitors_; ++i) {
-      std::array<char, 4096> bytes{};
-      const std::size_t count = network.read(peers_[i], bytes.data(), bytes.size());
-      if (heard_[i].size() < heard_max) heard_[i].append(bytes.data(), count);
-      heard = heard || (count > 0 && heard_[i].size() < heard_max);
-    }
-    if (heard) timers_before_ = timers_;
-    return heard;
-  }
-
-  void leave(uvsim::Network& network) {
-    for (std::size_t i = 0; i < network.listeners(); ++i) {
-      const uvsim::Listener one = network.listener(i);
-      names_.push_back(one.family == uvsim::Family::pipe ? one.name : std::to_string(one.port));
-    }
-    for (const int signal : signals) {
-      if (!network.signal(signal)) continue;
-      stop_signal_ = signal;
-      break;
-    }
-    network.leave();
-  }
-
-  static void on_event(void* visit, const uvsim::EventView& event) {
-    static_cast<Visit*>(visit)->hear(event);
-  }
-
-  // It connects, but not to itself.
-  void hear(const uvsim::EventView& event) {
-    static const char* const connect = "uv_tcp_connect";
-    if (event.value <= 0 || std::strcmp(event.name, connect) != 0) return;
-    const auto port = static_cast<std::uint16_t>(event.value);
-    for (std::size_t i = 0; i < network_->listeners(); ++i) {
-      if (network_->listener(i).port == port) return;
-    }
-    if (std::ranges::find(connected_to_, port) == connected_to_.end()) {
-      connected_to_.push_back(port);
-    }
-  }
-
-  std::vector<std::string> said_, heard_;
-  std::vector<uvsim::Peer> peers_;
-  std::size_t listener_;
-  std::uint64_t waits_ns_;  // before the visitors come
-  uvsim::Network* network_ = nullptr;
-  Subject subject_;
-  Upstream upstream_;
-  std::size_t visitors_ = 0;
-  std::uint32_t busy_ = 0;           // polls at which it did not rest
-  std::uint32_t timers_ = 0;         // of the server, that were waited for
-  std::uint32_t timers_before_ = 0;  // the server last said something
-  bool rests_for_ever_ = false;
-  std::vector<std::string> names_;  // of its listeners
-  int stop_signal_ = 0;
-  std::vector<std::uint16_t> connected_to_;
-};
 
 // What is seen, where another process can see it, too: one field after the other.
 class Notes {
@@ -176,6 +36,10 @@ class Notes {
     put(look.talk);
     put(look.stop_signal);
     put(look.echoes_at);
+    put(look.greeting);
+    put(look.echoes_halves);
+    put(look.hears_at_most);
+    put(look.session_ms);
     put(look.answered);
     put(look.upstreams.size());
     for (const std::uint16_t port : look.upstreams) put(port);
@@ -197,6 +61,10 @@ class Notes {
     get(look.talk);
     get(look.stop_signal);
     get(look.echoes_at);
+    get(look.greeting);
+    get(look.echoes_halves);
+    get(look.hears_at_most);
+    get(look.session_ms);
     get(look.answered);
     look.upstreams.resize(size());
     for (std::uint16_t& port : look.upstreams) get(port);
@@ -260,25 +128,29 @@ class Looker {
 
   void look() {
     notes_.take(look_);
-    const Visit silent = visit({"", ""}, 0);
-    look_.listens = silent.listeners() > 0;
+    const Visit silent = visit({.said = {"", ""}});
+    listeners_ = silent.listeners();
+    look_.listens = !listeners_.empty();
     look_.stop_signal = silent.stop_signal();
     notes_.take(look_);
     if (!look_.listens) return;
+    // One that sends without end, unasked, answers nothing.
+    if (silent.heard()[0].size() >= Visit::heard_max) return;
     // What asks it to connect somewhere may not be what it sends back.
     const std::size_t known = look_.upstreams.size();
-    look_for_echoes(silent.listeners());
-    if (!look_.echoes) look_for_answers(silent.heard());
-    if (look_.upstreams.size() > known) look_for_echoes(silent.listeners());
+    look_for_echoes();
+    if (!look_.echoes) look_for_answers(silent.bytes_heard());
+    if (look_.upstreams.size() > known) look_for_echoes();
     if (look_.echoes) return;
-    if (silent.listeners() > 1) look_.echoes_at = silent.name();
+    if (listeners_.size() > 1) look_.echoes_at = listeners_.front();
     look_.known = known_answers();
     notes_.take(look_);
   }
 
  private:
-  Visit visit(std::vector<std::string> said, std::size_t listener, std::uint64_t waits_s = 0) {
-    Visit visit(std::move(said), listener, look_.upstreams, waits_s);
+  Visit visit(Visit::Plan plan) {
+    plan.upstreams = look_.upstreams;
+    Visit visit(std::move(plan));
     visit.pay(server_, checks_);
     for (const std::uint16_t port : visit.connected_to()) {
       if (std::ranges::find(look_.upstreams, port) != look_.upstreams.end()) continue;
@@ -287,27 +159,80 @@ class Looker {
     return visit;
   }
 
-  void look_for_echoes(std::size_t listeners) {
+  // What the server says to each visitor, whenever it comes, before it says anything; nothing if
+  // that varies.
+  std::string greeting(std::size_t listener) {
+    const Visit early = visit({.said = {"", ""}, .listener = listener});
+    const Visit late = visit({.said = {"", ""}, .listener = listener, .waits_s = later_s[0]});
+    const std::string& first = early.heard()[0];
+    const bool same =
+        first == early.heard()[1] && first == late.heard()[0] && first == late.heard()[1];
+    return same ? first : "";
+  }
+
+  void look_for_echoes() {
+    const std::size_t count = std::min(listeners_.size(), listeners_max);
     for (std::uint32_t i = 0; i < talk_count && !look_.echoes; ++i) {
       look_.talk = static_cast<Talk>(i);
-      std::size_t echoing = 0;
-      const std::size_t count = std::min(listeners, listeners_max);
+      std::vector<std::size_t> echoing;
       for (std::size_t listener = 0; listener < count; ++listener) {
-        const Visit one = visit({one_of_each(look_.talk, 0), one_of_each(look_.talk, 1)}, listener);
+        const std::string greets = greeting(listener);
+        const Visit one = visit({.said = {one_of_each(look_.talk, 0), one_of_each(look_.talk, 1)},
+                                 .greeting = greets,
+                                 .listener = listener});
         if (!one.all_echoed()) continue;
-        if (echoing++ == 0) look_.echoes_at = one.name();
+        if (echoing.empty()) look_.greeting = greets;
+        if (greets == look_.greeting) echoing.push_back(listener);
       }
-      look_.echoes = echoing > 0;
-      if (echoing == count) look_.echoes_at.clear();
+      if (echoing.empty()) continue;
+      look_.echoes = true;
+      look_.echoes_at = echoing.size() == count ? "" : listeners_[echoing.front()];
+      look_closer(echoing.front());
       notes_.take(look_);
+      if (!look_.echoes) return;
     }
+  }
+
+  // At a listener that echoes.
+  void look_closer(std::size_t listener) {
+    // One that says something by itself after a time is no mere echo. One that ends the connection
+    // of a client that goes on speaking serves it for so long only.
+    const Visit longer = visit({.said = {one_of_each(look_.talk, 0), one_of_each(look_.talk, 1)},
+                                .greeting = look_.greeting,
+                                .listener = listener,
+                                .lingers = true,
+                                .again = message(look_.talk, 1, 0, 0)});
+    look_.echoes = longer.all_echoed();
+    if (longer.was_ended(1)) look_.session_ms = longer.stayed_ns() / ms;
+    if (!look_.echoes || look_.talk == Talk::bytes) return;
+    const auto hear = [&](std::string said) {
+      return visit({.said = {std::move(said)}, .greeting = look_.greeting, .listener = listener});
+    };
+    std::string half = message(look_.talk, 0, 0, 0);
+    half.resize(half.size() / 2);
+    look_.echoes_halves = hear(half).all_echoed();
+    look_for_a_limit(hear);
+  }
+
+  // Some serve a client for so many bytes only, and some answer differently then.
+  template <class Hear>
+  void look_for_a_limit(Hear hear) {
+    std::string said;
+    for (std::uint32_t i = 0; said.size() < long_talk; ++i) said += message(look_.talk, 0, i, i);
+    const Visit one = hear(said);
+    const std::string expected = look_.greeting + said;
+    const std::string& heard = one.heard()[0];
+    const auto same = std::ranges::mismatch(expected, heard).in1 - expected.begin();
+    const auto alike = static_cast<std::size_t>(same);
+    if (alike == expected.size() || (alike == heard.size() && !one.was_ended(0))) return;
+    look_.hears_at_most = alike > look_.greeting.size() ? alike - look_.greeting.size() : 1;
   }
 
   // `greeting`: so much it says to two clients that say nothing.
   void look_for_answers(std::size_t greeting) {
-    std::size_t most = std::max(greeting, visit({look_.answered, ""}, 0).heard());
+    std::size_t most = std::max(greeting, visit({.said = {look_.answered, ""}}).bytes_heard());
     for (const std::string& one : things_to_say()) {
-      const std::size_t heard = visit({one, ""}, 0).heard();
+      const std::size_t heard = visit({.said = {one, ""}}).bytes_heard();
       if (heard <= most) continue;
       most = heard;
       look_.answered = one;
@@ -333,11 +258,11 @@ class Looker {
     for (const std::string& said : all) {
       std::vector<std::string> heard;
       const auto hear = [&](std::vector<std::string> visitors, std::uint64_t waits_s) {
-        const Visit one = visit(std::move(visitors), 0, waits_s);
-        heard.insert(heard.end(), one.all_heard().begin(), one.all_heard().end());
+        const Visit one = visit({.said = std::move(visitors), .waits_s = waits_s});
+        heard.insert(heard.end(), one.heard().begin(), one.heard().end());
         return one.has_settled();
       };
-      if (!hear({said}, 0) || heard[0].size() < 2 || heard[0].size() >= heard_max) continue;
+      if (!hear({said}, 0) || heard[0].size() < 2 || heard[0].size() >= Visit::heard_max) continue;
       if (!hear({said, said, said}, later_s[0]) || !hear({said, said}, later_s[1])) continue;
       const auto known = known_answer(said, heard);
       if (!known || known->bytes.size() > left) continue;
@@ -351,6 +276,7 @@ class Looker {
   bool checks_;
   Notes& notes_;
   FirstLook look_;
+  std::vector<std::string> listeners_;
 };
 
 }  // namespace

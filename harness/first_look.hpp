@@ -5,12 +5,13 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "harness/known_answer.hpp"
+#include "harness/subject.hpp"
 #include "harness/talk.hpp"
+#include "harness/visit.hpp"
 
 namespace harness {
 
@@ -20,15 +21,13 @@ struct FirstLook {
   Talk talk = Talk::bytes;  // of the first kind that it sends back
   std::string echoes_at;    // the listener that this is about, if there are several: as in Subject
   std::string answered;     // otherwise: what it has most to say to
-  std::vector<KnownAnswer> known;        // and what it answers, whenever it is asked
-  int stop_signal = 0;                   // 0: none
-  std::vector<std::uint16_t> upstreams;  // the ports on 127.0.0.1 that it connects to
-};
-
-// The server, which can be started more than once, and what has to be done around it.
-struct Startable {
-  std::function<int()> start;
-  std::function<void()> before, after;
+  std::vector<KnownAnswer> known;                    // and what it answers, whenever it is asked
+  std::string greeting;                              // with which it receives clients, if it echoes
+  bool echoes_halves = false;                        // it does not wait for the end of a message
+  std::uint64_t hears_at_most = Subject::unlimited;  // as in Subject
+  std::uint64_t session_ms = Subject::unlimited;     // as in Subject
+  int stop_signal = 0;                               // 0: none
+  std::vector<std::uint16_t> upstreams;              // the ports on 127.0.0.1 that it connects to
 };
 
 // `upstreams` are the ports that are known already. What was seen before it died, if it does.

@@ -171,6 +171,7 @@ void Judge::age(Client& client, bool overslept) {
     return limit_ms != Subject::unlimited && now - since_ns >= times_ms(limit_ms);
   };
   if (grace_ends_ns_ != 0 && now >= grace_ends_ns_) client.excuse(Excuse::stop);
+  if (passed(client.connected_at_ns, subject_->session_ms)) client.excuse(Excuse::age);
   // A server on a slow machine takes a client for silent if it has not yet read from it, and for
   // stalling if the client took something after the server's last look.
   const bool slow = delayed_ || overslept;
@@ -269,7 +270,7 @@ void Judge::listens(uvsim::Network& network) {
 void Judge::connected(Client& client, bool named) {
   count_ = client.number + 1;
   const std::uint64_t now = network_->now_ns();
-  client.spoke_at_ns = client.heard_at_ns = client.caught_up_at_ns = now;
+  client.connected_at_ns = client.spoke_at_ns = client.heard_at_ns = client.caught_up_at_ns = now;
   client.took_at_ns = client.known_took_at_ns = client.waits_since_ns = now;
   client.named = named;
   client.promised = named && subject_->echoes;

@@ -278,10 +278,12 @@ void Judge::check_answered_in_time(const Client& client, std::uint64_t now, bool
 }
 
 // --- clean --------------------------------------------------------------------------------------
-// After a stop nothing is left open (trial.cpp asks uvsim), and the exit status is 0.
+// After a stop nothing is left open (trial.cpp asks uvsim), and the exit status is 0, or says which
+// signal ended the program.
 
 void Judge::check_status(int status) {
-  if (stops_ > 0 && subject_->ends_clean && status != 0) {
+  const int of_the_signal = 128 + subject_->stop_signal;  // as a shell would say it
+  if (stops_ > 0 && subject_->ends_clean && status != 0 && status != of_the_signal) {
     broken(Oracle::clean, nullptr, "the exit status is not 0");
   }
 }

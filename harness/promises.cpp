@@ -34,7 +34,7 @@ constexpr std::array numbers{
     Number FIELD(idle_ms),          Number FIELD(write_ms),       Number FIELD(idle_at_most_ms),
     Number FIELD(write_at_most_ms), Number FIELD(linger_bytes),   Number FIELD(answer_ms),
     Number FIELD(reopens_ms),       Number FIELD(grace_ms),       Number FIELD(drain_ms),
-    Number FIELD(end_ms),
+    Number FIELD(end_ms),           Number FIELD(hears_at_most),  Number FIELD(session_ms),
 };
 constexpr std::array signals{Signal FIELD(stop_signal), Signal FIELD(other_signal)};
 #undef FIELD

@@ -68,7 +68,8 @@ std::string Rests::verdict(const Measure& now) const {
   std::snprintf(words, sizeof words, " from the %lluth client to the %lluth",
                 static_cast<unsigned long long>(clients_at_half_),
                 static_cast<unsigned long long>(clients_));
-  return text + words;
+  return text + words + " (a cache of more than " + std::to_string(remembers_) +
+         " clients looks the same: promise remembers=N)";
 }
 
 }  // namespace harness

@@ -146,10 +146,13 @@ class Target {
     if (!look.listens) return;
     subject_.echoes = look.echoes;
     subject_.echoes_at = look.echoes_at;
+    subject_.hears_at_most = look.hears_at_most;
+    subject_.session_ms = look.session_ms;
     subject_.upstreams = look.upstreams;
     if (look.stop_signal != 0) subject_.stop_signal = look.stop_signal;
     if (look.echoes) {
-      if (!promised.speech.speaks()) subject_.speech = echo_of(look.talk);
+      if (!promised.speech.speaks())
+        subject_.speech = echo_of(look.talk, look.greeting, look.echoes_halves);
     } else if (!promised.speech.speaks() && !insists_on_echoes()) {
       subject_.speech = anything(look.answered, words_in(constants_of_the_program()));
       subject_.speech.known = look.known;
@@ -184,6 +187,13 @@ class Target {
       text += "; it gives the same answer each time to " + std::to_string(look.known.size()) +
               (look.known.size() == 1 ? " message" : " messages") +
               ", and that answer may not be cut";
+    }
+    if (!look.greeting.empty()) text += ", after a greeting";
+    if (look.hears_at_most != Subject::unlimited) {
+      text += ", up to " + std::to_string(look.hears_at_most) + " bytes of a client";
+    }
+    if (look.session_ms != Subject::unlimited) {
+      text += ", for " + std::to_string(look.session_ms / 1000) + " s";
     }
     if (!look.echoes_at.empty()) text += ", at " + look.echoes_at;
     for (const std::uint16_t port : look.upstreams) {

@@ -19,6 +19,8 @@
 namespace harness {
 
 struct Subject {
+  static constexpr std::uint64_t unlimited = ~std::uint64_t{0};
+
   const char* name = "server";
 
   // Serves until the end. Returns the exit status, or calls exit with it. Called once per run. In a
@@ -42,6 +44,8 @@ struct Subject {
   // The listener that echoes, if there are several: a port in decimal, or the name of a pipe.
   // Clients of the others are owed nothing. Empty: all listeners echo.
   std::string echoes_at;
+  // The most bytes that a client says: the server may end a connection on which more was said.
+  std::uint64_t hears_at_most = unlimited;
   // The server may end a connection as soon as it has answered all that the client said.
   bool ends_when_answered = false;
   // Ports on 127.0.0.1 to which the server connects. Before it starts, a peer of the World listens
@@ -62,7 +66,6 @@ struct Subject {
   // If it could not start, everything is closed and freed.
   bool fails_clean = false;
 
-  static constexpr std::uint64_t unlimited = ~std::uint64_t{0};
   // The most bytes alive when the server begins to listen, and the most bytes alive beyond those.
   std::uint64_t start_bytes_max = unlimited;
   std::uint64_t live_bytes_max = unlimited;
@@ -74,6 +77,8 @@ struct Subject {
   // also close a client that is owed bytes and was delivered none for write_ms.
   std::uint64_t idle_ms = 1'000;
   std::uint64_t write_ms = 1'000;
+  // The server may close a client that connected session_ms ago, whatever it does.
+  std::uint64_t session_ms = unlimited;
   // The server asks the kernel how much a client has taken. If not, its limits depend only on what
   // libuv tells it, and it does not see that a client takes bytes out of the kernel's buffer. So it
   // may close a client that says nothing for idle_ms, and one that has not caught up for write_ms.

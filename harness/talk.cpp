@@ -93,16 +93,22 @@ std::string one_of_each(Talk talk, std::uint32_t client) {
   return text;
 }
 
-Speech echo_of(Talk talk) {
+Speech echo_of(Talk talk, const std::string& greeting, bool halves) {
   Speech speech;
-  if (talk == Talk::bytes) return speech;
+  if (talk == Talk::bytes) {
+    if (greeting.empty()) return speech;
+    speech.answer = [greeting](std::string_view said, bool) {
+      return greeting + std::string(said);
+    };
+    return speech;
+  }
   speech.generator = [talk](std::uint32_t client, std::uint32_t number, std::uint32_t choice) {
     return message(talk, client, number, choice);
   };
-  speech.answer = [talk](std::string_view said, bool) {
-    return std::string(said.substr(0, whole(talk, said)));
+  speech.answer = [talk, greeting, halves](std::string_view said, bool) {
+    return greeting + std::string(said.substr(0, halves ? said.size() : whole(talk, said)));
   };
-  speech.whole_messages = true;
+  speech.whole_messages = !halves;
   return speech;
 }
 
@@ -131,6 +137,13 @@ const std::vector<std::string>& requests() {
       "NICK me\r\nUSER me 0 * :me\r\nJOIN #a\r\n",
       "PRIVMSG #a :hello\r\n",
       "EHLO localhost\r\n",
+      // Wrong ones.
+      "*2\r\n$3\r\nGET\r\n$-5\r\nk\r\n",
+      "*1\r\n$99999999\r\nx",
+      "GET\r\n\r\n",
+      "POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+      "POST / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\nabc",
+      "\xff\xff\xff\xff\xff\xff\xff\xff",
       "{\"id\": 1, \"method\": \"echo\", \"params\": [\"hello\"]}\n",
       "\r\n",
       "hello\r\n",

@@ -43,8 +43,9 @@ std::string message(Talk talk, std::uint32_t client, std::uint32_t number, std::
 // One for each length that there is.
 std::string one_of_each(Talk talk, std::uint32_t client);
 
-// For a server that sends back each message of this talk once it is whole.
-Speech echo_of(Talk talk);
+// For a server that sends back each message of this talk, after its greeting: once the message is
+// whole, or (`halves`) each part of it.
+Speech echo_of(Talk talk, const std::string& greeting = "", bool halves = false);
 
 // Requests of protocols that many servers speak; some name a port on 127.0.0.1 to connect to.
 const std::vector<std::string>& requests();

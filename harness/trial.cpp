@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "harness/campaign.hpp"
+#include "harness/findings.hpp"
 #include "harness/last_words.hpp"
 #include "harness/machine.hpp"
 #include "harness/marks.hpp"
@@ -129,7 +130,7 @@ void Trial::run_once(const Subject& subject, const Setting& setting, uvsim::Choi
   });
   options() = usual;
   const std::vector<uvsim::Finding>& found = report().violations;
-  if (!found.empty() && found.front().cannot_run) {
+  if (!found.empty() && found.front().cannot_run && Findings::wanted() == nullptr) {
     // Going on would report something about a server that was not tried.
     std::fputs(report().summary().c_str(), stderr);
     std::_Exit(cannot_run_status);
@@ -152,6 +153,8 @@ void Trial::judge(const Subject& subject) {
   if (!verdict_.ok()) return;
   // Many programs end with a message when memory is lacking.
   if (report.aborted && report.ledger.failures > 0) return;
+  // It was told to end by a signal, cleaned up, and raised the signal again: a shell likes that.
+  if (report.died_of != 0 && report.died_of == subject.stop_signal && world_.told_to_end()) return;
   if (!report.violations.empty()) {
     const uvsim::Finding& finding = report.violations.front();
     const bool ledger = report.ledger.active && !report.ledger.ok;

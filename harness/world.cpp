@@ -13,6 +13,9 @@ namespace {
 
 // The most polls in a row in which the server has work and nothing moves.
 constexpr std::uint32_t busy_polls_max = 3'000;
+// A client takes no more from a server that promises no echo, for that may send without end.
+constexpr std::uint32_t readings_max = 2'000;
+constexpr std::uint64_t received_max = std::uint64_t{1} << 18;  // bytes
 
 alignas(64) std::uint8_t scratch[payload::piece_max];
 
@@ -165,6 +168,9 @@ void World::receive(Client& client, std::size_t size) {
       network_->read(client.peer, scratch, std::min(size, payload::piece_max));
   judge_.received(client, scratch, count);
   look(client);
+  if (count > 0) ++client.readings;
+  const bool enough = client.readings > readings_max || client.received > received_max;
+  if (!client.promised && enough && !client.over) close(client);
 }
 
 void World::saw_end(Client& client, bool by_reset) {

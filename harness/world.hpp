@@ -91,6 +91,7 @@ class World final : private uvsim::Choices {
   // Whether the World ended the run: the Judge found something, or nothing can happen any more.
   bool came_to_rest() const { return resting_; }
   bool served() const { return judge_.listening(); }
+  bool told_to_end() const { return judge_.stops() > 0; }
 
  private:
   std::uint32_t pick(std::uint32_t n, uvsim::ChoicePoint point) override;

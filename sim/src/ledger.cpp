@@ -703,7 +703,7 @@ class LiveList {
   LiveList(const LiveList&) = delete;
   LiveList& operator=(const LiveList&) = delete;
 
-  void find_kept() noexcept { detail::find_kept(live_, count_); }
+  void find_kept() noexcept { detail::find_kept(live_, count_, book.baseline_identity); }
   void find_reached(const void* stack) noexcept {
     detail::find_reached(live_, count_, stack, reinterpret_cast<const void*>(stack_top));
   }
@@ -764,6 +764,7 @@ void release_live(bool only_forgotten) noexcept {
                void* const address = const_cast<void*>(allocation.address);
                const Record* const record = lookup(address);
                note_release(*record);
+               detail::unchain_streams(allocation);
                forget_record(static_cast<std::uint32_t>(record - book.records));
                detail::free_whatever(address);
              },

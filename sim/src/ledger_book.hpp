@@ -71,11 +71,15 @@ struct DataRange {
 };
 void set_program_data(const DataRange* ranges, std::size_t count) noexcept;
 
-// Both sort, and are defined in ledger_leaks.cpp. The first says which are a library's; the second,
+// Both sort, and are defined in ledger_leaks.cpp. The first says which are a library's, given the
+// last identity that belongs to the program's start (mark_baseline); the second,
 // called after it, which ones the program still reaches, also from its frames between `stack` and
 // `stack_end`, if there are any.
-void find_kept(Live* live, std::size_t count) noexcept;
+void find_kept(Live* live, std::size_t count, std::uint64_t start) noexcept;
 void find_reached(Live* live, std::size_t count, const void* stack, const void* stack_end) noexcept;
+
+// Before the allocation is freed: the C library forgets a stream that the program left open in it.
+void unchain_streams(const Allocation& allocation) noexcept;
 
 // Defined in ledger_heap.cpp.
 void free_for_real(void* address) noexcept;

@@ -46,6 +46,7 @@ std::uintptr_t number(const void* address) noexcept {
 struct Names {
   const std::uint32_t* thread_size;  // of the control block of a thread; told to debuggers
   std::FILE** streams;               // the first open stream
+  void (*unchain)(std::FILE*);       // takes a stream out of the chain of open ones
 };
 Names names_of_the_c_library{};
 
@@ -163,7 +164,8 @@ using Word [[gnu::may_alias]] = std::uintptr_t;
 // The live allocations, by address, and which of them were reached.
 class Search {
  public:
-  Search(Live* live, std::size_t count) noexcept : live_{live}, count_{count} {
+  Search(Live* live, std::size_t count, std::uint64_t start = 0) noexcept
+      : live_{live}, count_{count}, start_{start} {
     std::sort(live, live + count, [](const Live& a, const Live& b) {
       return number(a.allocation->address) < number(b.allocation->address);
     });
@@ -225,14 +227,19 @@ class Search {
     const std::size_t size = std::max<std::size_t>(one.allocation->size, 1);
     if (value - number(one.allocation->address) >= size) return;
     bool& reached = from_library_ ? one.reached_by_library : one.reached_by_program;
-    if (reached || (from_library_ && (!one.made_by_library || chains_streams(where)))) return;
+    if (reached) return;
+    if (from_library_ && (!one.made_by_library || (is_new(one) && chains_streams(where)))) return;
     reached = true;
     one.next = waiting_;
     waiting_ = &one;
   }
 
+  // A stream that was opened at the program's start serves it to its end, as a log does.
+  bool is_new(const Live& one) const noexcept { return one.allocation->identity > start_; }
+
   Live* live_;
   std::size_t count_;
+  std::uint64_t start_;  // the last identity of the program's start
   Range all_;
   Live* waiting_ = nullptr;
   bool from_library_ = false;
@@ -301,6 +308,19 @@ void prepare_for_leaks() noexcept {
   names_of_the_c_library.thread_size =
       static_cast<const std::uint32_t*>(dlsym(RTLD_DEFAULT, "_thread_db_sizeof_pthread"));
   names_of_the_c_library.streams = static_cast<std::FILE**>(dlsym(RTLD_DEFAULT, "_IO_list_all"));
+  names_of_the_c_library.unchain =
+      reinterpret_cast<void (*)(std::FILE*)>(dlsym(RTLD_DEFAULT, "_IO_un_link"));
+}
+
+void unchain_streams(const Allocation& allocation) noexcept {
+  std::FILE** const head = names_of_the_c_library.streams;
+  if (head == nullptr || names_of_the_c_library.unchain == nullptr) return;
+  const std::uintptr_t begin = number(allocation.address);
+  for (std::FILE* file = *head; file != nullptr;) {
+    std::FILE* const next = file->_chain;
+    if (number(file) - begin < allocation.size) names_of_the_c_library.unchain(file);
+    file = next;
+  }
 }
 
 void set_program_data(const DataRange* ranges, std::size_t count) noexcept {
@@ -308,7 +328,7 @@ void set_program_data(const DataRange* ranges, std::size_t count) noexcept {
   program_ranges_count = count;
 }
 
-void find_kept(Live* live, std::size_t count) noexcept {
+void find_kept(Live* live, std::size_t count, std::uint64_t start) noexcept {
   if (count == 0) return;
   map_objects();
   read_environment();
@@ -319,7 +339,7 @@ void find_kept(Live* live, std::size_t count) noexcept {
   }
   if (any) {
     list_streams();
-    Search search(live, count);
+    Search search(live, count, start);
     for (std::size_t i = 0; i < map_now.foreign_count; ++i) {
       search.reach(map_now.foreign_data[i], true);
     }

@@ -122,6 +122,7 @@ void raise_signal(Context& context, int signum) {
 void die_of(Context& context, int signum) {
   if (!context.can_leave || !is_deadly(signum) || !is_left_to_the_system(signum)) return;
   context.report.aborted = true;
+  context.report.died_of = signum;
   violate(context, "", Subject{},
           "the program is sent signal %d, for which no handle waits: it would die here", signum);
 }

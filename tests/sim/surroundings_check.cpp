@@ -1,6 +1,7 @@
 // Each run starts alike: what the program under test changes of its process, signals, the mask, the
 // directory, the file mode mask, the environment and descriptors, is as before in the next run, and
 // for the driver. Without GoogleTest, whose static data would be taken for the program's.
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,6 +9,8 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
+#include <cstdlib>
 #include <string>
 
 #include "check.hpp"
@@ -198,6 +201,30 @@ void exit_in_a_handler_blocks_nothing() {
   }
 }
 
+// The C library chains open streams together. Their memory is freed after the run.
+std::size_t streams() {
+  auto* const head = static_cast<std::FILE**>(dlsym(RTLD_DEFAULT, "_IO_list_all"));
+  std::size_t count = 0;
+  if (head == nullptr) return 0;
+  for (std::FILE* file = *head; file != nullptr && count < 1000; file = file->_chain) ++count;
+  return count;
+}
+
+void streams_that_a_program_left_open_are_forgotten() {
+  uvsim::Simulation simulation(fresh());
+  const std::size_t before = streams();
+  static std::FILE* kept;
+  for (int i = 0; i < 100; ++i) {
+    simulation.run([] {
+      kept = std::fopen("/dev/null", "w");
+      CHECK(kept != nullptr && std::fputs("a word that stays in the buffer", kept) >= 0);
+      std::exit(0);
+      return 0;
+    });
+  }
+  CHECK(streams() == before);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -212,6 +239,8 @@ int main(int argc, char** argv) {
       {"a driver's handler is not the program's", a_drivers_handler_is_not_the_programs},
       {"a signal without a handle ends the run", a_signal_without_a_handle_ends_the_run},
       {"exit in a handler blocks nothing", exit_in_a_handler_blocks_nothing},
+      {"streams that a program left open are forgotten",
+       streams_that_a_program_left_open_are_forgotten},
   };
   return run_tests(tests, argc, argv);
 }
