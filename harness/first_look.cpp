@@ -35,6 +35,7 @@ class Notes {
     put(look.echoes);
     put(look.talk);
     put(look.stop_signal);
+    put(look.sends_without_end);
     put(look.echoes_at);
     put(look.greeting);
     put(look.echoes_halves);
@@ -60,6 +61,7 @@ class Notes {
     get(look.echoes);
     get(look.talk);
     get(look.stop_signal);
+    get(look.sends_without_end);
     get(look.echoes_at);
     get(look.greeting);
     get(look.echoes_halves);
@@ -135,7 +137,9 @@ class Looker {
     notes_.take(look_);
     if (!look_.listens) return;
     // One that sends without end, unasked, answers nothing.
-    if (silent.heard()[0].size() >= Visit::heard_max) return;
+    look_.sends_without_end = silent.heard()[0].size() >= Visit::heard_max;
+    notes_.take(look_);
+    if (look_.sends_without_end) return;
     // What asks it to connect somewhere may not be what it sends back.
     const std::size_t known = look_.upstreams.size();
     look_for_echoes();

@@ -20,7 +20,8 @@ struct FirstLook {
   bool echoes = false;      // a client gets back what it says, and nothing else
   Talk talk = Talk::bytes;  // of the first kind that it sends back
   std::string echoes_at;    // the listener that this is about, if there are several: as in Subject
-  std::string answered;     // otherwise: what it has most to say to
+  bool sends_without_end = false;                    // unasked
+  std::string answered;                              // otherwise: what it has most to say to
   std::vector<KnownAnswer> known;                    // and what it answers, whenever it is asked
   std::string greeting;                              // with which it receives clients, if it echoes
   bool echoes_halves = false;                        // it does not wait for the end of a message

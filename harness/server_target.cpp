@@ -149,6 +149,11 @@ class Target {
     subject_.hears_at_most = look.hears_at_most;
     subject_.session_ms = look.session_ms;
     subject_.upstreams = look.upstreams;
+    if (look.sends_without_end) {
+      // It fills every buffer, in as many steps as there is room.
+      constexpr std::uint32_t little = 1U << 14;
+      trial_.options().send_window = trial_.options().receive_window = little;
+    }
     if (look.stop_signal != 0) subject_.stop_signal = look.stop_signal;
     if (look.echoes) {
       if (!promised.speech.speaks())

@@ -152,10 +152,13 @@ void World::watch(bool server_rests) {
 }
 
 void World::look(Client& client) {
-  const std::uint64_t seen = client.view.sent + client.view.readable;
+  const auto sum = [](const uvsim::PeerView& view) {
+    return view.sent + view.readable + view.unread;
+  };
+  const std::uint64_t seen = sum(client.view);
   client.view = network_->view(client.peer);
   judge_.looked(client);
-  if (client.view.sent + client.view.readable != seen) ++moved_;
+  if (sum(client.view) != seen) ++moved_;
   if (client.view.state == uvsim::PeerState::refused) Marks::hit(Mark::refused);
   if (client.seen_end || client.view.readable > 0) return;
   if (client.view.reset) return saw_end(client, true);
