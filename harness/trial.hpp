@@ -66,6 +66,8 @@ class Trial {
   // Makes the run of `first` again, with its answers.
   bool is_the_same_again(const Subject& subject, const Setting& setting,
                          const std::vector<std::uint32_t>& answers, const Verdict& first);
+  bool is_found_again(const Subject& subject, const Setting& setting,
+                      const std::vector<std::uint32_t>& answers);
   void run_once(const Subject& subject, const Setting& setting, uvsim::Choices& choices);
   void judge(const Subject& subject);
   void quote();

@@ -19,6 +19,13 @@ int __sigaction(int, const struct sigaction*, struct sigaction*);  // glibc's ow
 }
 
 namespace uvsim {
+
+int real::set_action(int signum, const struct sigaction* action,
+                     struct sigaction* before) noexcept {
+  if (__interceptor_sigaction != nullptr) return __interceptor_sigaction(signum, action, before);
+  return __sigaction(signum, action, before);
+}
+
 namespace {
 
 constexpr int signals[] = {SIGINT, SIGTERM, SIGALRM, SIGSEGV, SIGBUS, SIGILL,
@@ -31,11 +38,6 @@ struct Before {
 };
 Before before_the_run[NSIG];  // of those that the program has changed
 bool any_changed = false;
-
-int real_sigaction(int signum, const struct sigaction* action, struct sigaction* old) {
-  if (__interceptor_sigaction != nullptr) return __interceptor_sigaction(signum, action, old);
-  return __sigaction(signum, action, old);
-}
 
 void leave_the_program(int signum, siginfo_t* info, void* interrupted) {
   const ledger::Outside outside;
@@ -70,18 +72,18 @@ void give_the_driver_its_signals() {
   given = true;
   for (const int signum : signals) {
     struct sigaction action;
-    if (real_sigaction(signum, nullptr, &action) != 0 || !has_handler(action)) continue;
+    if (real::set_action(signum, nullptr, &action) != 0 || !has_handler(action)) continue;
     handlers[signum] = action;
     action.sa_flags |= SA_SIGINFO;
     action.sa_sigaction = leave_the_program;
-    real_sigaction(signum, &action, nullptr);
+    real::set_action(signum, &action, nullptr);
   }
 }
 
 bool is_left_to_the_system(int signum) {
   struct sigaction now;
   // The C library's own two cannot be asked about.
-  if (real_sigaction(signum, nullptr, &now) != 0) return true;
+  if (real::set_action(signum, nullptr, &now) != 0) return true;
   return now.sa_handler == SIG_DFL || is_drivers(now);
 }
 
@@ -90,7 +92,7 @@ void take_back_signals() {
   any_changed = false;
   for (int signum = 1; signum < NSIG; ++signum) {
     Before& before = before_the_run[signum];
-    if (before.changed) real_sigaction(signum, &before.action, nullptr);
+    if (before.changed) real::set_action(signum, &before.action, nullptr);
     before.changed = false;
   }
 }
@@ -102,9 +104,9 @@ using namespace uvsim;  // NOLINT(google-build-using-namespace): the C library's
 extern "C" {
 
 int sigaction(int signum, const struct sigaction* action, struct sigaction* old) noexcept {
-  if (run_to_leave() == nullptr) return real_sigaction(signum, action, old);
+  if (run_to_leave() == nullptr) return real::set_action(signum, action, old);
   struct sigaction before = {};
-  if (real_sigaction(signum, action, &before) != 0) return -1;
+  if (real::set_action(signum, action, &before) != 0) return -1;
   if (action != nullptr) note_change(signum, before);
   if (is_drivers(before)) before = {};
   if (old != nullptr) *old = before;

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
@@ -28,6 +29,8 @@ std::atomic<const Context*> run_in_progress{nullptr};
 pid_t run_thread = 0;      // that it goes on on
 std::vector<pid_t> known;  // not of the program
 std::vector<pid_t> known_before_main;
+
+bool had_any = false;  // in any run of this process
 
 std::mutex sends_lock;
 std::vector<uv_async_t*> sends;
@@ -80,12 +83,12 @@ size_t thread_count() {
   return fstat(tasks(), &status) == 0 && status.st_nlink > 2 ? status.st_nlink - 2 : 1;
 }
 
+bool is_known(pid_t tid) { return std::find(known.begin(), known.end(), tid) != known.end(); }
+
 bool one_is_at_work() {
   bool any = false;
   for_each_thread([&](pid_t tid) {
-    if (any || tid == run_thread || is_held(tid)) return;
-    if (std::find(known.begin(), known.end(), tid) != known.end()) return;
-    any = !is_at_rest(tid);
+    any = any || (tid != run_thread && !is_held(tid) && !is_known(tid) && !is_at_rest(tid));
   });
   return any;
 }
@@ -94,6 +97,30 @@ bool one_is_at_work() {
 __attribute__((constructor)) void remember_who_was_there_first() {
   if (__libc_single_threaded != 0) return;
   known_before_main = all_threads();
+}
+
+// Ends the program's threads that wait for ever: their program is gone, and the next one, whose
+// locks lie at the same addresses, would wake them. Of such a thread only the stack is left.
+void end_those_at_rest() noexcept {
+  if (__libc_single_threaded != 0 || thread_count() <= known.size() + held_threads()) return;
+  constexpr int rounds_max = 400;
+  constexpr uint64_t nap_ns = 50'000;
+  const int signum = SIGRTMAX - 2;
+  struct sigaction action = {};
+  struct sigaction before = {};
+  action.sa_handler = [](int) { syscall(SYS_exit, 0); };
+  if (real::set_action(signum, &action, &before) != 0) return;
+  for (int round = 0; round < rounds_max; ++round) {
+    bool any = false;
+    for_each_thread([&](pid_t tid) {
+      if (tid == run_thread || is_held(tid) || is_known(tid)) return;
+      if (is_at_rest(tid)) syscall(SYS_tgkill, getpid(), tid, signum);
+      any = true;
+    });
+    if (!any) break;
+    real::sleep(nap_ns);
+  }
+  real::set_action(signum, &before, nullptr);
 }
 
 }  // namespace
@@ -110,6 +137,7 @@ void begin_foreign(const Context& context) {
 }
 
 void end_foreign() noexcept {
+  end_those_at_rest();  // others may still call libuv on the way to their rest
   run_in_progress = nullptr;
   const std::lock_guard<std::mutex> lock(sends_lock);
   sends.clear();
@@ -145,9 +173,13 @@ void take_foreign_sends(Context& context) {
 }
 
 bool any_foreign() noexcept {
-  return __libc_single_threaded == 0 &&
-         thread_count() > std::max(known.size(), size_t{1}) + held_threads();
+  const bool any = __libc_single_threaded == 0 &&
+                   thread_count() > std::max(known.size(), size_t{1}) + held_threads();
+  had_any = had_any || any;
+  return any;
 }
+
+bool had_foreign() noexcept { return had_any; }
 
 bool wait_for_foreign(Context& context, uint64_t until_ns) {
   if (!any_foreign()) return false;

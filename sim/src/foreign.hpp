@@ -29,6 +29,7 @@ void take_foreign_sends(Context& context);
 
 // Whether there are any. Cheap if there never was one.
 bool any_foreign() noexcept;
+bool had_foreign() noexcept;  // in any run of this process
 // If one is at work: a little real time passes, and as much virtual time, up to `until_ns`. False:
 // all are at rest, and nothing was sent.
 bool wait_for_foreign(Context& context, uint64_t until_ns);

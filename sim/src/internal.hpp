@@ -907,6 +907,7 @@ namespace real {
 unsigned alarm(unsigned seconds) noexcept;
 void sleep(uint64_t ns) noexcept;
 int get_option(int fd, int level, int name, void* value, socklen_t* size) noexcept;
+int set_action(int signum, const struct sigaction* action, struct sigaction* before) noexcept;
 }  // namespace real
 
 // ---------------------------------------------------------------------------------------------

@@ -387,6 +387,7 @@ const Report& Simulation::end(int result) {
   if (context.options.real_signals) restore_real_signals();
   Report& report = context.report;
   end_foreign();
+  report.real_threads = had_foreign();
   context.ended_busy = has_busy_threads();
   end_threads();
   report.result = result;

@@ -7,11 +7,15 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include <atomic>
 #include <cerrno>
+#include <condition_variable>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <mutex>
 #include <string>
+#include <thread>
 
 #include "check.hpp"
 #include "uvsim/ledger.hpp"
@@ -201,6 +205,38 @@ void exit_in_a_handler_blocks_nothing() {
   }
 }
 
+std::size_t threads() {
+  struct stat status = {};
+  return stat("/proc/self/task", &status) == 0 ? status.st_nlink - 2 : 0;
+}
+
+struct Desk {
+  std::mutex lock;
+  std::condition_variable news;
+  std::atomic<bool> waited_at{false};
+};
+
+// The memory in which it waits is given back, and the next run may have it.
+void a_thread_that_waits_for_ever_ends_with_its_run() {
+  uvsim::Simulation simulation(fresh());
+  const std::size_t before = threads();
+  for (int i = 0; i < 20; ++i) {
+    simulation.run([] {
+      Desk& desk = *new Desk;
+      std::thread([&desk] {
+        std::unique_lock<std::mutex> held(desk.lock);
+        desk.waited_at = true;
+        desk.news.wait(held, [] { return false; });
+      }).detach();
+      while (!desk.waited_at) std::this_thread::yield();
+      uv_sleep(1);  // until it is at rest
+      std::exit(0);
+      return 0;
+    });
+  }
+  CHECK(threads() == before);
+}
+
 // The C library chains open streams together. Their memory is freed after the run.
 std::size_t streams() {
   auto* const head = static_cast<std::FILE**>(dlsym(RTLD_DEFAULT, "_IO_list_all"));
@@ -239,6 +275,8 @@ int main(int argc, char** argv) {
       {"a driver's handler is not the program's", a_drivers_handler_is_not_the_programs},
       {"a signal without a handle ends the run", a_signal_without_a_handle_ends_the_run},
       {"exit in a handler blocks nothing", exit_in_a_handler_blocks_nothing},
+      {"a thread that waits for ever ends with its run",
+       a_thread_that_waits_for_ever_ends_with_its_run},
       {"streams that a program left open are forgotten",
        streams_that_a_program_left_open_are_forgotten},
   };

@@ -355,9 +355,11 @@ struct Report {
   bool quiescent = false;  // the program was left, or unblocked, because nothing could happen
   bool finished = false;   // the program returned by itself, or called exit
   bool exited = false;     // the latter
-  int died_of = 0;         // the signal for which no handle waited: a violation; 0: none
-  bool aborted = false;    // it called abort, or an assertion of its own failed: a violation
-  int result = 0;          // what it returned, or the status it gave to exit
+  // The program makes threads without uvsim. They run in real time, so a run may not repeat.
+  bool real_threads = false;
+  int died_of = 0;       // the signal for which no handle waited: a violation; 0: none
+  bool aborted = false;  // it called abort, or an assertion of its own failed: a violation
+  int result = 0;        // what it returned, or the status it gave to exit
   uint64_t steps = 0;
   uint64_t callbacks = 0;
   uint64_t turns = 0;
