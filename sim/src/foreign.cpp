@@ -102,7 +102,7 @@ __attribute__((constructor)) void remember_who_was_there_first() {
 // Ends the program's threads that wait for ever: their program is gone, and the next one, whose
 // locks lie at the same addresses, would wake them. Of such a thread only the stack is left.
 void end_those_at_rest() noexcept {
-  if (__libc_single_threaded != 0 || thread_count() <= known.size() + held_threads()) return;
+  if (!any_foreign()) return;
   constexpr int rounds_max = 400;
   constexpr uint64_t nap_ns = 50'000;
   const int signum = SIGRTMAX - 2;
