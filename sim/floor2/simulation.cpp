@@ -274,29 +274,12 @@ bool allocation_fails(void* opaque, size_t /*size*/) {
   return context.pick(2, ChoicePoint::allocation, 0) == 1;
 }
 
-struct Leaks {
-  uint64_t count = 0;
-  std::string first;
-};
-
-void note_leak(void* opaque, const ledger::Allocation& allocation) {
-  Leaks& leaks = *static_cast<Leaks*>(opaque);
-  if (++leaks.count > 1) return;
-  char text[300];
-  leaks.first = ledger::describe(allocation, text, sizeof text);
-}
-
 }  // namespace
 
 void Context::judge_leaks(const void* stack) {
   leaks_are_judged = true;
   if (!ledger_running || ledger::totals().live == 0) return;
-  Leaks leaks;
-  ledger::for_each_leak(note_leak, &leaks, stack);
-  if (leaks.count == 0) return;
-  report.ledger.ok = false;
-  report.ledger.message =
-      std::to_string(leaks.count) + " allocation(s) leaked; the first: " + leaks.first;
+  report_leaks(report.ledger, stack);
 }
 
 void Context::begin_ledger() {
@@ -319,18 +302,10 @@ void Context::begin_ledger() {
 
 void Context::end_ledger() {
   if (!ledger_running) return;
-  LedgerSummary& summary = report.ledger;
-  const ledger::Totals& totals = ledger::totals();
-  summary.active = true;
-  summary.allocations = totals.allocations;
-  summary.releases = totals.releases;
-  summary.live = totals.live;
-  summary.live_bytes = totals.live_bytes;
-  summary.peak_bytes = totals.peak_bytes;
-  summary.failures = totals.failures;
+  report_figures(report.ledger);
   if (report.finished && !leaks_are_judged) judge_leaks(nullptr);
   // The frames that owned what is left are gone, by no fault of the program.
-  if (was_left && totals.live > 0) ledger::release_live();
+  if (was_left && ledger::totals().live > 0) ledger::release_live();
   ledger::end();
   ledger_running = false;
 }

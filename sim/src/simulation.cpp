@@ -11,6 +11,7 @@
 #include "foreign.hpp"
 #include "internal.hpp"
 #include "periphery.hpp"
+#include "report.hpp"
 #include "scheduler.hpp"
 #include "statics.hpp"
 #include "surroundings.hpp"
@@ -143,40 +144,20 @@ void start_watchdog(const Context& context) {
   real::alarm(context.options.watchdog_seconds);
 }
 
-struct Leaks {
-  uint64_t count = 0;
-  std::string first;
-};
-
-void note_leak(void* opaque, const ledger::Allocation& allocation) {
-  Leaks& leaks = *static_cast<Leaks*>(opaque);
-  if (++leaks.count > 1) return;
-  char text[300];
-  leaks.first = ledger::describe(allocation, text, sizeof text);
-}
-
 bool allocation_fails(void* opaque, size_t /*size*/) {
   return static_cast<Context*>(opaque)->pick(2, ChoicePoint::allocation) == 1;
 }
 
 void close_ledger(Context& context) {
   if (!context.ledger_running) return;
-  LedgerSummary& summary = context.report.ledger;
-  const ledger::Totals& totals = ledger::totals();
-  summary.active = true;
-  summary.allocations = totals.allocations;
-  summary.releases = totals.releases;
-  summary.live = totals.live;
-  summary.live_bytes = totals.live_bytes;
-  summary.peak_bytes = totals.peak_bytes;
-  summary.failures = totals.failures;
+  report_figures(context.report.ledger);
   const bool complete = context.report.finished && !context.ended_busy;
   if (complete && !context.leaks_are_judged) judge_leaks(context, nullptr);
   // The frames that owned what is left are gone, by no fault of the program.
   if (context.options.fresh_statics) {
     statics::put_back();
-    if (totals.live > 0) ledger::release_live(!context.was_left);
-  } else if (context.was_left && totals.live > 0) {
+    if (ledger::totals().live > 0) ledger::release_live(!context.was_left);
+  } else if (context.was_left && ledger::totals().live > 0) {
     ledger::release_live();
   }
   ledger::end();
@@ -190,12 +171,7 @@ Context* current_or_null() noexcept { return t_current; }
 void judge_leaks(Context& context, const void* stack) {
   context.leaks_are_judged = true;
   if (!context.ledger_running || ledger::totals().live == 0) return;
-  Leaks leaks;
-  ledger::for_each_leak(note_leak, &leaks, stack);
-  if (leaks.count == 0) return;
-  context.report.ledger.ok = false;
-  context.report.ledger.message =
-      std::to_string(leaks.count) + " allocation(s) leaked; the first: " + leaks.first;
+  report_leaks(context.report.ledger, stack);
 }
 
 Context& current() noexcept {
