@@ -2,22 +2,16 @@
 // the simulated kernel (floor 2). Only what Linux can answer is answered.
 //
 // Input: server_case.hpp.
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
-#include <string>
-#include <vector>
 
-#include "fuzz.hpp"
-#include "harness/marks.hpp"
-#include "harness/plan.hpp"
 #include "harness/trial.hpp"
 #include "server_case.hpp"
 #include "subjects/server_subject.hpp"
 
 namespace {
+
+constexpr std::uint64_t bytes_of_libuv = 16'384;  // its table of descriptors, mostly
 
 // A loop that cannot be made leaves its epoll open: libuv 1.44.2, known
 // (tests/harness/floor2_test.cpp).
@@ -38,36 +32,9 @@ harness::Trial& trial() {
 
 }  // namespace
 
-extern "C" void fuzz_target_report() {
-  const std::vector<std::string> missing = harness::Marks::unreached(faults(), true);
-  std::fprintf(stderr, "%.1f events in a run; %zu coverage marks reached, %zu not\n",
-               static_cast<double>(trial().steps()) / static_cast<double>(trial().runs()),
-               harness::Marks::reached(), missing.size());
-  for (const std::string& mark : missing) std::fprintf(stderr, "  not reached: %s\n", mark.c_str());
-}
+extern "C" void fuzz_target_report() { fuzz::report_on(trial(), faults()); }
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  harness::Trial& runner = trial();
-  // For figures: what a search came by, said at its end.
-  static const int asked =
-      std::getenv("FUZZ_REPORT") == nullptr ? 0 : std::atexit(fuzz_target_report);
-  static_cast<void>(asked);
-  fuzz::Input input(data, size);
-  const fuzz::Case the_case = fuzz::read_case(input, runner.options());
-  const std::size_t used = std::min(size, fuzz::case_size);
-  harness::Plan plan(data + used, size - used, runner.options().asked);
-  harness::Subject subject = subjects::server_subject(the_case.shape);
-  subject.start_bytes_max += 16'384;  // libuv's own: its table of descriptors, mostly
-  // libuv itself turns clients away when descriptors are short (R39).
-  if (runner.options().descriptors != 0) {
-    subject.may_reject = true;
-    subject.reopens_ms = harness::Subject::unlimited;  // nor is there always one for the listener
-  }
-  const harness::Verdict& verdict = runner.run(subject, the_case.setting, plan);
-  fuzz::oracle(!verdict.left_over, "the same choices do the same");
-  if (!verdict.ok()) {
-    std::fprintf(stderr, "%s%s", runner.trace_text().c_str(), runner.summary().c_str());
-    std::abort();
-  }
+  fuzz::try_server(trial(), bytes_of_libuv, fuzz_target_report, data, size);
   return 0;
 }

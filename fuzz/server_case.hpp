@@ -1,14 +1,24 @@
-// The first three bytes of an input for the whole server: its shape, its machine, and how much a
-// run may contain. The rest is a harness::Plan. After the input every choice is the kindest, so
-// every run ends.
+// The whole server as a fuzz target, on uvsim (server_fuzzer.cpp) and on libuv's own code
+// (libuv_fuzzer.cpp).
+//
+// The first three bytes of an input are the server's shape, its machine, and how much a run may
+// contain. The rest is a harness::Plan. After the input every choice is the kindest, so every run
+// ends.
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <vector>
 
 #include "fuzz.hpp"
+#include "harness/marks.hpp"
+#include "harness/plan.hpp"
+#include "harness/trial.hpp"
 #include "harness/world.hpp"
 #include "subjects/server_subject.hpp"
 
@@ -68,6 +78,40 @@ inline Case read_case(Input& input, uvsim::Options& options) {
   // Descriptors that a loop, signals, a listener and libuv's spare leave over; few, or no limit.
   options.descriptors = third / 16 % 4 == 1 ? 9 : 0;
   return result;
+}
+
+// What a search came by. `faults`: those that may be chosen.
+inline void report_on(const harness::Trial& trial, uvsim::ChoiceSet faults) {
+  const std::vector<std::string> missing = harness::Marks::unreached(faults, true);
+  std::fprintf(stderr, "%.1f events in a run; %zu coverage marks reached, %zu not\n",
+               static_cast<double>(trial.steps()) / static_cast<double>(trial.runs()),
+               harness::Marks::reached(), missing.size());
+  for (const std::string& mark : missing) std::fprintf(stderr, "  not reached: %s\n", mark.c_str());
+}
+
+// Makes the run that the input says, and ends the process if an oracle is broken. Libuv may have
+// `libuv_bytes` for itself when the server begins to listen. With FUZZ_REPORT in the environment,
+// `report` is called at the end of the process.
+inline void try_server(harness::Trial& trial, std::uint64_t libuv_bytes, void (*report)(),
+                       const std::uint8_t* data, std::size_t size) {
+  static const int asked = std::getenv("FUZZ_REPORT") == nullptr ? 0 : std::atexit(report);
+  static_cast<void>(asked);
+  Input input(data, size);
+  const Case the_case = read_case(input, trial.options());
+  const std::size_t used = std::min(size, case_size);
+  harness::Plan plan(data + used, size - used, trial.options().asked);
+  harness::Subject subject = subjects::server_subject(the_case.shape);
+  subject.start_bytes_max += libuv_bytes;
+  // libuv itself turns clients away when descriptors are short (R39).
+  if (trial.options().descriptors != 0) {
+    subject.may_reject = true;
+    subject.reopens_ms = harness::Subject::unlimited;  // nor is there always one for the listener
+  }
+  const harness::Verdict& verdict = trial.run(subject, the_case.setting, plan);
+  oracle(!verdict.left_over, "the same choices do the same");
+  if (verdict.ok()) return;
+  std::fprintf(stderr, "%s%s", trial.trace_text().c_str(), trial.summary().c_str());
+  std::abort();
 }
 
 }  // namespace fuzz
