@@ -7,7 +7,7 @@
 namespace uvsim::test {
 namespace {
 
-class Addresses : public SeveralTcps {};
+class Addresses : public StepByStep {};
 
 // ---- Addresses and listening --------------------------------------------------------------------
 

@@ -6,7 +6,7 @@
 namespace uvsim::test {
 namespace {
 
-class ConnectionEnd : public SeveralTcps {};
+class ConnectionEnd : public StepByStep {};
 
 // ---- Sockets: the ends of connections -----------------------------------------------------------
 

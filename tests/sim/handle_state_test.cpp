@@ -6,7 +6,7 @@
 namespace uvsim::test {
 namespace {
 
-class HandleStates : public SeveralTcps {};
+class HandleStates : public StepByStep {};
 
 TEST_F(HandleStates, a_timer_is_no_stream) {
   EXPECT_EQ(complaint([] {

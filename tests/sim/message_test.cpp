@@ -18,7 +18,7 @@ void* __asan_region_is_poisoned(void* /*begin*/, size_t /*size*/) { return poiso
 namespace uvsim::test {
 namespace {
 
-class Messages : public SeveralTcps {};
+class Messages : public StepByStep {};
 
 TEST_F(Messages, summaries_name_what_they_know) {
   run([] {

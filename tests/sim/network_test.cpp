@@ -62,20 +62,10 @@ int echo_server() {
   return uv_loop_close(&loop);
 }
 
-// Plays one step each time the program has nothing to do.
-class World : public Scenario {
+class World : public StepByStep {
  protected:
-  using Step = std::function<void(Network&)>;
-
   const Report& play(std::vector<Step> steps, int (*program)() = echo_server) {
-    steps_ = std::move(steps);
-    next_ = 0;
-    simulation.on_poll([this](Network& network, Wait wait) {
-      if (wait.ready || next_ == steps_.size()) return Progress::nothing;
-      steps_[next_++](network);
-      return Progress::made;
-    });
-    return run(program);
+    return StepByStep::play(std::move(steps), program);
   }
 
   static std::string read_all(Network& network, Peer peer) {
@@ -87,10 +77,6 @@ class World : public Scenario {
 
   Peer a_;
   Peer b_;
-
- private:
-  std::vector<Step> steps_;
-  size_t next_ = 0;
 };
 
 TEST_F(World, talks_to_a_server_and_stops_it) {

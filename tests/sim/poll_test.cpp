@@ -3,14 +3,16 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
+#include <thread>
 
 #include "several_tcps.hpp"
 
 namespace uvsim::test {
 namespace {
 
-class Poll : public SeveralTcps {};
+class Poll : public StepByStep {};
 
 // ---- The last descriptor ------------------------------------------------------------------------
 
@@ -215,6 +217,31 @@ TEST_F(Poll, every_random_world_is_survived) {
 }
 
 // ---- What the World may ask ---------------------------------------------------------------------
+
+TEST_F(Poll, the_world_is_asked_when_threads_in_real_time_are_at_rest) {
+  static std::atomic<bool> sent;
+  static uv_async_t bell;
+  sent = false;
+  int early = 0;
+  simulation.on_poll([&early](Network&, Wait wait) {
+    if (!wait.ready && !sent) ++early;
+    return Progress::nothing;
+  });
+  run([] {
+    uv_loop_init(&loop);
+    uv_async_init(&loop, &bell, [](uv_async_t*) { uv_close(handle(&bell), nullptr); });
+    std::thread worker([] {
+      std::atomic<int> work{0};
+      while (++work < 20'000'000) continue;
+      sent = true;
+      uv_async_send(&bell);
+    });
+    uv_run(&loop, UV_RUN_DEFAULT);
+    worker.join();
+    return uv_loop_close(&loop);
+  });
+  EXPECT_EQ(early, 0);
+}
 
 TEST_F(Poll, a_socket_made_in_place_of_one_that_was_reported_hears_nothing_of_it) {
   run([] {

@@ -6,7 +6,7 @@
 namespace uvsim::test {
 namespace {
 
-class Reconnecting : public SeveralTcps {};
+class Reconnecting : public StepByStep {};
 
 int reset_then(uv_read_cb callback, int count = 8) {
   static uv_read_cb then;

@@ -7,7 +7,9 @@
 #include <uv.h>
 
 #include <cstring>
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "uvsim/uvsim.hpp"
@@ -228,6 +230,26 @@ inline void close_pair() {
   for (uv_tcp_t* const tcp : {&p.server, &p.client, &p.accepted})
     if (uv_is_closing(handle(tcp)) == 0) uv_close(handle(tcp), nullptr);
 }
+
+// A scenario in which the World does one thing each time the program has nothing to do.
+class StepByStep : public Scenario {
+ protected:
+  using Step = std::function<void(Network&)>;
+  const Report& play(std::vector<Step> steps, int (*program)()) {
+    steps_ = std::move(steps);
+    next_ = 0;
+    simulation.on_poll([this](Network& network, Wait wait) {
+      if (wait.ready || next_ == steps_.size()) return Progress::nothing;
+      steps_[next_++](network);
+      return Progress::made;
+    });
+    return run(program);
+  }
+
+ private:
+  std::vector<Step> steps_;
+  size_t next_ = 0;
+};
 
 }  // namespace uvsim::test
 

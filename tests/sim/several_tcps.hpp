@@ -1,33 +1,9 @@
-// Programs with up to eight TCP handles "a" to "h", and steps of the World between their turns.
+// Programs with up to eight TCP handles "a" to "h".
 #pragma once
-
-#include <functional>
-#include <utility>
-#include <vector>
 
 #include "scenario.hpp"
 
 namespace uvsim::test {
-
-class SeveralTcps : public Scenario {
- protected:
-  // The hook plays these, one each time the program has nothing to do.
-  using Step = std::function<void(Network&)>;
-  const Report& play(std::vector<Step> steps, int (*program)()) {
-    steps_ = std::move(steps);
-    next_ = 0;
-    simulation.on_poll([this](Network& network, Wait wait) {
-      if (wait.ready || next_ == steps_.size()) return Progress::nothing;
-      steps_[next_++](network);
-      return Progress::made;
-    });
-    return run(program);
-  }
-
- private:
-  std::vector<Step> steps_;
-  size_t next_ = 0;
-};
 
 inline uv_loop_t loop;
 inline uv_tcp_t tcps[8];
