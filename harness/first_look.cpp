@@ -9,7 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
-#include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include "harness/child.hpp"
@@ -29,93 +29,61 @@ constexpr std::array<std::uint64_t, 2> later_s{day_s + 37'111, 11 * day_s + 44'9
 // What is seen, where another process can see it, too: one field after the other.
 class Notes {
  public:
-  void take(const FirstLook& look) {
-    end_ = 0;
-    put(look.listens);
-    put(look.echoes);
-    put(look.talk);
-    put(look.stop_signal);
-    put(look.sends_without_end);
-    put(look.echoes_at);
-    put(look.greeting);
-    put(look.echoes_halves);
-    put(look.hears_at_most);
-    put(look.session_ms);
-    put(look.answered);
-    put(look.upstreams.size());
-    for (const std::uint16_t port : look.upstreams) put(port);
-    put(look.known.size());
-    for (const KnownAnswer& known : look.known) {
-      put(known.said);
-      put(known.bytes);
-      for (const bool varies : known.varies) put(varies);
-    }
+  void take(FirstLook look) {
+    reads_ = false;
+    pass(look);
     taken_ = true;
   }
 
   FirstLook read() {
     FirstLook look;
-    if (!taken_) return look;
-    end_ = 0;
-    get(look.listens);
-    get(look.echoes);
-    get(look.talk);
-    get(look.stop_signal);
-    get(look.sends_without_end);
-    get(look.echoes_at);
-    get(look.greeting);
-    get(look.echoes_halves);
-    get(look.hears_at_most);
-    get(look.session_ms);
-    get(look.answered);
-    look.upstreams.resize(size());
-    for (std::uint16_t& port : look.upstreams) get(port);
-    look.known.resize(size());
-    for (KnownAnswer& known : look.known) {
-      get(known.said);
-      get(known.bytes);
-      for (std::size_t i = 0; i < known.bytes.size(); ++i) {
-        bool varies = false;
-        get(varies);
-        known.varies.push_back(varies);
-      }
-    }
+    reads_ = true;
+    if (taken_) pass(look);
     return look;
   }
 
  private:
+  // To the memory, or from it.
+  void pass(FirstLook& look) {
+    end_ = 0;
+    pass(look.listens);
+    pass(look.echoes);
+    pass(look.talk);
+    pass(look.stop_signal);
+    pass(look.sends_without_end);
+    pass(look.echoes_at);
+    pass(look.greeting);
+    pass(look.echoes_halves);
+    pass(look.hears_at_most);
+    pass(look.session_ms);
+    pass(look.answered);
+    pass(look.upstreams);
+    pass(look.known);
+  }
+  void pass(KnownAnswer& known) {
+    pass(known.said);
+    pass(known.bytes);
+    pass(known.varies);
+  }
+  template <class List>
+    requires requires(List& list) { list.resize(0); }
+  void pass(List& list) {
+    std::size_t size = list.size();
+    pass(size);
+    list.resize(size);
+    for (auto& one : list) pass(one);
+  }
   template <class Value>
-  void put(const Value& value) {
-    put(&value, sizeof(value));
-  }
-  void put(const std::string& text) {
-    put(text.size());
-    put(text.data(), text.size());
-  }
-  void put(const void* bytes, std::size_t size) {
-    if (size > bytes_.size() - end_) std::abort();
-    std::memcpy(bytes_.data() + end_, bytes, size);
-    end_ += size;
-  }
-  template <class Value>
-  void get(Value& value) {
-    get(&value, sizeof(value));
-  }
-  void get(std::string& text) {
-    text.resize(size());
-    get(text.data(), text.size());
-  }
-  void get(void* bytes, std::size_t size) {
-    std::memcpy(bytes, bytes_.data() + end_, size);
-    end_ += size;
-  }
-  std::size_t size() {
-    std::size_t value = 0;
-    get(value);
-    return value;
+    requires std::is_trivially_copyable_v<Value>
+  void pass(Value& value) {
+    if (sizeof value > bytes_.size() - end_) std::abort();
+    char* const place = bytes_.data() + end_;
+    reads_ ? std::memcpy(&value, place, sizeof value) : std::memcpy(place, &value, sizeof value);
+    end_ += sizeof value;
   }
 
   bool taken_ = false;
+  bool reads_ = false;
   std::size_t end_ = 0;
   std::array<char, known_bytes_max * 3> bytes_;
 };
@@ -140,6 +108,8 @@ class Looker {
     look_.sends_without_end = silent.heard()[0].size() >= Visit::heard_max;
     notes_.take(look_);
     if (look_.sends_without_end) return;
+    listeners_.resize(std::min(listeners_.size(), listeners_max));
+    for (std::size_t i = 0; i < listeners_.size(); ++i) greetings_.push_back(greeting(i));
     // What asks it to connect somewhere may not be what it sends back.
     const std::size_t known = look_.upstreams.size();
     look_for_echoes();
@@ -175,12 +145,11 @@ class Looker {
   }
 
   void look_for_echoes() {
-    const std::size_t count = std::min(listeners_.size(), listeners_max);
     for (std::uint32_t i = 0; i < talk_count && !look_.echoes; ++i) {
       look_.talk = static_cast<Talk>(i);
       std::vector<std::size_t> echoing;
-      for (std::size_t listener = 0; listener < count; ++listener) {
-        const std::string greets = greeting(listener);
+      for (std::size_t listener = 0; listener < listeners_.size(); ++listener) {
+        const std::string& greets = greetings_[listener];
         const Visit one = visit({.said = {one_of_each(look_.talk, 0), one_of_each(look_.talk, 1)},
                                  .greeting = greets,
                                  .listener = listener});
@@ -190,7 +159,8 @@ class Looker {
       }
       if (echoing.empty()) continue;
       look_.echoes = true;
-      look_.echoes_at = echoing.size() == count ? "" : listeners_[echoing.front()];
+      look_.echoes_at = echoing.size() == listeners_.size() ? "" : listeners_[echoing.front()];
+      notes_.take(look_);  // it may not survive a closer look
       look_closer(echoing.front());
       notes_.take(look_);
       if (!look_.echoes) return;
@@ -280,7 +250,7 @@ class Looker {
   bool checks_;
   Notes& notes_;
   FirstLook look_;
-  std::vector<std::string> listeners_;
+  std::vector<std::string> listeners_, greetings_;
 };
 
 }  // namespace

@@ -13,7 +13,7 @@ namespace harness {
 struct KnownAnswer {
   std::string said;          // all that the client says
   std::string bytes;         // the whole answer
-  std::vector<bool> varies;  // for each byte: it differs from time to time
+  std::vector<char> varies;  // for each byte: not 0 if it differs from time to time
 
   // `heard` is the beginning of the answer, and neither nothing nor all.
   bool is_cut(std::string_view heard) const;

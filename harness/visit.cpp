@@ -17,7 +17,8 @@ constexpr std::uint32_t timers_when_settled = 5;
 // A server that says something by itself does so within this time, or before so many timers.
 constexpr std::uint64_t lingers_ns = 70'000 * ms;
 constexpr std::uint32_t timers_max_when_lingering = 4'000;
-constexpr std::uint64_t again_ns = 3'000 * ms;
+// More often than any idle limit, and so that no round limit comes with it.
+constexpr std::uint64_t again_ns = 310 * ms;
 constexpr std::array signals{SIGTERM, SIGINT, SIGHUP, SIGQUIT};
 
 }  // namespace
@@ -82,7 +83,11 @@ uvsim::Progress Visit::on_poll(uvsim::Network& network, uvsim::Wait wait) {
   // Some servers never rest, because they turn the loop themselves.
   if ((wait.ready || wait.ns == 0) && ++busy_ < busy_max) return uvsim::Progress::nothing;
   if (read(network) || says_again(network)) return uvsim::Progress::made;
-  if (waits_for(network, wait)) return uvsim::Progress::nothing;
+  if (waits_for(network, wait)) {
+    if (!plan_.lingers || wait.ns <= again_ns) return uvsim::Progress::nothing;
+    network.advance(again_ns);
+    return uvsim::Progress::made;
+  }
   rests_for_ever_ = !wait.ready && wait.ns == uvsim::Wait::forever;
   leave(network);
   return uvsim::Progress::nothing;

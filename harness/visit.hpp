@@ -26,7 +26,8 @@ class Visit {
     std::string greeting = {};      // that an echo follows
     std::size_t listener = 0;
     std::uint64_t waits_s = 0;  // before the visitors come
-    // They stay for more than a minute after an echo. The last one says `again` every few seconds.
+    // They stay for more than a minute after an echo. The last one says `again` all the time, so
+    // that it is never idle.
     bool lingers = false;
     std::string again = {};
     std::vector<std::uint16_t> upstreams = {};

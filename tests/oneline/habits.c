@@ -6,7 +6,11 @@
  *   -DASCII    hangs up on a byte above 127, and on a line of more than 256 bytes
  *   -DBEATS    says PING to each client every five seconds
  *   -DMINUTE   serves a client for one minute
- *   -DCUTS     has a defect: closes at the client's end with the echo still pending */
+ *   -DIDLES    closes a client that says nothing for two seconds
+ *   -DENDLESS  sends without end, and hears nothing
+ *   -DFILES    opens a file for each client, which uvsim cannot do
+ *   -DCUTS     has a defect: closes at the client's end with the echo still pending
+ *   -DSTICKS   has another one: reads no more of a client when it has read 4,096 bytes */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,10 +37,17 @@ static void leave(peer* one) {
   uv_close((uv_handle_t*)&one->timer, on_closed);
 }
 
+static void say(peer* one, const char* bytes, size_t size);
+
 static void on_written(uv_write_t* request, int status) {
   peer* const one = request->handle->data;
   free(request);
   --one->pending;
+#ifdef ENDLESS
+  static const char line[74] = "all work and no play makes one a dull server";
+  if (status == 0 && !one->ended && !uv_is_closing((uv_handle_t*)&one->tcp))
+    say(one, line, sizeof line);
+#endif
   if (status != 0 || (one->ended && one->pending == 0)) leave(one);
 }
 
@@ -64,6 +75,9 @@ static size_t accepted(peer* one, const char* bytes, size_t size) {
   size_t i = 0;
 #ifdef LIMITS
   for (; i < size && one->said < 600; ++i) ++one->said;
+#elif defined ENDLESS
+  (void)one;
+  (void)bytes;
 #elif defined ASCII
   for (; i < size && (unsigned char)bytes[i] < 128 && one->line < 256; ++i) {
     one->line = bytes[i] == '\n' ? 0 : one->line + 1;
@@ -76,8 +90,19 @@ static size_t accepted(peer* one, const char* bytes, size_t size) {
   return i;
 }
 
+static void on_timer(uv_timer_t* timer);
+
 static void on_read(uv_stream_t* stream, ssize_t count, const uv_buf_t* buffer) {
   peer* const one = stream->data;
+#ifdef ENDLESS
+  if (count >= 0) return;
+#endif
+#ifdef IDLES
+  if (count > 0) uv_timer_start(&one->timer, on_timer, 2000, 0);
+#endif
+#ifdef STICKS
+  if (count > 0 && (one->said += (int)count) > 4096) uv_read_stop(stream);
+#endif
   if (count > 0) {
     const size_t size = accepted(one, buffer->base, (size_t)count);
     if (size > 0) say(one, buffer->base, size);
@@ -120,10 +145,20 @@ static void on_connection(uv_stream_t* from, int status) {
   }
 #ifdef BEATS
   uv_timer_start(&one->timer, on_timer, 5000, 5000);
+#elif defined IDLES
+  uv_timer_start(&one->timer, on_timer, 2000, 0);
 #elif defined MINUTE
   uv_timer_start(&one->timer, on_timer, 60000, 0);
 #else
   (void)on_timer;
+#endif
+#ifdef FILES
+  uv_fs_t request;
+  uv_fs_open(from->loop, &request, "/etc/hostname", 0, 0, NULL);
+  uv_fs_req_cleanup(&request);
+#endif
+#ifdef ENDLESS
+  say(one, "and so on", 9);
 #endif
 #ifdef GREETS
   say(one, "welcome\r\n", 9);
