@@ -107,8 +107,7 @@ const Verdict& Trial::run(const Subject& subject, const Setting& setting, uvsim:
 bool Trial::is_found_again(const Subject& subject, const Setting& setting,
                            const std::vector<std::uint32_t>& answers) {
   const Oracle broken = verdict_.broken;
-  uvsim::Replay replay(answers);
-  run_once(subject, setting, replay);
+  run_again(subject, setting, answers);
   return verdict_.broken == broken;
 }
 
@@ -120,9 +119,14 @@ bool Trial::repeats(const Subject& subject, const Setting& setting, uvsim::Choic
 
 bool Trial::is_the_same_again(const Subject& subject, const Setting& setting,
                               const std::vector<std::uint32_t>& answers, const Verdict& first) {
+  run_again(subject, setting, answers);
+  return verdict_.trace_hash == first.trace_hash && verdict_.broken == first.broken;
+}
+
+void Trial::run_again(const Subject& subject, const Setting& setting,
+                      const std::vector<std::uint32_t>& answers) {
   uvsim::Replay replay(answers);
   run_once(subject, setting, replay);
-  return verdict_.trace_hash == first.trace_hash && verdict_.broken == first.broken;
 }
 
 void Trial::run_once(const Subject& subject, const Setting& setting, uvsim::Choices& choices) {

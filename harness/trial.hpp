@@ -43,7 +43,8 @@ class Trial {
   // (machine.hpp); Setting::vary says what is not.
   // The first run of a fuzz target, each thousandth, and one that finds something, are made again.
   // If no repetition is the same, state was left over: the verdict says so, and it is counted
-  // (campaign.hpp). What only the first found is not held against the server.
+  // (campaign.hpp). What only the first found is not held against the server; nor is what a
+  // program with threads in real time does in the first run only.
   const Verdict& run(const Subject& subject, const Setting& setting, uvsim::Choices& choices);
 
   // Makes the run twice, with the same answers of `choices`. Returns whether both runs were the
@@ -66,8 +67,11 @@ class Trial {
   // Makes the run of `first` again, with its answers.
   bool is_the_same_again(const Subject& subject, const Setting& setting,
                          const std::vector<std::uint32_t>& answers, const Verdict& first);
+  // Makes the last run again; whether it finds the like.
   bool is_found_again(const Subject& subject, const Setting& setting,
                       const std::vector<std::uint32_t>& answers);
+  void run_again(const Subject& subject, const Setting& setting,
+                 const std::vector<std::uint32_t>& answers);
   void run_once(const Subject& subject, const Setting& setting, uvsim::Choices& choices);
   void judge(const Subject& subject);
   void quote();

@@ -181,6 +181,10 @@ bool any_foreign() noexcept {
 
 bool had_foreign() noexcept { return had_any; }
 
+void look_for_foreign() noexcept {
+  if (!had_any) any_foreign();
+}
+
 bool wait_for_foreign(Context& context, uint64_t until_ns) {
   if (!any_foreign()) return false;
   constexpr uint64_t nap_ns = 50'000;

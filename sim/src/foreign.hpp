@@ -30,6 +30,8 @@ void take_foreign_sends(Context& context);
 // Whether there are any. Cheap if there never was one.
 bool any_foreign() noexcept;
 bool had_foreign() noexcept;  // in any run of this process
+// Notes those that there are now: such a thread may come and go while nothing waits.
+void look_for_foreign() noexcept;
 // If one is at work: a little real time passes, and as much virtual time, up to `until_ns`. False:
 // all are at rest, and nothing was sent.
 bool wait_for_foreign(Context& context, uint64_t until_ns);

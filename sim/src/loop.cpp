@@ -310,6 +310,7 @@ int uv_run(uv_loop_t* loop, uv_run_mode mode) {
   if (state.running)
     violate(context, "R35", state.subject(), "uv_run was called from a callback of the same loop");
   must_not_have_freed_early(context);
+  look_for_foreign();
   state.running = true;
   state.run_by = this_thread();
   bool alive = loop_alive(loop);

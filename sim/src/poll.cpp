@@ -96,6 +96,10 @@ bool wait_for_events(Context& context, LoopState& state, uint64_t deadline) {
     take_foreign_sends(context);
     give_turn(context, state);
     if (context.kernel.next_timer() <= context.now_ns) context.kernel.run_timers();
+    // The World is asked when they are at rest, too.
+    if (on_first_thread() && had_foreign() && !anything_ready(state) &&
+        wait_for_foreign(context, std::min(context.kernel.next_timer(), deadline)))
+      continue;
     // Who sleeps in another thread, or waits there for so long, goes on by itself as a timer does.
     const uint64_t sleeps_until_ns = std::min(deadline, next_thread_ns());
     const Progress progress = on_first_thread()

@@ -257,6 +257,14 @@ void large_blocks_are_not_held_for_long() {
   CHECK(ledger::totals().peak_bytes < 400'000);
 }
 
+void a_block_is_known_for_thousands_of_frees_after_its_own() {
+  const Run run;
+  void* const block = malloc_inside(100'000);  // of a size that is not handed out again
+  free_inside(block);
+  for (int i = 0; i < 4'000; ++i) free_inside(malloc_inside(24));
+  CHECK(ledger::find_freed(block) != nullptr);
+}
+
 void a_run_forgets_what_was_before() {
   void* memory = nullptr;
   {
@@ -799,6 +807,7 @@ int main(int argc, char** argv) {
       TEST(without_step_or_owner_there_is_none),
       TEST(tens_of_thousands_are_found_again),
       TEST(large_blocks_are_not_held_for_long),
+      TEST(a_block_is_known_for_thousands_of_frees_after_its_own),
       TEST(a_run_forgets_what_was_before),
       TEST(another_thread_is_outside),
       TEST(two_threads_inside_do_not_disturb_each_other),
